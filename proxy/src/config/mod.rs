@@ -1,0 +1,180 @@
+//! Configuration: `raw` as the operator types it, `check` turns it into [`Config`], which holds checked values only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderName;
+use http::uri::{Authority, Scheme};
+use sigv4::SecretAccessKey;
+
+use crate::iam::{AccessKeyId, KeyStatus, Principal};
+
+/// Everything the server needs to run, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// The listener for S3 and STS clients.
+    pub gateway: Gateway,
+    /// The listener for operators and probes.
+    pub admin: Admin,
+    /// Where authorized requests go.
+    pub backend: Backend,
+    /// The event log.
+    pub store: Store,
+    /// Long-term keys declared here rather than through events.
+    pub access_keys: Vec<DeclaredAccessKey>,
+    /// Logs.
+    pub log: Log,
+    /// Shutdown.
+    pub drain: Drain,
+}
+
+/// The listener for S3 and STS clients.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// TLS, if the listener speaks it.
+    pub tls: Option<TlsFiles>,
+    /// Accepted regions; the first is named in errors.
+    pub regions: Vec<Box<str>>,
+    /// Domains of virtual-hosted-style requests: `bucket.<domain>`.
+    pub domains: Vec<String>,
+    /// `x-amz-*` headers that may be present without being signed.
+    pub unsigned_headers: Vec<HeaderName>,
+    /// Accept only the standard canonical form.
+    pub strict: bool,
+    /// Put `StringToSign` and `CanonicalRequest` into `SignatureDoesNotMatch`, as S3 does.
+    pub explain_mismatch: bool,
+    /// Connections at the same time; more wait in the backlog.
+    pub max_connections: usize,
+    /// Time for a request head to arrive.
+    pub head_timeout: Duration,
+    /// Largest request head in bytes.
+    pub max_head_bytes: usize,
+    /// Largest STS request body in bytes.
+    pub max_sts_body_bytes: usize,
+    /// Whether the built-in STS answers.
+    pub sts: bool,
+}
+
+/// Certificate chain and private key, PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, leaf first.
+    pub certificate_file: PathBuf,
+    /// Private key of the leaf.
+    pub private_key_file: PathBuf,
+}
+
+/// The listener for operators and probes.
+#[derive(Debug)]
+pub struct Admin {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// TLS, if the listener speaks it.
+    pub tls: Option<TlsFiles>,
+    /// Bearer token for everything but probes and metrics. Without one these answer loopback peers only.
+    pub token: Option<AdminToken>,
+}
+
+/// The admin listener's bearer token.
+#[derive(Clone)]
+pub struct AdminToken(pub SecretAccessKey);
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken(***)")
+    }
+}
+
+/// Where authorized requests go.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and optional port.
+    pub authority: Authority,
+    /// Who the backend believes is asking.
+    pub auth: BackendAuth,
+    /// Time for a connection to open.
+    pub connect_timeout: Duration,
+    /// Time from the end of the request to the first byte of the response head.
+    pub response_timeout: Duration,
+    /// Time an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Certificate authorities that sign the backend's certificate, PEM; the web's when absent.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Who the backend believes is asking.
+#[derive(Clone, Debug)]
+pub enum BackendAuth {
+    /// Requests are signed anew with the backend's own credential.
+    Resign {
+        /// The backend's access key id.
+        access_key_id: String,
+        /// Its secret.
+        secret: SecretAccessKey,
+        /// The backend's region.
+        region: Box<str>,
+    },
+    /// Authentication is stripped, identity headers are added.
+    Identity,
+    /// The client's own signature goes through; the backend knows the same secrets.
+    Passthrough,
+}
+
+/// The event log.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The database file.
+    pub path: PathBuf,
+    /// Upper bound of the credential cache in bytes.
+    pub cache_bytes: u64,
+    /// Files of sealing keys: the first seals, all unseal.
+    pub sealing_key_files: Vec<PathBuf>,
+}
+
+/// A long-term key of the configuration.
+#[derive(Clone, Debug)]
+pub struct DeclaredAccessKey {
+    /// Access key id.
+    pub access_key_id: AccessKeyId,
+    /// Its secret, read from a file.
+    pub secret: SecretAccessKey,
+    /// Who it speaks for.
+    pub principal: Principal,
+    /// Whether it may be used.
+    pub status: KeyStatus,
+}
+
+/// Logs.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// How a line is written.
+    pub format: LogFormat,
+    /// A `tracing` filter, for example `info,sigward=debug`.
+    pub filter: String,
+    /// One line per request.
+    pub access_log: bool,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Shutdown.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain {
+    /// Time between `/readyz` failing and the listener closing.
+    pub delay: Duration,
+    /// Time requests in flight are given.
+    pub timeout: Duration,
+}

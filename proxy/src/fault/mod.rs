@@ -1,0 +1,38 @@
+//! An error as AWS answers it: status, code, message and the extra elements of that code.
+//!
+//! This module owns the translation of signature and payload errors. How a [`Fault`] is written, S3 XML or
+//! query-protocol XML, is decided by who answers.
+
+pub mod payload;
+pub mod signature;
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+/// One error answer of AWS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// For example 403.
+    pub status: StatusCode,
+    /// For example `SignatureDoesNotMatch`.
+    pub code: &'static str,
+    /// The text AWS sends with the code.
+    pub message: Cow<'static, str>,
+    /// Elements beside `Code` and `Message`, in order, for example `("AWSAccessKeyId", "AKIA…")`.
+    pub elements: Vec<(&'static str, String)>,
+}
+
+impl Fault {
+    /// An error without further elements.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), elements: Vec::new() }
+    }
+
+    /// Adds one element.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.elements.push((name, value.into()));
+        self
+    }
+}

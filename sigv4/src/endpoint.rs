@@ -1,0 +1,53 @@
+//! What the verifying side answers for: dialect, regions, service.
+
+use http::HeaderName;
+
+/// The two rule sets of SigV4. They differ in path canonicalisation, in what must be signed, in how the
+/// payload hash is found and in the errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Amazon S3: the path is encoded once and never normalised; every `x-amz-*` header must be signed.
+    S3,
+    /// Every other service: the path is normalised and encoded once more; the payload hash is always the
+    /// hash of the body.
+    Generic,
+}
+
+/// The endpoint a request claims to be signed for.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The rule set.
+    pub dialect: Dialect,
+    /// Accepted regions; the first is named in errors. Never empty.
+    pub regions: Vec<Box<str>>,
+    /// The service of the credential scope, for example `s3` or `sts`.
+    pub service: Box<str>,
+    /// S3 only: `x-amz-*` headers that may be present without being signed.
+    /// `x-amz-content-sha256` is in the canonical request anyway and is always accepted.
+    pub unsigned_headers: Vec<HeaderName>,
+    /// Whether only the standard canonical form is accepted. Otherwise, after it failed, the forms that
+    /// deployed signers are known to produce are tried; each is a function of the bytes received.
+    pub strict: bool,
+    /// How many seconds a presigned request may at most be valid from its date, whatever it says itself.
+    /// STS ignores `X-Amz-Expires` and uses 900.
+    pub presigned_lifetime: Option<u32>,
+}
+
+impl Endpoint {
+    /// Amazon S3's rules for one region.
+    pub fn s3(region: &str) -> Self {
+        Self {
+            dialect: Dialect::S3,
+            regions: vec![region.into()],
+            service: "s3".into(),
+            unsigned_headers: Vec::new(),
+            strict: false,
+            presigned_lifetime: None,
+        }
+    }
+
+    /// The rules of every other service for one region.
+    pub fn generic(service: &str, region: &str) -> Self {
+        Self { dialect: Dialect::Generic, service: service.into(), ..Self::s3(region) }
+    }
+}

@@ -1,0 +1,26 @@
+//! AWS Signature Version 4: verification and signing, without I/O.
+mod authorization;
+mod canonical;
+mod checksum;
+mod chunked;
+mod endpoint;
+mod error;
+mod key;
+mod payload;
+mod presigned;
+mod request;
+mod scope;
+mod sign;
+mod time;
+pub mod uri;
+
+pub use checksum::{Checksum, ChecksumAlgorithm};
+pub use chunked::{ChunkEncoder, ChunkSigner, Reframer};
+pub use endpoint::{Dialect, Endpoint};
+pub use error::{CredentialFault, Explanation, ParseError, SignError, VerifyError};
+pub use key::{SecretAccessKey, Signature, SigningKey};
+pub use payload::{ChunkChain, PayloadError, PayloadHead, PayloadMode, PayloadVerifier, Proof};
+pub use request::{Head, Mechanism, Presented, SignedRequest, Verified};
+pub use scope::{Date, Scope};
+pub use sign::{Signer, Target};
+pub use time::Timestamp;

@@ -1,0 +1,229 @@
+//! Points in time as SigV4 writes them. Takes no clock: `now` is always an argument.
+
+use std::fmt;
+
+use crate::scope::Date;
+
+/// Whole seconds since 1970-01-01T00:00:00Z, within the years 0001 to 9999.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+const DAY: i64 = 86_400;
+const MIN: i64 = -62_135_596_800;
+const MAX: i64 = 253_402_300_799;
+
+impl Timestamp {
+    /// From seconds since the Unix epoch; values outside the years 0001 to 9999 are clamped.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(if seconds < MIN {
+            MIN
+        } else if seconds > MAX {
+            MAX
+        } else {
+            seconds
+        })
+    }
+
+    /// Seconds since the Unix epoch.
+    pub const fn unix(self) -> i64 {
+        self.0
+    }
+
+    /// This time moved by `seconds`, clamped to the years 0001 to 9999.
+    #[must_use]
+    pub const fn plus(self, seconds: i64) -> Self {
+        Self::from_unix(self.0.saturating_add(seconds))
+    }
+
+    /// Parses ISO 8601 basic format, `YYYYMMDDTHHMMSSZ`.
+    pub fn parse_basic(text: &[u8]) -> Option<Self> {
+        let text: &[u8; 16] = text.try_into().ok()?;
+        if text[8] != b'T' || text[15] != b'Z' {
+            return None;
+        }
+        let days = Self::parse_day(text.first_chunk()?)?;
+        Self::at(days, number(&text[9..11])?, number(&text[11..13])?, number(&text[13..15])?)
+    }
+
+    /// Parses ISO 8601 extended format in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`. A fraction is dropped.
+    pub fn parse_extended(text: &[u8]) -> Option<Self> {
+        let (head, tail) = text.split_at_checked(19)?;
+        let punctuation = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        if punctuation.iter().any(|&(at, byte)| head[at] != byte) {
+            return None;
+        }
+        match tail.strip_suffix(b"Z")? {
+            [] => {}
+            [b'.', fraction @ ..] if !fraction.is_empty() && fraction.iter().all(u8::is_ascii_digit) => {}
+            _ => return None,
+        }
+        let days = day_number(number(&head[..4])?, number(&head[5..7])?, number(&head[8..10])?)?;
+        Self::at(days, number(&head[11..13])?, number(&head[14..16])?, number(&head[17..19])?)
+    }
+
+    /// Parses the preferred HTTP date, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7), and the zone
+    /// spellings `+0000` and `UTC` that signers are seen to send. The day of the week is not checked.
+    pub fn parse_http(text: &[u8]) -> Option<Self> {
+        const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+        let (_, rest) = text.split_at_checked(5).filter(|(day, _)| day.ends_with(b", "))?;
+        let (date, zone) = rest.split_at_checked(20)?;
+        if ![&b" GMT"[..], b" +0000", b" UTC"].contains(&zone) {
+            return None;
+        }
+        let punctuation = [(2, b' '), (6, b' '), (11, b' '), (14, b':'), (17, b':')];
+        if punctuation.iter().any(|&(at, byte)| date[at] != byte) {
+            return None;
+        }
+        let month = MONTHS.chunks_exact(3).zip(1..).find(|(name, _)| *name == &date[3..6])?.1;
+        let days = day_number(number(&date[7..11])?, month, number(&date[..2])?)?;
+        Self::at(days, number(&date[12..14])?, number(&date[15..17])?, number(&date[18..20])?)
+    }
+
+    /// Days since the epoch of eight digits, if that day exists.
+    pub(crate) fn parse_day(text: &[u8; 8]) -> Option<i64> {
+        day_number(number(&text[..4])?, number(&text[4..6])?, number(&text[6..])?)
+    }
+
+    /// A leap second is refused: POSIX time has no place for it and AWS signers never write it.
+    fn at(days: i64, hour: i64, minute: i64, second: i64) -> Option<Self> {
+        (hour < 24 && minute < 60 && second < 60)
+            .then(|| Self(days * DAY + hour * 3_600 + minute * 60 + second))
+    }
+
+    /// ISO 8601 basic format, `YYYYMMDDTHHMMSSZ`, as ASCII.
+    pub fn basic(self) -> [u8; 16] {
+        let (days, second) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        let (year, month, day) = civil(days);
+        let mut out = *b"00000000T000000Z";
+        digits(&mut out[..4], year);
+        digits(&mut out[4..6], month);
+        digits(&mut out[6..8], day);
+        digits(&mut out[9..11], second / 3_600);
+        digits(&mut out[11..13], second / 60 % 60);
+        digits(&mut out[13..15], second % 60);
+        out
+    }
+
+    /// The day this time falls on, in UTC.
+    pub fn date(self) -> Date {
+        Date::from_digits(*self.basic().first_chunk().expect("sixteen bytes hold eight"))
+    }
+}
+
+/// ISO 8601 extended format, `YYYY-MM-DDTHH:MM:SSZ`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let basic = self.basic();
+        let part = |range: std::ops::Range<usize>| std::str::from_utf8(&basic[range]).unwrap_or_default();
+        write!(
+            f,
+            "{}-{}-{}T{}:{}:{}Z",
+            part(0..4),
+            part(4..6),
+            part(6..8),
+            part(9..11),
+            part(11..13),
+            part(13..15)
+        )
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+}
+
+fn digits(out: &mut [u8], mut value: i64) {
+    for slot in out.iter_mut().rev() {
+        *slot = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+/// Days since the epoch in the proleptic Gregorian calendar; `None` for a day that does not exist.
+fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
+    let length = match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if year == 0 || !(1..=length).contains(&day) {
+        return None;
+    }
+    // Years start in March, so that the leap day is the last of its year.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    Some(
+        y * 365 + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day
+            - 1
+            - 719_468,
+    )
+}
+
+/// The inverse of [`day_number`].
+fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (month, day) = (if mp < 10 { mp + 3 } else { mp - 9 }, doy - (153 * mp + 2) / 5 + 1);
+    (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_of_one_instant_parses_to_it() {
+        let expected = Some(Timestamp::from_unix(1_440_938_160));
+        assert_eq!(Timestamp::parse_basic(b"20150830T123600Z"), expected);
+        assert_eq!(Timestamp::parse_extended(b"2015-08-30T12:36:00Z"), expected);
+        assert_eq!(Timestamp::parse_extended(b"2015-08-30T12:36:00.123Z"), expected);
+        assert_eq!(Timestamp::parse_http(b"Sun, 30 Aug 2015 12:36:00 GMT"), expected);
+        assert_eq!(Timestamp::parse_http(b"Sun, 30 Aug 2015 12:36:00 +0000"), expected);
+        assert_eq!(expected.map(Timestamp::basic).as_ref().map(|b| &b[..]), Some(&b"20150830T123600Z"[..]));
+        assert_eq!(expected.map(|t| t.to_string()).as_deref(), Some("2015-08-30T12:36:00Z"));
+    }
+
+    #[test]
+    fn every_day_of_nine_thousand_years_survives_the_round_trip() {
+        for days in (MIN / DAY)..=(MAX / DAY) {
+            let (year, month, day) = civil(days);
+            assert_eq!(day_number(year, month, day), Some(days), "{year}-{month}-{day}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_time() {
+        let bad: [&[u8]; 9] = [
+            b"",
+            b"20150830T123600",
+            b"20150830t123600Z",
+            b"20150229T000000Z",
+            b"00000101T000000Z",
+            b"20151301T000000Z",
+            b"20150830T240000Z",
+            b"20150630T235960Z",
+            b"2015083\xff0T123600",
+        ];
+        for text in bad {
+            assert_eq!(Timestamp::parse_basic(text), None, "{text:?}");
+        }
+        for text in [&b"Sun, 30 Aug 2015 12:36:00 PST"[..], b"Sunday, 30-Aug-15 12:36:00 GMT", b"Sun, 3"] {
+            assert_eq!(Timestamp::parse_http(text), None, "{text:?}");
+        }
+    }
+}
