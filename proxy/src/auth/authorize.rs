@@ -1,0 +1,54 @@
+//! Step 3 of a request: has the credential been revoked, may it do what it asks.
+
+use std::sync::Arc;
+
+use sigv4::Verified;
+
+use super::Authenticated;
+use crate::iam::Credential;
+use crate::store::{Record, RevokedBy, Store};
+
+/// A request that may be forwarded. The upstream takes nothing else. Made by [`authorize`] only.
+#[must_use]
+pub struct Permitted {
+    record: Arc<Record>,
+    verified: Verified,
+}
+
+impl Permitted {
+    /// The credential that signed.
+    pub fn credential(&self) -> &Credential {
+        self.record.credential()
+    }
+
+    /// How the head was signed and what must be proved about the body.
+    pub fn verified(&self) -> &Verified {
+        &self.verified
+    }
+}
+
+/// An authenticated request that is refused.
+#[must_use]
+pub struct Denied {
+    record: Arc<Record>,
+    /// Why.
+    pub by: RevokedBy,
+}
+
+impl Denied {
+    /// The credential that signed.
+    pub fn credential(&self) -> &Credential {
+        self.record.credential()
+    }
+}
+
+/// Asks the revocation index, on every request, whatever the cache held.
+///
+/// Every live credential may do everything: permissions are the backend's business until policies exist.
+pub fn authorize(store: &Store, authenticated: Authenticated) -> Result<Permitted, Denied> {
+    let (record, verified) = authenticated.into_parts();
+    match store.revoked(record.credential()) {
+        Some(by) => Err(Denied { record, by }),
+        None => Ok(Permitted { record, verified }),
+    }
+}
