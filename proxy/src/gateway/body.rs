@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -49,9 +50,11 @@ pub struct Verdict(Arc<Progress>);
 struct Progress {
     start: Instant,
     /// Milliseconds from `start` to the last frame.
-    last_frame: std::sync::atomic::AtomicU64,
+    last_frame: AtomicU64,
     /// Bytes received from the client.
-    received: std::sync::atomic::AtomicU64,
+    received: AtomicU64,
+    /// Whether the last read found nothing.
+    waiting: AtomicBool,
     outcome: OnceLock<Outcome>,
 }
 
@@ -68,6 +71,7 @@ impl Verdict {
             start: Instant::now(),
             last_frame: 0.into(),
             received: 0.into(),
+            waiting: false.into(),
             outcome: OnceLock::new(),
         }))
     }
@@ -80,31 +84,31 @@ impl Verdict {
         }
     }
 
-    /// Whether the client went away before the body was complete.
-    pub fn client_gone(&self) -> bool {
-        matches!(self.0.outcome.get(), Some(Outcome::ClientGone))
+    /// Whether the body ended without its proof: it was refused, or the client went away.
+    pub fn failed(&self) -> bool {
+        matches!(self.0.outcome.get(), Some(Outcome::Refused(_) | Outcome::ClientGone))
     }
 
-    /// Whether the whole body has been received and proved.
-    pub fn proved(&self) -> bool {
-        matches!(self.0.outcome.get(), Some(Outcome::Proved))
+    /// Whether the next move is the client's.
+    pub fn waiting_for_client(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// When the last piece of the body came, or when the body began.
     pub fn last_activity(&self) -> Instant {
-        let millis = self.0.last_frame.load(std::sync::atomic::Ordering::Relaxed);
+        let millis = self.0.last_frame.load(Ordering::Relaxed);
         self.0.start + std::time::Duration::from_millis(millis)
     }
 
     /// Bytes received from the client, framing included.
     pub fn received(&self) -> u64 {
-        self.0.received.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.received.load(Ordering::Relaxed)
     }
 
     fn saw(&self, bytes: usize) {
         let since = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_frame.store(since, std::sync::atomic::Ordering::Relaxed);
-        self.0.received.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+        self.0.last_frame.store(since, Ordering::Relaxed);
+        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn settle(&self, outcome: Outcome) {
@@ -184,7 +188,9 @@ where
 
     /// Takes one step: receives a frame, or concludes the proof at the end.
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        self.verdict.0.waiting.store(polled.is_pending(), Ordering::Relaxed);
+        match ready!(polled) {
             // Trailer fields of the transfer coding are dropped: nothing signs them.
             Some(Ok(frame)) => Poll::Ready(frame.into_data().map_or(Ok(()), |data| self.receive(data))),
             Some(Err(error)) => {
@@ -216,7 +222,9 @@ where
     }
 
     fn conclude(&mut self) -> Result<(), BodyError> {
-        let State::Proving(verifier) = std::mem::replace(&mut self.state, State::Failed) else { return Ok(()) };
+        let State::Proving(verifier) = std::mem::replace(&mut self.state, State::Failed) else {
+            return Ok(());
+        };
         let proof = match verifier.finish() {
             Ok(proof) => proof,
             Err(error) => return Err(self.refuse(error)),
@@ -254,7 +262,10 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         loop {
             if this.sendable() {

@@ -132,16 +132,20 @@ where
     }
 
     /// Sends a permitted request; the answer's body streams.
-    pub async fn forward(
+    ///
+    /// The head is written before the future is first polled; the future borrows nothing of it.
+    pub fn forward(
         &self,
         permitted: &Permitted,
-        outbound: Outbound<'_>,
+        outbound: &Outbound<'_>,
         body: B,
-    ) -> Result<Response<Incoming>, UpstreamError> {
-        let request = self.request(permitted, &outbound, body)?;
-        self.client.request(request).await.map_err(|error| {
-            if error.is_connect() { UpstreamError::Connect(error) } else { UpstreamError::Broken(error) }
-        })
+    ) -> impl Future<Output = Result<Response<Incoming>, UpstreamError>> + Send + use<B> {
+        let sent = self.request(permitted, outbound, body).map(|request| self.client.request(request));
+        async move {
+            sent?.await.map_err(|error| {
+                if error.is_connect() { UpstreamError::Connect(error) } else { UpstreamError::Broken(error) }
+            })
+        }
     }
 
     fn request(
