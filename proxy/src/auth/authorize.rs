@@ -35,6 +35,12 @@ pub struct Denied {
     pub by: RevokedBy,
 }
 
+impl std::fmt::Debug for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Denied({} by {:?})", self.credential().access_key_id, self.by)
+    }
+}
+
 impl Denied {
     /// The credential that signed.
     pub fn credential(&self) -> &Credential {

@@ -69,22 +69,20 @@ impl GatewayError {
     fn fault(&self, parts: &Parts) -> Fault {
         match self {
             Self::Auth(error) => error.fault(Dialect::S3),
-            Self::Denied(_) => s3::error::access_denied(),
+            Self::Denied(_) => s3::access_denied(),
             Self::Target(error) => error.fault(),
             Self::Payload(error) => payload::payload_fault(error),
             Self::Body(verdict) => match verdict.refused() {
                 Some(error) => payload::payload_fault(error),
-                None => s3::error::request_timeout(),
+                None => s3::request_timeout(),
             },
-            Self::MissingContentLength => s3::error::missing_content_length(),
+            Self::MissingContentLength => s3::missing_content_length(),
             Self::Preflight => preflight(parts),
-            Self::StsBodyTooLarge { max_bytes } => s3::error::entity_too_large(max_bytes + 1, *max_bytes),
-            Self::ClientStalled | Self::ClientGone => s3::error::request_timeout(),
-            Self::Upstream(UpstreamError::Connect(_)) => s3::error::service_unavailable(),
-            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::Unwritable(_)) => {
-                s3::error::internal_error()
-            }
-            Self::UpstreamTimeout => s3::error::slow_down(),
+            Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
+            Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
+            Self::Upstream(UpstreamError::Connect(_)) => s3::service_unavailable(),
+            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::Unwritable(_)) => s3::internal_error(),
+            Self::UpstreamTimeout => s3::slow_down(),
         }
     }
 
@@ -128,7 +126,7 @@ impl GatewayError {
         }
         call.refuse(self.reason(), fault.code);
         let head = parts.method == Method::HEAD;
-        s3::error::respond(&fault, &call.request_id, call.host_id, head).map(AnswerBody::whole)
+        s3::respond(&fault, &call.request_id, call.host_id, head).map(AnswerBody::whole)
     }
 }
 

@@ -139,15 +139,18 @@ impl Gateway {
         call.identify(authenticated.credential());
 
         let target = Target::parse(parts.uri.path().as_bytes(), host(parts), &self.domains)?;
-        call.aim(Action::of(&parts.method, &target, parts.uri.query(), &parts.headers), &target);
+        call.aim(
+            Action::of(&parts.method, &target, parts.uri.query().map(str::as_bytes), &parts.headers),
+            &target,
+        );
         let (permitted, payload) = auth::authorize(&self.store, authenticated)?;
 
-        let (mut body, content) = self.body(parts, payload, incoming.take())?;
+        let (mut body, content) = self.body(parts, payload, &mut incoming)?;
         let verdict = body.verdict();
         call.receive(verdict.clone());
         self.prime(&mut body, &verdict).await?;
 
-        let path = parts.uri.path();
+        let path = parts.uri.path().as_bytes();
         let path = if self.upstream.is_passthrough() { path.into() } else { target.backend_path(path) };
         let signed = |name: &str| is_signed(parts, name);
         let outbound = Outbound {
@@ -170,7 +173,7 @@ impl Gateway {
         &self,
         parts: &Parts,
         mode: PayloadMode,
-        incoming: Incoming,
+        incoming: &mut Unread,
     ) -> Result<(ProvingBody<Incoming>, Content), GatewayError> {
         let head = PayloadHead::parse(parts.method.as_str(), &parts.headers, &mode)?;
         let declared = match &mode {
@@ -181,7 +184,7 @@ impl Gateway {
             | PayloadMode::Verified => None,
         };
         let verifier = PayloadVerifier::new(mode, head);
-        let received = incoming.size_hint().exact();
+        let received = incoming.length();
         let (framing, content) = if self.upstream.is_passthrough() {
             (Framing::Raw, Content::Raw { length: received })
         } else if verifier.is_chunked() {
@@ -192,7 +195,7 @@ impl Gateway {
                 length => (Framing::Decoded, Content::Plain { length, sha256: declared }),
             }
         };
-        Ok((ProvingBody::new(incoming, verifier, framing, content.length()), content))
+        Ok((ProvingBody::new(incoming.take(), verifier, framing, content.length()), content))
     }
 
     /// The client's chunks carry the client's signatures: the backend gets its own framing, or none.
@@ -320,6 +323,11 @@ struct Unread {
 impl Unread {
     fn new(parts: &Parts, body: Incoming) -> Self {
         Self { body: Some(body), client_waits: parts.headers.contains_key(EXPECT) }
+    }
+
+    /// In bytes on the wire; `None` for transfer chunks.
+    fn length(&self) -> Option<u64> {
+        self.body.as_ref().and_then(|body| body.size_hint().exact())
     }
 
     fn take(&mut self) -> Incoming {

@@ -75,7 +75,7 @@ pub struct Outbound<'a> {
     /// Head of the client's request.
     pub parts: &'a Parts,
     /// Path for the backend, path-style. The client's own path when the request goes through untouched.
-    pub path: &'a str,
+    pub path: &'a [u8],
     /// What is said about the body.
     pub content: Content,
     /// Names of the headers the client signed.
@@ -176,7 +176,7 @@ where
                 headers.insert(HOST, self.host()?);
                 let target = sigv4::Target {
                     method: parts.method.as_str(),
-                    path: outbound.path.as_bytes(),
+                    path: outbound.path,
                     query: query.as_deref().map(str::as_bytes),
                 };
                 signer.sign(target, &outbound.content, &mut headers, outbound.now)?;
@@ -195,10 +195,10 @@ where
     }
 
     /// The bytes of path and query stand in the target as they stood in the client's.
-    fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, UpstreamError> {
+    fn uri(&self, path: &[u8], query: Option<&str>) -> Result<Uri, UpstreamError> {
         let target = match query {
-            Some(query) => format!("{path}?{query}"),
-            None => path.to_owned(),
+            Some(query) => [path, b"?", query.as_bytes()].concat(),
+            None => path.to_vec(),
         };
         let target = PathAndQuery::from_maybe_shared(Bytes::from(target));
         let target = target.map_err(|error| UpstreamError::Unwritable(error.to_string()))?;
