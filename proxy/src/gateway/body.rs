@@ -291,3 +291,99 @@ where
         self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use ring::digest::{SHA256, digest};
+    use sigv4::{PayloadHead, PayloadMode};
+
+    use super::*;
+
+    /// A client that sends these pieces and then ends, or goes away.
+    struct Client {
+        pieces: VecDeque<&'static [u8]>,
+        gone: bool,
+    }
+
+    impl Body for Client {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            Poll::Ready(match self.pieces.pop_front() {
+                Some(piece) => Some(Ok(Frame::data(Bytes::from_static(piece)))),
+                None if self.gone => Some(Err(std::io::ErrorKind::ConnectionReset.into())),
+                None => None,
+            })
+        }
+    }
+
+    fn body(method: &str, pieces: &[&'static [u8]], signed: &[u8]) -> ProvingBody<Client> {
+        let mode = PayloadMode::Sha256(digest(&SHA256, signed).as_ref().try_into().unwrap());
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", length.into());
+        let head = PayloadHead::parse(method, &headers, &mode).unwrap();
+        let client = Client { pieces: pieces.iter().copied().collect(), gone: false };
+        ProvingBody::new(client, PayloadVerifier::new(mode, head), Framing::Decoded, Some(length as u64))
+    }
+
+    /// Everything the backend would see, and whether the body ended well.
+    async fn drain(body: &mut ProvingBody<Client>) -> (Vec<u8>, Result<(), BodyError>) {
+        let mut seen = Vec::new();
+        loop {
+            match std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+                Some(Ok(frame)) => seen.extend_from_slice(&frame.into_data().unwrap()),
+                Some(Err(error)) => return (seen, Err(error)),
+                None => return (seen, Ok(())),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signed_body_arrives_whole() {
+        let mut body = body("PUT", &[b"one", b"", b"two", b"three"], b"onetwothree");
+        let (seen, end) = drain(&mut body).await;
+        assert_eq!(seen, b"onetwothree");
+        assert!(end.is_ok() && body.verdict().refused().is_none() && !body.verdict().failed());
+        assert_eq!(body.verdict().received(), 11);
+    }
+
+    #[tokio::test]
+    async fn an_unsigned_body_never_arrives_whole() {
+        for pieces in [&[&b"onetwothreX"[..]][..], &[b"one", b"two", b"threX"], &[b"X", b"netwothree"]] {
+            let mut body = body("PUT", pieces, b"onetwothree");
+            let (seen, end) = drain(&mut body).await;
+            assert!(seen.len() < 11, "the last piece is kept back");
+            assert!(matches!(end, Err(BodyError::Unproved)));
+            assert!(body.verdict().refused().is_some() && body.verdict().failed());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_body_is_proved_before_the_backend_hears_of_it() {
+        assert!(body("PUT", &[], b"").prime().await.is_ok());
+        assert!(body("PUT", &[], b"something").prime().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_leaves_an_incomplete_request() {
+        let mut body = body("PUT", &[b"one", b"two"], b"onetwo");
+        body.inner.gone = true;
+        let (seen, end) = drain(&mut body).await;
+        assert_eq!(seen, b"one");
+        assert!(matches!(end, Err(BodyError::Client(_))));
+        assert!(body.verdict().failed() && body.verdict().refused().is_none());
+    }
+
+    #[tokio::test]
+    async fn priming_does_not_read_ahead() {
+        let mut body = body("PUT", &[b"one", b"two", b"three"], b"onetwothree");
+        body.prime().await.unwrap();
+        assert_eq!(body.inner.pieces.len(), 1, "one piece to send, one kept back");
+    }
+}
