@@ -103,6 +103,11 @@ impl Call {
         });
     }
 
+    /// The access key id that signed; empty before that is proved.
+    pub(super) fn access_key_id(&self) -> &str {
+        self.who.as_ref().map_or("", |who| who.access_key_id.as_str())
+    }
+
     pub(super) fn aim(&mut self, action: Action, target: &Target) {
         self.action = action;
         self.bucket = target.bucket().map(|bucket| bucket.as_str().to_owned());

@@ -296,7 +296,7 @@ where
 mod tests {
     use http::HeaderMap;
     use ring::digest::{SHA256, digest};
-    use sigv4::{PayloadHead, PayloadMode};
+    use sigv4::{Head, PayloadHead, PayloadMode};
 
     use super::*;
 
@@ -327,7 +327,8 @@ mod tests {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         let mut headers = HeaderMap::new();
         headers.insert("content-length", length.into());
-        let head = PayloadHead::parse(method, &headers, &mode).unwrap();
+        let head = Head { method, path: b"/", query: None, headers: &headers, authority: None };
+        let head = PayloadHead::parse(&head, &mode).unwrap();
         let client = Client { pieces: pieces.iter().copied().collect(), gone: false };
         ProvingBody::new(client, PayloadVerifier::new(mode, head), Framing::Decoded, Some(length as u64))
     }

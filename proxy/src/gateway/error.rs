@@ -66,14 +66,14 @@ impl From<Denied> for GatewayError {
 
 impl GatewayError {
     /// What the client is told.
-    fn fault(&self, parts: &Parts) -> Fault {
+    fn fault(&self, parts: &Parts, access_key_id: &str) -> Fault {
         match self {
             Self::Auth(error) => error.fault(Dialect::S3),
             Self::Denied(_) => s3::access_denied(),
             Self::Target(error) => error.fault(),
-            Self::Payload(error) => payload::payload_fault(error),
+            Self::Payload(error) => payload::payload_fault(error, access_key_id),
             Self::Body(verdict) => match verdict.refused() {
-                Some(error) => payload::payload_fault(error),
+                Some(error) => payload::payload_fault(error, access_key_id),
                 None => s3::request_timeout(),
             },
             Self::MissingContentLength => s3::missing_content_length(),
@@ -120,7 +120,7 @@ impl GatewayError {
             Self::Denied(denied) => call.identify(denied.credential()),
             _ => {}
         }
-        let mut fault = self.fault(parts);
+        let mut fault = self.fault(parts, call.access_key_id());
         if !settings.explain_mismatch {
             fault.elements.retain(|(name, _)| !EXPLANATION.contains(name));
         }

@@ -175,7 +175,7 @@ impl Gateway {
         mode: PayloadMode,
         incoming: &mut Unread,
     ) -> Result<(ProvingBody<Incoming>, Content), GatewayError> {
-        let head = PayloadHead::parse(parts.method.as_str(), &parts.headers, &mode)?;
+        let head = PayloadHead::parse(&Head::from_parts(parts), &mode)?;
         let declared = match &mode {
             PayloadMode::Sha256(hash) => Some(*hash),
             PayloadMode::Unsigned
