@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sigv4::{Dialect, Endpoint, Head, ParseError, PayloadMode, SignedRequest, Verified, VerifyError};
+use sigv4::{Endpoint, Head, ParseError, PayloadMode, Presented, SignedRequest, Verified, VerifyError};
 
 use crate::clock::UnixMillis;
-use crate::fault::{Fault, signature};
 use crate::iam::{Credential, KeyStatus};
 use crate::store::{Record, Store, StoreError};
 
@@ -22,13 +21,15 @@ impl Authenticated {
         self.record.credential()
     }
 
+    pub(super) fn into_parts(self) -> (Arc<Record>, Verified) {
+        (self.record, self.verified)
+    }
+
     /// What must be proved about the body.
     pub fn into_payload(self) -> PayloadMode {
         self.verified.into_payload()
     }
 }
-#[allow(unused)]
-fn _x(_: UnixMillis, _: Dialect, _: &Endpoint, _: Head<'_>, _: SignedRequest<'_>, _: KeyStatus) {}
 
 /// Why a request is not authenticated.
 #[derive(Debug, thiserror::Error)]
@@ -36,23 +37,26 @@ pub enum AuthError {
     /// The head does not hold one well-formed, current signature for this endpoint.
     #[error(transparent)]
     Parse(#[from] ParseError),
-    /// No such access key id, or it is inactive, or it is temporary and came without its session token.
-    #[error("no active credential of that access key id")]
-    UnknownAccessKey {
-        /// As presented.
-        access_key_id: String,
-        /// Why, for the log and the metrics; the client is not told.
-        temporary_without_token: bool,
-    },
+    /// No such access key id, or it is inactive.
+    #[error("no active credential has the access key id {0}")]
+    UnknownAccessKey(String),
+    /// A temporary access key id came without its session token. AWS answers as if it did not exist.
+    #[error("the access key id {0} is temporary and came without its session token")]
+    MissingToken(String),
     /// The session token is not the one that belongs to the access key id.
-    #[error("session token does not belong to the access key id")]
+    #[error("the session token does not belong to the access key id")]
     InvalidToken,
     /// The session is over.
-    #[error("session has expired")]
+    #[error("the session has expired")]
     ExpiredToken,
     /// The signature is missing something or wrong.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
+    #[error("{source}")]
+    Verify {
+        /// As presented.
+        access_key_id: String,
+        /// What is wrong with it.
+        source: VerifyError,
+    },
     /// The store could not be read: nothing can be said about the credential.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -60,7 +64,8 @@ pub enum AuthError {
 
 /// Parses the head, looks the credential up, verifies. A cached credential costs no wait.
 ///
-/// `body` is the whole body for [`Dialect::Generic`], where the signature covers its hash; `None` for S3.
+/// `body` is the whole body in the Generic dialect, where the signature covers its hash, and `None` in S3's.
+/// Whether the credential has been revoked is not asked here but by [`authorize`](super::authorize).
 pub async fn authenticate(
     store: &Store,
     head: Head<'_>,
@@ -76,20 +81,47 @@ pub async fn authenticate(
     authenticate_with(signed, record, now, body)
 }
 
-/// The part of [`authenticate`] after the look-up: token, expiry, signature, in this order.
+/// The part of [`authenticate`] after the look-up: key, token, expiry, signature, in this order.
+///
+/// No signing key is derived for a credential that is unknown, over, or presented with a wrong token.
 pub fn authenticate_with(
-    _signed: SignedRequest<'_>,
-    _record: Option<Arc<Record>>,
-    _now: UnixMillis,
-    _body: Option<&[u8]>,
+    signed: SignedRequest<'_>,
+    record: Option<Arc<Record>>,
+    now: UnixMillis,
+    body: Option<&[u8]>,
 ) -> Result<Authenticated, AuthError> {
-    todo!()
+    let Some(record) = record.filter(|record| record.credential().status == KeyStatus::Active) else {
+        return Err(AuthError::UnknownAccessKey(signed.access_key_id().to_owned()));
+    };
+    check_session(&signed, record.credential(), now)?;
+    let key = record.signing_key(&signed.scope());
+    let verified = match body {
+        Some(body) => signed.verify_body(&key, body),
+        None => signed.verify(&key),
+    };
+    match verified {
+        Ok(verified) => Ok(Authenticated { record, verified }),
+        Err(source) => Err(AuthError::Verify {
+            access_key_id: record.credential().access_key_id.as_str().to_owned(),
+            source,
+        }),
+    }
 }
 
-impl AuthError {
-    /// The answer AWS gives.
-    pub fn fault(&self, _dialect: Dialect) -> Fault {
-        let _ = signature::parse_fault;
-        todo!()
+/// The token must be there exactly when the credential is temporary, and be the one it was issued with.
+fn check_session(
+    signed: &SignedRequest<'_>,
+    credential: &Credential,
+    now: UnixMillis,
+) -> Result<(), AuthError> {
+    match (&credential.session, signed.session_token()) {
+        (None, Presented::None) => Ok(()),
+        (Some(_), Presented::None) => {
+            Err(AuthError::MissingToken(credential.access_key_id.as_str().to_owned()))
+        }
+        (Some(session), Presented::One(token)) if session.token.matches(&token) => {
+            if credential.expired(now) { Err(AuthError::ExpiredToken) } else { Ok(()) }
+        }
+        (_, Presented::One(_) | Presented::Several) => Err(AuthError::InvalidToken),
     }
 }

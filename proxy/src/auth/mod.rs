@@ -1,5 +1,8 @@
-//! Who is asking, and may they: `SignedRequest` becomes `Authenticated`, `Authenticated` becomes `Permitted`.
+//! Who is asking, and may they: `SignedRequest` becomes [`Authenticated`], [`Authenticated`] becomes [`Permitted`].
 
 mod authenticate;
+mod authorize;
+mod fault;
 
 pub use authenticate::{AuthError, Authenticated, authenticate, authenticate_with};
+pub use authorize::{Denied, Permitted, authorize};
