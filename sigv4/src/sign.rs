@@ -66,7 +66,17 @@ impl Signer<'_> {
             headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_str(payload_sha256)?);
         }
         let signed = signed_headers(headers)?;
-        let signature = self.signature(target, headers, &signed, payload_sha256.as_bytes(), now)?;
+        let request = CanonicalRequest {
+            dialect: self.dialect,
+            method: target.method,
+            path: target.path,
+            query: &Query::parse(target.query)?,
+            headers,
+            authority: None,
+            signed: &signed,
+            payload: payload_sha256.as_bytes(),
+        };
+        let signature = self.signature(&request, now)?;
         let line = String::from_utf8_lossy(signed.line());
         let authorization = format!(
             "{ALGORITHM} Credential={}/{}, SignedHeaders={line}, Signature={}",
@@ -110,38 +120,30 @@ impl Signer<'_> {
             parameter(presigned::SECURITY_TOKEN, token);
         }
         parameter(presigned::SIGNED_HEADERS, signed.line());
-        let target = Target { query: Some(query.as_bytes()), ..target };
-        let payload = match self.dialect {
-            Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
-            Dialect::Generic => &hex(&sha256(b"")),
-        };
-        let signature = self.signature(target, headers, &signed, payload, now)?.to_hex();
-        Ok(format!("{query}&{}={}", presigned::SIGNATURE, String::from_utf8_lossy(&signature)))
-    }
-
-    fn signature(
-        &self,
-        target: Target<'_>,
-        headers: &HeaderMap,
-        signed: &SignedHeaders,
-        payload: &[u8],
-        now: Timestamp,
-    ) -> Result<Signature, SignError> {
-        uri::check_escapes(target.path)?;
-        if self.key.scope().date != now.date() {
-            return Err(SignError::Date);
-        }
         let request = CanonicalRequest {
             dialect: self.dialect,
             method: target.method,
             path: target.path,
-            query: &Query::parse(target.query)?,
+            query: &Query::parse(Some(query.as_bytes()))?,
             headers,
             authority: None,
-            signed,
-            payload,
+            signed: &signed,
+            payload: match self.dialect {
+                Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
+                Dialect::Generic => &hex(&sha256(b"")),
+            },
         };
-        let text = string_to_sign(now, &self.key.scope(), &request.hash(Form::Standard));
+        let signature = self.signature(&request, now)?.to_hex();
+        Ok(format!("{query}&{}={}", presigned::SIGNATURE, String::from_utf8_lossy(&signature)))
+    }
+
+    fn signature(&self, request: &CanonicalRequest<'_>, now: Timestamp) -> Result<Signature, SignError> {
+        uri::check_escapes(request.path)?;
+        let scope = self.key.scope();
+        if scope.date != now.date() {
+            return Err(SignError::Date);
+        }
+        let text = string_to_sign(now, &scope, &request.hash(Form::Standard));
         Ok(self.key.sign(text.as_slice()))
     }
 }
