@@ -37,6 +37,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
+    /// A fault of ours. The cause goes to the log, not to the client.
+    pub(super) fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(error = %cause, "an admin request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "see the log of the gateway")
+    }
+
     /// The same error with its path below `outer`.
     pub(super) fn below(mut self, outer: &str) -> Self {
         self.path = Some(match self.path {
@@ -61,6 +67,41 @@ impl ApiError {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         answer
+    }
+}
+
+impl From<EventError> for ApiError {
+    fn from(error: EventError) -> Self {
+        Self::invalid(error.path, error.problem)
+    }
+}
+
+impl From<PrincipalError> for ApiError {
+    fn from(error: PrincipalError) -> Self {
+        Self::invalid(error.field, error.problem)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Invalid(error) => error.into(),
+            StoreError::TooLarge { .. } => Self::invalid("", error.to_string()),
+            StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "Conflict", error.to_string()),
+            StoreError::UnknownAccessKey { .. } => Self::not_found(error.to_string()),
+            StoreError::Failed(_) | StoreError::Closed => {
+                tracing::error!(%error, "an admin request failed");
+                let message = "the event log accepts nothing now; see the log of the gateway";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
+            }
+            StoreError::File { .. }
+            | StoreError::Open { .. }
+            | StoreError::Schema { .. }
+            | StoreError::MissingSealingKey { .. }
+            | StoreError::Unreadable { .. }
+            | StoreError::Seal(_)
+            | StoreError::Read(_) => Self::internal(error),
+        }
     }
 }
 

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::StatusCode;
 
 use super::answer::{self, Answer};
+use crate::store::Store;
 
-/// The readiness of the process; clones share it. It only ever moves forward: what drains is never ready again.
+/// The readiness of the process; clones share it. It begins as starting and only ever moves forward: what drains is
+/// never ready again.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicU8>);
 
@@ -36,14 +38,14 @@ impl Phase {
 }
 
 impl Readiness {
-    /// A process that is starting.
-    pub fn starting() -> Self {
-        Self::default()
+    /// Requests are welcome from now on, unless the process is draining already.
+    pub fn set_ready(&self) {
+        self.0.fetch_max(Phase::Ready as u8, Ordering::SeqCst);
     }
 
-    /// Moves forward to `phase`; never back.
-    pub fn advance(&self, phase: Phase) {
-        self.0.fetch_max(phase as u8, Ordering::SeqCst);
+    /// No new requests from now on.
+    pub fn set_draining(&self) {
+        self.0.fetch_max(Phase::Draining as u8, Ordering::SeqCst);
     }
 
     /// Where the process is now.
@@ -60,13 +62,17 @@ pub(super) fn livez() -> Answer {
 }
 
 /// `/readyz`: 503 with the reason unless requests are welcome.
-pub(super) fn readyz(readiness: &Readiness) -> Answer {
-    let phase = readiness.phase();
-    let status = match phase {
-        Phase::Ready => StatusCode::OK,
-        Phase::Starting | Phase::Draining => StatusCode::SERVICE_UNAVAILABLE,
+///
+/// A log that cannot be written takes the process out: it could still verify, but neither issue nor revoke.
+pub(super) fn readyz(readiness: &Readiness, store: &Store) -> Answer {
+    let (status, reason) = match readiness.phase() {
+        Phase::Ready if !store.writable() => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the event log cannot be written")
+        }
+        Phase::Ready => (StatusCode::OK, Phase::Ready.as_str()),
+        phase @ (Phase::Starting | Phase::Draining) => (StatusCode::SERVICE_UNAVAILABLE, phase.as_str()),
     };
-    answer::json(status, &serde_json::json!({ "status": phase.as_str() }))
+    answer::json(status, &serde_json::json!({ "status": reason }))
 }
 
 #[cfg(test)]
@@ -75,14 +81,12 @@ mod tests {
 
     #[test]
     fn readiness_never_moves_back() {
-        let readiness = Readiness::starting();
+        let readiness = Readiness::default();
         assert_eq!(readiness.phase(), Phase::Starting);
-        assert_eq!(readyz(&readiness).status(), StatusCode::SERVICE_UNAVAILABLE);
-        readiness.advance(Phase::Ready);
-        assert_eq!(readyz(&readiness).status(), StatusCode::OK);
-        readiness.advance(Phase::Draining);
-        readiness.advance(Phase::Ready);
+        readiness.set_ready();
+        assert_eq!(readiness.phase(), Phase::Ready);
+        readiness.set_draining();
+        readiness.set_ready();
         assert_eq!(readiness.phase(), Phase::Draining);
-        assert_eq!(readyz(&readiness).status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

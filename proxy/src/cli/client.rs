@@ -122,7 +122,8 @@ impl Client {
         let exchange = async {
             let answer = self.http.request(request).await.map_err(|error| chain(&error))?;
             let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| chain(&*error))?;
+            let body =
+                Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| chain(&*error))?;
             Ok((parts.status, body.to_bytes()))
         };
         let (status, body) = tokio::time::timeout(TIMEOUT, exchange)

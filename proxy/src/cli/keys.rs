@@ -83,7 +83,8 @@ impl Create {
             ("arn", &self.arn),
             ("user_id", &self.user_id),
         ];
-        let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
+        let given =
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
         let client = Client::new(&self.admin, environment)?;
         let answer = client.call(Method::POST, "/v1/access-keys", Some(&given.collect())).await?;
         let mut out = std::io::stdout().lock();
