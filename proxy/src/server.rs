@@ -1,1 +1,250 @@
-//! server
+//! Builds every part from the configuration, in order, runs them, drains them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin::{Admin, Readiness};
+use crate::clock::Clock;
+use crate::config::{Config, DeclaredAccessKey, Drain, TlsFiles};
+use crate::events::{Keyring, KeyringError};
+use crate::gateway::{Gateway, GatewayParts};
+use crate::listen::{self, Limits, Listener, TlsError};
+use crate::metrics::Metrics;
+use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
+use crate::upstream::UpstreamOptionsError;
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A sealing key.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The event log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The way to the backend.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamOptionsError),
+    /// A listener's certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listener's address.
+    #[error("{listener}.listen = {address}: {source}")]
+    Bind {
+        /// Which listener.
+        listener: &'static str,
+        /// Where it should listen.
+        address: SocketAddr,
+        /// Why it cannot.
+        source: std::io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// A server that accepts connections.
+pub struct Server {
+    gateway: SocketAddr,
+    admin: SocketAddr,
+    store: Store,
+    readiness: Readiness,
+    drain: Drain,
+    /// Told to drain first.
+    gateway_drain: watch::Sender<bool>,
+    gateway_task: JoinHandle<()>,
+    /// Keeps answering probes until the gateway has drained.
+    admin_drain: watch::Sender<bool>,
+    admin_task: JoinHandle<()>,
+    compaction: JoinHandle<()>,
+}
+
+/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration again and reconciles the declared keys.
+pub async fn run<E: std::fmt::Display>(
+    config: Config,
+    reload: impl Fn() -> Result<Config, E>,
+) -> Result<(), ServerError> {
+    let server = Server::start(config, Clock::system()).await?;
+    server.until_signal(reload).await
+}
+
+impl Server {
+    /// Opens the log, binds both listeners and begins to accept.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, ServerError> {
+        let metrics = Metrics::new();
+        let keyring = Keyring::load(&config.store.sealing_key_files)?;
+        let options = StoreOptions { path: config.store.path.clone(), cache_bytes: config.store.cache_bytes };
+        let store = Store::open(&options, keyring, clock.clone(), &metrics)?;
+        reconcile(&store, &config.access_keys).await?;
+
+        let admin_limits =
+            Limits { connections: 256, head_timeout: Duration::from_secs(10), head_bytes: 16 << 10 };
+        let limits = Limits {
+            connections: config.gateway.max_connections,
+            head_timeout: config.gateway.head_timeout,
+            head_bytes: config.gateway.max_head_bytes,
+        };
+        let (gateway_drain, gateway_draining) = watch::channel(false);
+        let (admin_drain, admin_draining) = watch::channel(false);
+        let (gateway_socket, gateway_address) = bind("gateway", config.gateway.listen).await?;
+        let (admin_socket, admin_address) = bind("admin", config.admin.listen).await?;
+        let gateway_tls = tls(config.gateway.tls.as_ref())?;
+        let admin_tls = tls(config.admin.tls.as_ref())?;
+
+        let readiness = Readiness::default();
+        let admin = Arc::new(Admin::new(
+            config.admin,
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+            readiness.clone(),
+        ));
+        let gateway = Arc::new(Gateway::new(
+            GatewayParts {
+                settings: config.gateway,
+                backend: config.backend,
+                store: store.clone(),
+                clock,
+                access_log: config.log.access_log,
+            },
+            &metrics,
+        )?);
+        let gateway_task = tokio::spawn(
+            Listener::new(gateway_socket, gateway_tls, limits, gateway_draining)
+                .serve(move |peer, request| Arc::clone(&gateway).handle(peer, request)),
+        );
+        let admin_task = tokio::spawn(
+            Listener::new(admin_socket, admin_tls, admin_limits, admin_draining)
+                .serve(move |peer, request| Arc::clone(&admin).handle(peer, request)),
+        );
+        readiness.set_ready();
+        tracing::info!(gateway = %gateway_address, admin = %admin_address, position = store.position(), "ready");
+        Ok(Self {
+            gateway: gateway_address,
+            admin: admin_address,
+            compaction: tokio::spawn(compact(store.clone())),
+            store,
+            readiness,
+            drain: config.drain,
+            gateway_drain,
+            gateway_task,
+            admin_drain,
+            admin_task,
+        })
+    }
+
+    /// Where S3 and STS clients connect.
+    pub fn gateway_address(&self) -> SocketAddr {
+        self.gateway
+    }
+
+    /// Where operators and probes connect.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The store, for whoever embeds the server.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Runs until SIGTERM or SIGINT, then drains.
+    pub async fn until_signal<E: std::fmt::Display>(
+        self,
+        reload: impl Fn() -> Result<Config, E>,
+    ) -> Result<(), ServerError> {
+        let signals = |kind| signal(kind).map_err(ServerError::Signals);
+        let mut terminate: Signal = signals(SignalKind::terminate())?;
+        let mut interrupt = signals(SignalKind::interrupt())?;
+        let mut hangup = signals(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => self.reload(&reload).await,
+            }
+        }
+        self.shut_down().await;
+        Ok(())
+    }
+
+    /// A configuration that cannot be read changes nothing.
+    async fn reload<E: std::fmt::Display>(&self, reload: &impl Fn() -> Result<Config, E>) {
+        match reload() {
+            Ok(config) => match reconcile(&self.store, &config.access_keys).await {
+                Ok(()) => tracing::info!("declared access keys reconciled; other settings take a restart"),
+                Err(error) => tracing::error!(%error, "declared access keys not reconciled"),
+            },
+            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+        }
+    }
+
+    /// Fails readiness, waits for load balancers to notice, stops accepting, lets requests finish, closes the log.
+    pub async fn shut_down(self) {
+        self.readiness.set_draining();
+        tracing::info!(delay = ?self.drain.delay, timeout = ?self.drain.timeout, "draining");
+        tokio::time::sleep(self.drain.delay).await;
+        self.gateway_drain.send_replace(true);
+        settle(self.gateway_task, self.drain.timeout, "requests").await;
+        self.admin_drain.send_replace(true);
+        settle(self.admin_task, Duration::from_secs(1), "admin requests").await;
+        self.compaction.abort();
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Waits for a listener to drain; cuts what is left after the deadline.
+async fn settle(mut task: JoinHandle<()>, deadline: Duration, what: &str) {
+    if tokio::time::timeout(deadline, &mut task).await.is_err() {
+        tracing::warn!(?deadline, "{what} still in flight are cut off");
+        task.abort();
+    }
+}
+
+async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bound = async {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
+    };
+    bound.await.map_err(|source| ServerError::Bind { listener, address, source })
+}
+
+fn tls(files: Option<&TlsFiles>) -> Result<Option<tokio_rustls::TlsAcceptor>, TlsError> {
+    files.map(listen::acceptor).transpose()
+}
+
+async fn reconcile(store: &Store, declared: &[DeclaredAccessKey]) -> Result<(), StoreError> {
+    let declared: Vec<DeclaredKey> = declared.iter().map(declared_key).collect();
+    let Reconciled { created, changed, deleted } = store.reconcile(&declared).await?;
+    tracing::info!(created, changed, deleted, declared = declared.len(), "access keys of the configuration");
+    Ok(())
+}
+
+fn declared_key(key: &DeclaredAccessKey) -> DeclaredKey {
+    DeclaredKey {
+        access_key_id: key.access_key_id.clone(),
+        secret: key.secret.clone(),
+        principal: key.principal.clone(),
+        status: key.status,
+    }
+}
+
+/// Drops what has expired from the log, every few minutes.
+async fn compact(store: Store) {
+    let mut timer = tokio::time::interval(Duration::from_secs(300));
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        if let Err(error) = store.compact().await {
+            tracing::error!(%error, "the event log was not compacted");
+        }
+    }
+}

@@ -1,29 +1,30 @@
-//! c
-use crate::{Checksum, ChecksumAlgorithm};
-use bytes::Bytes;
-use std::collections::VecDeque;
-/// c
-pub struct ChunkEncoder {}
-/// c
-pub struct ChunkSigner {}
-/// r
-#[derive(Debug)]
-pub struct Reframer {}
-impl Reframer {
-    /// x
-    pub fn new(_decoded_length: u64, _algorithm: ChecksumAlgorithm) -> Self {
-        todo!()
-    }
-    /// x
-    pub fn content_length(&self) -> u64 {
-        todo!()
-    }
-    /// x
-    pub fn push(&mut self, _data: Bytes, _out: &mut VecDeque<Bytes>) {
-        todo!()
-    }
-    /// x
-    pub fn finish(self, _checksum: &Checksum, _out: &mut VecDeque<Bytes>) {
-        todo!()
-    }
-}
+//! `aws-chunked`: data in chunks of announced size, each of which may be signed, then trailers.
+//!
+//! ```text
+//! body    = *chunk last trailers [CRLF [ignored]]
+//! chunk   = size [";chunk-signature=" 64HEXDIG] CRLF data CRLF
+//! last    = "0"  [";chunk-signature=" 64HEXDIG] CRLF
+//! trailers = *(name ":" value CRLF) ["x-amz-trailer-signature:" 64HEXDIG CRLF]
+//! ```
+//!
+//! `chain` owns the signatures, `decode` the verifying side, `trailers` what follows the last chunk, `encode`
+//! the sending side. None of them does I/O and none of them ever holds the data of a chunk.
+//!
+//! Sources: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>,
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
+
+mod chain;
+mod decode;
+mod encode;
+mod trailers;
+
+pub use chain::{ChunkChain, ChunkSigner};
+pub(crate) use decode::{ChunkDecoder, Form};
+pub use encode::{ChunkEncoder, Reframer};
+
+/// Name of the parameter that carries the signature of a chunk.
+const CHUNK_SIGNATURE: &str = "chunk-signature";
+/// Name of the trailer that carries the signature of all others.
+const TRAILER_SIGNATURE: &str = "x-amz-trailer-signature";
+/// Ends every line and the data of every chunk.
+const CRLF: &[u8] = b"\r\n";

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sigv4::Verified;
+use sigv4::{Mechanism, PayloadMode};
 
 use super::Authenticated;
 use crate::iam::Credential;
@@ -12,7 +12,7 @@ use crate::store::{Record, RevokedBy, Store};
 #[must_use]
 pub struct Permitted {
     record: Arc<Record>,
-    verified: Verified,
+    mechanism: Mechanism,
 }
 
 impl Permitted {
@@ -21,9 +21,9 @@ impl Permitted {
         self.record.credential()
     }
 
-    /// How the head was signed and what must be proved about the body.
-    pub fn verified(&self) -> &Verified {
-        &self.verified
+    /// Where the signature stood.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
     }
 }
 
@@ -33,6 +33,12 @@ pub struct Denied {
     record: Arc<Record>,
     /// Why.
     pub by: RevokedBy,
+}
+
+impl std::fmt::Debug for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Denied({} by {:?})", self.credential().access_key_id, self.by)
+    }
 }
 
 impl Denied {
@@ -45,10 +51,12 @@ impl Denied {
 /// Asks the revocation index, on every request, whatever the cache held.
 ///
 /// Every live credential may do everything: permissions are the backend's business until policies exist.
-pub fn authorize(store: &Store, authenticated: Authenticated) -> Result<Permitted, Denied> {
+///
+/// What must be proved about the body comes out beside the permission: the body is read on its own.
+pub fn authorize(store: &Store, authenticated: Authenticated) -> Result<(Permitted, PayloadMode), Denied> {
     let (record, verified) = authenticated.into_parts();
     match store.revoked(record.credential()) {
         Some(by) => Err(Denied { record, by }),
-        None => Ok(Permitted { record, verified }),
+        None => Ok((Permitted { record, mechanism: verified.mechanism() }, verified.into_payload())),
     }
 }

@@ -1,7 +1,23 @@
-//! Configuration: `raw` as the operator types it, `check` turns it into [`Config`], which holds checked values only.
+//! Configuration: `raw` as the operator types it, `check` turns it into [`Config`], which holds checked values
+//! only.
+//!
+//! [`Config::load`] reads one TOML file and lays environment variables named `SIGWARD__SECTION__KEY` over it.
+//! Secrets are never values: they are named by a file or by an environment variable. Relative paths start at
+//! the directory of the file. `config/sigward.toml` shows every key with its default.
+//!
+//! This is also the only module that looks at the environment; whoever else needs a variable asks
+//! [`Environment`].
 
+mod check;
+mod raw;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderName;
@@ -9,6 +25,8 @@ use http::uri::{Authority, Scheme};
 use sigv4::SecretAccessKey;
 
 use crate::iam::{AccessKeyId, KeyStatus, Principal};
+
+pub use sources::Environment;
 
 /// Everything the server needs to run, checked.
 #[derive(Debug)]
@@ -82,8 +100,8 @@ pub struct Admin {
 #[derive(Clone)]
 pub struct AdminToken(pub SecretAccessKey);
 
-impl std::fmt::Debug for AdminToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AdminToken(***)")
     }
 }
@@ -161,7 +179,7 @@ pub struct Log {
 }
 
 /// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -177,4 +195,59 @@ pub struct Drain {
     pub delay: Duration,
     /// Time requests in flight are given.
     pub timeout: Duration,
+}
+
+/// Why there is no [`Config`]: everything that is wrong with it, at once.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    /// Unknown keys and wrong types first, then broken rules; never empty.
+    pub faults: Vec<ConfigFault>,
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// The key, for example `access_keys[0].account`; empty if the file as a whole is at fault.
+    pub key: String,
+    /// What is wrong, for people. Never holds a secret.
+    pub message: String,
+    /// The file or the environment variable that said so; `None` if nobody did.
+    pub origin: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// All faults of file and environment, and of the secrets and files they name.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let sources = sources::Sources::read(file, environment)?;
+        check::check(&sources, environment, file.parent().unwrap_or(Path::new("")))
+    }
+}
+
+/// One fault a line.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.faults.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            fault.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(self.message.trim_end())?;
+        match &self.origin {
+            Some(origin) => write!(f, " ({origin})"),
+            None => Ok(()),
+        }
+    }
 }

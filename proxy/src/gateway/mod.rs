@@ -1,1 +1,346 @@
-//! gateway
+//! The life of a request.
+//!
+//! ```text
+//! authenticate ─► target, action ─► authorize ─► prove the body ─► forward ─► respond
+//! ```
+//!
+//! Every step moves its input forward and nobody calls back up; [`Gateway::s3`] is the whole line. Errors of all
+//! steps become answers in `error.rs`, metrics and the access log are written when the last byte of the answer
+//! has left, in `access_log.rs`.
+
+mod access_log;
+mod body;
+mod error;
+mod metrics;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, EXPECT, HOST};
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use sigv4::{Endpoint, Head, PayloadHead, PayloadMode, PayloadVerifier, Reframer};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
+
+pub use access_log::AnswerBody;
+use access_log::Call;
+use body::{Framing, ProvingBody, Verdict};
+pub use error::GatewayError;
+use metrics::GatewayMetrics;
+
+use crate::auth;
+use crate::clock::Clock;
+use crate::config;
+use crate::metrics::Metrics;
+use crate::s3::{Action, Domains, Target};
+use crate::store::Store;
+use crate::sts::{self, Sts};
+use crate::upstream::{Content, Outbound, Upstream, UpstreamError, strip_hop_by_hop};
+
+/// Who is on the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
+
+/// Verifies, refuses, forwards. One for the whole process.
+pub struct Gateway {
+    store: Store,
+    clock: Clock,
+    endpoint: Endpoint,
+    domains: Domains,
+    settings: config::Gateway,
+    upstream: Upstream<ProvingBody<Incoming>>,
+    sts: Option<Sts>,
+    metrics: Arc<GatewayMetrics>,
+    access_log: bool,
+    ids: access_log::RequestIds,
+}
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    /// The listener's configuration.
+    pub settings: config::Gateway,
+    /// The backend's configuration.
+    pub backend: config::Backend,
+    /// Where credentials and revocations are looked up.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Whether to write one line per request.
+    pub access_log: bool,
+}
+
+impl Gateway {
+    /// Puts the parts together; opens nothing.
+    pub fn new(
+        parts: GatewayParts,
+        metrics: &Metrics,
+    ) -> Result<Self, crate::upstream::UpstreamOptionsError> {
+        let GatewayParts { settings, backend, store, clock, access_log } = parts;
+        let region = settings.regions.first().cloned().unwrap_or_default();
+        let endpoint = Endpoint {
+            regions: settings.regions.clone(),
+            unsigned_headers: settings.unsigned_headers.clone(),
+            strict: settings.strict,
+            ..Endpoint::s3(&region)
+        };
+        let sts = settings.sts.then(|| Sts::new(store.clone(), clock.clone(), &settings.regions, metrics));
+        Ok(Self {
+            upstream: Upstream::new(backend)?,
+            sts,
+            endpoint,
+            domains: Domains::new(&settings.domains),
+            settings,
+            store,
+            clock,
+            metrics: Arc::new(GatewayMetrics::register(metrics)),
+            access_log,
+            ids: access_log::RequestIds::new(),
+        })
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
+        let (parts, incoming) = request.into_parts();
+        let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now());
+        let in_flight = self.metrics.in_flight();
+        let answer = match &self.sts {
+            Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
+            _ => self.s3(&parts, incoming, &mut call).await,
+        };
+        let answer = answer.unwrap_or_else(|error| error.into_response(&parts, &mut call, &self.settings));
+        let log = self.access_log;
+        call.finish(answer, &self.metrics, log, in_flight)
+    }
+
+    /// The whole line of a request to the store behind us.
+    async fn s3(
+        &self,
+        parts: &Parts,
+        incoming: Incoming,
+        call: &mut Call,
+    ) -> Result<Response<AnswerBody>, GatewayError> {
+        let mut incoming = Unread::new(parts, incoming);
+        if is_preflight(parts) {
+            return Err(GatewayError::Preflight);
+        }
+        let authenticated =
+            auth::authenticate(&self.store, Head::from_parts(parts), &self.endpoint, call.now, None).await;
+        self.metrics.verified(call.elapsed());
+        let authenticated = authenticated?;
+        call.identify(authenticated.credential());
+
+        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), &self.domains)?;
+        call.aim(
+            Action::of(&parts.method, &target, parts.uri.query().map(str::as_bytes), &parts.headers),
+            &target,
+        );
+        let (permitted, payload) = auth::authorize(&self.store, authenticated)?;
+
+        let (mut body, content) = self.body(parts, payload, &mut incoming)?;
+        let verdict = body.verdict();
+        call.receive(verdict.clone());
+        self.prime(&mut body, &verdict).await?;
+
+        let path = parts.uri.path().as_bytes();
+        let path = if self.upstream.is_passthrough() { path.into() } else { target.backend_path(path) };
+        let signed = |name: &str| is_signed(parts, name);
+        let outbound = Outbound {
+            parts,
+            path: &path,
+            content,
+            signed_headers: &signed,
+            peer: call.peer.address.ip(),
+            now: call.now.timestamp(),
+        };
+        let sending = self.upstream.forward(&permitted, &outbound, body);
+        let mut response = self.response(sending, &verdict).await?;
+        call.answered();
+        strip_hop_by_hop(response.headers_mut(), |_| false);
+        Ok(response.map(AnswerBody::streaming))
+    }
+
+    /// What must be proved about the body, and how it is put to the backend.
+    fn body(
+        &self,
+        parts: &Parts,
+        mode: PayloadMode,
+        incoming: &mut Unread,
+    ) -> Result<(ProvingBody<Incoming>, Content), GatewayError> {
+        let head = PayloadHead::parse(&Head::from_parts(parts), &mode)?;
+        let declared = match &mode {
+            PayloadMode::Sha256(hash) => Some(*hash),
+            PayloadMode::Unsigned
+            | PayloadMode::SignedChunks { .. }
+            | PayloadMode::UnsignedChunks
+            | PayloadMode::Verified => None,
+        };
+        let verifier = PayloadVerifier::new(mode, head);
+        let received = incoming.length();
+        let (framing, content) = if self.upstream.is_passthrough() {
+            (Framing::Raw, Content::Raw { length: received })
+        } else if verifier.is_chunked() {
+            self.reframe(&verifier)?
+        } else {
+            match received.ok_or(GatewayError::MissingContentLength)? {
+                0 => (Framing::Decoded, Content::Empty),
+                length => (Framing::Decoded, Content::Plain { length, sha256: declared }),
+            }
+        };
+        Ok((ProvingBody::new(incoming.take(), verifier, framing, content.length()), content))
+    }
+
+    /// The client's chunks carry the client's signatures: the backend gets its own framing, or none.
+    fn reframe(&self, verifier: &PayloadVerifier) -> Result<(Framing, Content), GatewayError> {
+        let decoded = verifier.decoded_length().ok_or(GatewayError::MissingContentLength)?;
+        Ok(match verifier.trailer_algorithm() {
+            Some(algorithm) if self.upstream.takes_trailers() => {
+                let reframer = Reframer::new(decoded, algorithm);
+                let encoded = reframer.content_length();
+                (Framing::Reframed(reframer), Content::Trailing { decoded, encoded, algorithm })
+            }
+            Some(_) | None => (Framing::Decoded, Content::Plain { length: decoded, sha256: None }),
+        })
+    }
+
+    /// Waits for the first piece of the body, or for its proof if it has no content.
+    async fn prime(&self, body: &mut ProvingBody<Incoming>, verdict: &Verdict) -> Result<(), GatewayError> {
+        match self.patiently(body.prime(), verdict).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(GatewayError::Body(verdict.clone())),
+            None => Err(GatewayError::ClientStalled),
+        }
+    }
+
+    /// Waits for the head of the backend's answer while the body is on its way.
+    async fn response(
+        &self,
+        sending: impl Future<Output = Result<Response<Incoming>, UpstreamError>>,
+        verdict: &Verdict,
+    ) -> Result<Response<Incoming>, GatewayError> {
+        let started = Instant::now();
+        let result = self.patiently(sending, verdict).await;
+        self.metrics.upstream(started.elapsed());
+        match result {
+            Some(Ok(response)) => Ok(response),
+            // A body that failed its proof breaks the upstream request: what the client did wrong comes first.
+            Some(Err(_)) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
+            Some(Err(error)) => Err(GatewayError::Upstream(error)),
+            None if verdict.waiting_for_client() => Err(GatewayError::ClientStalled),
+            None => Err(GatewayError::UpstreamTimeout),
+        }
+    }
+
+    /// Runs a future until it completes, or until nothing has moved for the response timeout.
+    async fn patiently<F: Future>(&self, future: F, verdict: &Verdict) -> Option<F::Output> {
+        let patience = self.upstream.response_timeout();
+        let mut future = std::pin::pin!(future);
+        loop {
+            let deadline = verdict.last_activity() + patience;
+            tokio::select! {
+                biased;
+                output = &mut future => return Some(output),
+                () = sleep_until(deadline) => {
+                    if verdict.last_activity() + patience <= Instant::now() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// STS requests are answered here and never forwarded.
+    async fn sts(
+        &self,
+        sts: &Sts,
+        parts: &Parts,
+        incoming: Incoming,
+        call: &mut Call,
+    ) -> Result<Response<AnswerBody>, GatewayError> {
+        let limited = Limited::new(incoming, self.settings.max_sts_body_bytes);
+        let body = match timeout(self.settings.head_timeout, limited.collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return Err(GatewayError::StsBodyTooLarge {
+                    max_bytes: self.settings.max_sts_body_bytes as u64,
+                });
+            }
+            Ok(Err(_)) => return Err(GatewayError::ClientGone),
+            Err(_) => return Err(GatewayError::ClientStalled),
+        };
+        let response = sts.respond(parts, &body, &call.request_id, call.now).await;
+        call.sts(&response);
+        Ok(response.map(AnswerBody::whole))
+    }
+}
+
+/// The host the client addressed; an absolute-form target does not overrule the header.
+fn host(parts: &Parts) -> Option<&[u8]> {
+    let header = parts.headers.get(HOST).map(http::HeaderValue::as_bytes);
+    header.or_else(|| parts.uri.authority().map(|authority| authority.as_str().as_bytes()))
+}
+
+/// A browser's question before the request proper. It cannot carry a signature.
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && !parts.headers.contains_key(AUTHORIZATION)
+        && !parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
+}
+
+/// Whether the client signed the header `name`. Asked of verified requests only.
+fn is_signed(parts: &Parts, name: &str) -> bool {
+    let listed = |list: &[u8]| list.split(|&byte| byte == b';').any(|listed| listed == name.as_bytes());
+    let in_header = parts.headers.get(AUTHORIZATION).is_some_and(|value| {
+        let mut components = value.as_bytes().split(|&byte| byte == b',' || byte == b' ');
+        components.find_map(|part| part.strip_prefix(b"SignedHeaders=")).is_some_and(listed)
+    });
+    let in_query = || {
+        let mut pairs = parts.uri.query().unwrap_or_default().split('&');
+        let value = pairs.find_map(|pair| pair.strip_prefix("X-Amz-SignedHeaders="));
+        value.and_then(|value| sigv4::uri::percent_decode(value.as_bytes())).is_some_and(|list| listed(&list))
+    };
+    in_header || in_query()
+}
+
+/// A request body that nobody has started to read.
+///
+/// A client that is refused while it still sends would lose the answer to a connection reset. What it has under
+/// way is therefore read and thrown away, within bounds. A client that waits for `100 Continue` sends nothing, and
+/// reading would tell it to.
+struct Unread {
+    body: Option<Incoming>,
+    client_waits: bool,
+}
+
+impl Unread {
+    fn new(parts: &Parts, body: Incoming) -> Self {
+        Self { body: Some(body), client_waits: parts.headers.contains_key(EXPECT) }
+    }
+
+    /// In bytes on the wire; `None` for transfer chunks.
+    fn length(&self) -> Option<u64> {
+        self.body.as_ref().and_then(|body| body.size_hint().exact())
+    }
+
+    fn take(&mut self) -> Incoming {
+        self.body.take().expect("the body is taken once, by the one step that reads it")
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        const BYTES: usize = 1 << 20;
+        const TIME: Duration = Duration::from_secs(2);
+        if let Some(body) = self.body.take().filter(|body| !self.client_waits && !body.is_end_stream()) {
+            tokio::spawn(timeout(TIME, Limited::new(body, BYTES).collect()));
+        }
+    }
+}

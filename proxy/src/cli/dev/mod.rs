@@ -1,0 +1,244 @@
+//! `sigward dev`: everything on loopback, with an S3 backend in the same process.
+
+mod backend;
+mod keys;
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use http::uri::{Authority, Scheme};
+use sigv4::SecretAccessKey;
+
+use crate::clock::Clock;
+use crate::config::{
+    Admin, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Gateway, Log, LogFormat,
+    Store as StoreConfig,
+};
+use crate::events::Keyring;
+use crate::iam::{AccessKeyId, KeyStatus, Principal};
+use crate::server::Server;
+
+use backend::Backend;
+
+/// The region `dev` answers for.
+const REGION: &str = "us-east-1";
+/// The account of the one user there is.
+const ACCOUNT: &str = "000000000000";
+
+/// Runs the gateway and a file-system S3 backend on loopback. Not for production: the secret is printed.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Keeps objects, keys and the event log here; a second start finds everything as it was. A temporary
+    /// directory, removed at the end, when absent.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Port for S3 and STS clients; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Port for operators; 0 takes a free one.
+    #[arg(long, default_value_t = 9090)]
+    admin_port: u16,
+    /// Prints one line of JSON once ready, and nothing else, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why `dev` does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum DevError {
+    /// The directory, or a file in it.
+    #[error("{path}: {source}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The secret that an earlier start left behind.
+    #[error("{0}: holds no access key id and secret access key")]
+    AccessKey(PathBuf),
+    /// Random bytes could not be had.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// The backend.
+    #[error("backend: {0}")]
+    Backend(std::io::Error),
+    /// The sealing key.
+    #[error(transparent)]
+    Keyring(#[from] crate::events::KeyringError),
+    /// The server; most often a port that is taken.
+    #[error("{0} (--port and --admin-port choose other ports, 0 any free one)")]
+    Server(#[from] crate::server::ServerError),
+    /// Standard output.
+    #[error("standard output: {0}")]
+    Output(std::io::Error),
+}
+
+/// The long-term key that `dev` hands out.
+struct AccessKey {
+    id: AccessKeyId,
+    secret: SecretAccessKey,
+}
+
+/// Where everything is.
+struct Layout {
+    objects: PathBuf,
+    state: PathBuf,
+    /// Removes a temporary directory at the end.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+/// Runs until interrupted.
+pub async fn run(args: DevArgs) -> Result<(), DevError> {
+    let layout = Layout::prepare(args.dir.as_deref())?;
+    let access_key = AccessKey::load_or_create(&layout.state.join("access-key"))?;
+    let sealing_key = layout.state.join("sealing.key");
+    if !sealing_key.exists() {
+        Keyring::create(&sealing_key)?;
+    }
+    let backend_key = AccessKey::random()?;
+    let backend = Backend::start(&layout.objects, backend_key.id.as_str(), &backend_key.secret)
+        .await
+        .map_err(DevError::Backend)?;
+    let config = configuration(&args, &layout, &access_key, backend_config(backend.address(), backend_key));
+    let server = Server::start(config, Clock::system()).await?;
+    announce(&args, &layout, &access_key, &server).map_err(DevError::Output)?;
+    let unchanged = || Err("`sigward dev` has no configuration to reload");
+    server.until_signal(unchanged).await?;
+    backend.stop().await;
+    Ok(())
+}
+
+impl Layout {
+    fn prepare(dir: Option<&Path>) -> Result<Self, DevError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DevError::Directory { path, source }
+        };
+        let (root, temporary) = match dir {
+            Some(dir) => (dir.to_owned(), None),
+            None => {
+                let temporary = tempfile::Builder::new().prefix("sigward-dev-").tempdir();
+                let temporary = temporary.map_err(failed(&std::env::temp_dir()))?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        std::fs::create_dir_all(&root).map_err(failed(&root))?;
+        let root = root.canonicalize().map_err(failed(&root))?;
+        let (objects, state) = (root.join("objects"), root.join("state"));
+        std::fs::create_dir_all(&objects).map_err(failed(&objects))?;
+        keys::private_directory(&state).map_err(failed(&state))?;
+        Ok(Self { objects, state, _temporary: temporary })
+    }
+}
+
+impl AccessKey {
+    fn random() -> Result<Self, DevError> {
+        let (id, secret) = keys::generate().ok_or(DevError::Random)?;
+        Ok(Self { id, secret })
+    }
+
+    /// A file of two lines: access key id, secret access key.
+    fn load_or_create(path: &Path) -> Result<Self, DevError> {
+        let failed = |source| DevError::Directory { path: path.to_owned(), source };
+        if !path.exists() {
+            let key = Self::random()?;
+            keys::write_private(path, key.id.as_str(), &key.secret).map_err(failed)?;
+            return Ok(key);
+        }
+        let (id, secret) =
+            keys::read(path).map_err(failed)?.ok_or_else(|| DevError::AccessKey(path.to_owned()))?;
+        Ok(Self { id, secret })
+    }
+}
+
+fn backend_config(address: SocketAddr, key: AccessKey) -> BackendConfig {
+    BackendConfig {
+        scheme: Scheme::HTTP,
+        authority: Authority::try_from(address.to_string()).expect("an address is an authority"),
+        auth: BackendAuth::Resign {
+            access_key_id: key.id.as_str().to_owned(),
+            secret: key.secret,
+            region: REGION.into(),
+        },
+        connect_timeout: Duration::from_secs(5),
+        response_timeout: Duration::from_secs(60),
+        idle_timeout: Duration::from_secs(60),
+        ca_file: None,
+    }
+}
+
+fn configuration(args: &DevArgs, layout: &Layout, key: &AccessKey, backend: BackendConfig) -> Config {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Config {
+        gateway: Gateway {
+            listen: loopback(args.port),
+            regions: vec![REGION.into()],
+            domains: vec!["localhost".to_owned()],
+            ..Gateway::default()
+        },
+        admin: Admin { listen: loopback(args.admin_port), tls: None, token: None },
+        backend,
+        store: StoreConfig {
+            path: layout.state.join("events.redb"),
+            sealing_key_files: vec![layout.state.join("sealing.key")],
+            ..StoreConfig::default()
+        },
+        access_keys: vec![DeclaredAccessKey {
+            access_key_id: key.id.clone(),
+            secret: key.secret.clone(),
+            principal: Principal {
+                arn: format!("arn:aws:iam::{ACCOUNT}:user/dev"),
+                user_id: "AIDADEVDEVDEVDEVDEVDE".to_owned(),
+                account: ACCOUNT.to_owned(),
+            },
+            status: KeyStatus::Active,
+        }],
+        log: Log { format: LogFormat::Text, filter: "info".to_owned(), access_log: true },
+        drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
+    }
+}
+
+/// Says where everything is, to a script or to a person.
+fn announce(args: &DevArgs, layout: &Layout, key: &AccessKey, server: &Server) -> std::io::Result<()> {
+    let endpoint = format!("http://{}", server.gateway_address());
+    let admin = format!("http://{}", server.admin_address());
+    let secret = String::from_utf8_lossy(key.secret.expose_secret());
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let line = serde_json::json!({
+            "endpoint": endpoint,
+            "admin": admin,
+            "region": REGION,
+            "access_key_id": key.id.as_str(),
+            "secret_access_key": secret,
+            "backend_dir": layout.objects,
+            "state_dir": layout.state,
+        });
+        writeln!(out, "{line}")?;
+    } else {
+        writeln!(
+            out,
+            "\nSigward is ready.\n\n  \
+             S3 and STS  {endpoint}\n  \
+             operators   {admin}\n  \
+             objects     {objects}\n  \
+             state       {state}\n\n\
+             In another terminal:\n\n  \
+             export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}\n  \
+             export AWS_ACCESS_KEY_ID={id}\n  \
+             export AWS_SECRET_ACCESS_KEY={secret}\n\n  \
+             aws s3 mb s3://demo\n  \
+             aws s3 cp README.md s3://demo/\n  \
+             aws sts get-session-token\n  \
+             sigward revoke --admin {admin} --access-key-id ASIA…\n",
+            objects = layout.objects.display(),
+            state = layout.state.display(),
+            id = key.id,
+        )?;
+    }
+    out.flush()
+}

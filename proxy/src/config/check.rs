@@ -1,0 +1,448 @@
+//! From what was typed to what can be run: every value is parsed, every rule between keys is checked, and all
+//! faults are reported together.
+//!
+//! A method returns `None` exactly when it has reported a fault.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::uri::Scheme;
+use http::{HeaderName, Uri};
+use sigv4::SecretAccessKey;
+use tracing_subscriber::EnvFilter;
+
+use super::raw::{self, Raw};
+use super::sources::Sources;
+use super::units::{Size, Span};
+use super::{
+    Admin, AdminToken, Backend, BackendAuth, Config, ConfigError, ConfigFault, DeclaredAccessKey, Drain,
+    Environment, Gateway, Log, Store, TlsFiles,
+};
+use crate::iam::{AccessKeyId, KeyStatus};
+
+mod principal;
+
+/// hyper reads a head into a buffer that cannot be smaller.
+const SMALLEST_HEAD: u64 = 8 << 10;
+const LARGEST_HEAD: u64 = 1 << 20;
+const LARGEST_STS_BODY: u64 = 16 << 20;
+/// Below this the cache holds too few credentials to be one.
+const SMALLEST_CACHE: u64 = 1 << 20;
+/// Longer waits than a day are typing errors.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// Checks what `sources` hold.
+pub(super) fn check(
+    sources: &Sources,
+    environment: &Environment,
+    base: &Path,
+) -> Result<Config, ConfigError> {
+    let (raw, faults) = sources.raw();
+    let mut check = Check { sources, environment, base, faults };
+    match check.config(raw) {
+        Some(config) if check.faults.is_empty() => Ok(config),
+        _ => Err(ConfigError { faults: check.faults }),
+    }
+}
+
+struct Check<'a> {
+    sources: &'a Sources,
+    environment: &'a Environment,
+    base: &'a Path,
+    faults: Vec<ConfigFault>,
+}
+
+impl Check<'_> {
+    fn config(&mut self, raw: Raw) -> Option<Config> {
+        let default_region = raw.gateway.regions.first().cloned().unwrap_or_default();
+        let gateway = self.gateway(raw.gateway);
+        let admin = self.admin(raw.admin);
+        if let (Some(gateway), Some(admin)) = (&gateway, &admin) {
+            self.separate(gateway.listen, admin.listen);
+        }
+        let backend = self.backend(raw.backend, default_region);
+        let store = self.store(raw.store);
+        let access_keys = self.access_keys(raw.access_keys);
+        let log = self.log(raw.log);
+        let drain = self.drain(raw.drain);
+        Some(Config {
+            gateway: gateway?,
+            admin: admin?,
+            backend: backend?,
+            store: store?,
+            access_keys: access_keys?,
+            log: log?,
+            drain: drain?,
+        })
+    }
+
+    fn gateway(&mut self, raw: raw::Gateway) -> Option<Gateway> {
+        let listen = self.address("gateway.listen", &raw.listen);
+        let tls = self.tls("gateway.tls", raw.tls);
+        let regions = self.regions(&raw.regions);
+        let domains = self.each("gateway.domains", &raw.domains, "a domain name", domain);
+        let what = "the name of an x-amz-* header";
+        let unsigned_headers = self.each("gateway.unsigned_headers", &raw.unsigned_headers, what, amz_header);
+        let max_connections = self.positive("gateway.max_connections", raw.max_connections);
+        let head_timeout = self.wait("gateway.head_timeout", raw.head_timeout);
+        let max_head_bytes =
+            self.size("gateway.max_head_size", raw.max_head_size, SMALLEST_HEAD..=LARGEST_HEAD);
+        let max_sts_body_bytes =
+            self.size("gateway.max_sts_body_size", raw.max_sts_body_size, 1..=LARGEST_STS_BODY);
+        Some(Gateway {
+            listen: listen?,
+            tls: tls?,
+            regions: regions?,
+            domains: domains?,
+            unsigned_headers: unsigned_headers?,
+            strict: raw.strict,
+            explain_mismatch: raw.explain_mismatch,
+            max_connections: max_connections?,
+            head_timeout: head_timeout?,
+            max_head_bytes: usize::try_from(max_head_bytes?).ok()?,
+            max_sts_body_bytes: usize::try_from(max_sts_body_bytes?).ok()?,
+            sts: raw.sts,
+        })
+    }
+
+    fn regions(&mut self, raw: &[String]) -> Option<Vec<Box<str>>> {
+        if raw.is_empty() {
+            return self.fault("gateway.regions", "at least one region is needed");
+        }
+        let regions = self.each("gateway.regions", raw, "a region name", region)?;
+        let mut seen = BTreeSet::new();
+        match regions.iter().find(|region| !seen.insert(*region)) {
+            Some(twice) => self.fault("gateway.regions", format!("{twice} is listed twice")),
+            None => Some(regions),
+        }
+    }
+
+    fn admin(&mut self, raw: raw::Admin) -> Option<Admin> {
+        let listen = self.address("admin.listen", &raw.listen);
+        let tls = self.tls("admin.tls", raw.tls);
+        let token = match (raw.token_file, raw.token_env) {
+            (None, None) => Some(None),
+            (file, variable) => {
+                self.secret(["admin.token_file", "admin.token_env"], file, variable).map(AdminToken).map(Some)
+            }
+        };
+        Some(Admin { listen: listen?, tls: tls?, token: token? })
+    }
+
+    /// Two listeners cannot share a port unless they listen on different addresses.
+    fn separate(&mut self, gateway: SocketAddr, admin: SocketAddr) {
+        let overlap =
+            gateway.ip() == admin.ip() || gateway.ip().is_unspecified() || admin.ip().is_unspecified();
+        if gateway.port() != 0 && gateway.port() == admin.port() && overlap {
+            let message = format!("{admin} is taken by gateway.listen ({gateway})");
+            let _: Option<()> = self.fault("admin.listen", message);
+        }
+    }
+
+    fn backend(&mut self, raw: raw::Backend, default_region: String) -> Option<Backend> {
+        let endpoint = self.endpoint(raw.endpoint.as_deref());
+        let connect_timeout = self.wait("backend.connect_timeout", raw.connect_timeout);
+        let response_timeout = self.wait("backend.response_timeout", raw.response_timeout);
+        let idle_timeout = self.wait("backend.idle_timeout", raw.idle_timeout);
+        let ca_file = match &raw.ca_file {
+            Some(path) => self.readable("backend.ca_file", path).map(Some),
+            None => Some(None),
+        };
+        let auth = self.backend_auth(raw, default_region);
+        let endpoint = endpoint?.into_parts();
+        Some(Backend {
+            scheme: endpoint.scheme?,
+            authority: endpoint.authority?,
+            auth: auth?,
+            connect_timeout: connect_timeout?,
+            response_timeout: response_timeout?,
+            idle_timeout: idle_timeout?,
+            ca_file: ca_file?,
+        })
+    }
+
+    fn endpoint(&mut self, raw: Option<&str>) -> Option<Uri> {
+        const KEY: &str = "backend.endpoint";
+        let Some(text) = raw else {
+            return self.fault(KEY, "is required, for example \"http://127.0.0.1:9000\"");
+        };
+        let good = |uri: &Uri| {
+            let scheme = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+            let host = uri.authority().is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'));
+            scheme && host && uri.path() == "/" && uri.query().is_none()
+        };
+        match text.parse::<Uri>().ok().filter(good) {
+            Some(uri) => Some(uri),
+            None => self.fault(KEY, format!("{text:?} is not http://host[:port] or https://host[:port]")),
+        }
+    }
+
+    fn backend_auth(&mut self, raw: raw::Backend, default_region: String) -> Option<BackendAuth> {
+        match raw.auth {
+            raw::BackendAuth::Resign => self.resign(raw, default_region),
+            raw::BackendAuth::Identity => self.without_credential(&raw).then_some(BackendAuth::Identity),
+            raw::BackendAuth::Passthrough => {
+                self.without_credential(&raw).then_some(BackendAuth::Passthrough)
+            }
+        }
+    }
+
+    fn resign(&mut self, raw: raw::Backend, default_region: String) -> Option<BackendAuth> {
+        let access_key_id = match raw.access_key_id {
+            Some(text) => self.access_key_id("backend.access_key_id", &text),
+            None => self.fault("backend.access_key_id", "is required with auth = \"resign\""),
+        };
+        let keys = ["backend.secret_access_key_file", "backend.secret_access_key_env"];
+        let secret = self.secret(keys, raw.secret_access_key_file, raw.secret_access_key_env);
+        let region = match raw.region {
+            Some(text) => self.parsed("backend.region", &text, "a region name", region),
+            // A bad first region has been reported where it stands.
+            None => Some(default_region.into()),
+        };
+        Some(BackendAuth::Resign {
+            access_key_id: access_key_id?.as_str().to_owned(),
+            secret: secret?,
+            region: region?,
+        })
+    }
+
+    /// A credential that would silently not be used is a misunderstanding.
+    fn without_credential(&mut self, raw: &raw::Backend) -> bool {
+        let given = [
+            ("backend.access_key_id", raw.access_key_id.is_some()),
+            ("backend.secret_access_key_file", raw.secret_access_key_file.is_some()),
+            ("backend.secret_access_key_env", raw.secret_access_key_env.is_some()),
+            ("backend.region", raw.region.is_some()),
+        ];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            let _: Option<()> = self.fault(key, "only means something with auth = \"resign\"");
+        }
+        given.iter().all(|(_, given)| !given)
+    }
+
+    fn store(&mut self, raw: raw::Store) -> Option<Store> {
+        let cache_bytes = self.size("store.cache_size", raw.cache_size, SMALLEST_CACHE..=u64::MAX);
+        let mut sealing_key_files = Vec::new();
+        for path in &raw.sealing_key_files {
+            sealing_key_files.extend(self.readable("store.sealing_key_files", path));
+        }
+        if raw.sealing_key_files.is_empty() {
+            return self.fault("store.sealing_key_files", "at least one file is needed");
+        }
+        if raw.path.as_os_str().is_empty() {
+            return self.fault("store.path", "is empty");
+        }
+        Some(Store { path: self.base.join(raw.path), cache_bytes: cache_bytes?, sealing_key_files })
+    }
+
+    fn access_keys(&mut self, raw: Vec<raw::AccessKey>) -> Option<Vec<DeclaredAccessKey>> {
+        let mut seen = BTreeSet::new();
+        let mut keys = Vec::new();
+        let count = raw.len();
+        for (at, raw) in raw.into_iter().enumerate() {
+            let Some(key) = self.access_key(&format!("access_keys[{at}]"), raw) else { continue };
+            if !seen.insert(key.access_key_id.clone()) {
+                let message = format!("{} is declared twice", key.access_key_id);
+                let _: Option<()> = self.fault(&format!("access_keys[{at}].access_key_id"), message);
+            }
+            keys.push(key);
+        }
+        (keys.len() == count).then_some(keys)
+    }
+
+    fn access_key(&mut self, at: &str, raw: raw::AccessKey) -> Option<DeclaredAccessKey> {
+        let key = |name: &str| format!("{at}.{name}");
+        let access_key_id = match &raw.access_key_id {
+            Some(text) => self.access_key_id(&key("access_key_id"), text),
+            None => self.fault(&key("access_key_id"), "is required"),
+        };
+        let principal = match principal::parse(&raw) {
+            Ok(principal) => Some(principal),
+            Err((name, message)) => self.fault(&key(name), message),
+        };
+        let [file, variable] = [key("secret_access_key_file"), key("secret_access_key_env")];
+        let secret = self.secret([&file, &variable], raw.secret_access_key_file, raw.secret_access_key_env);
+        Some(DeclaredAccessKey {
+            access_key_id: access_key_id?,
+            secret: secret?,
+            principal: principal?,
+            status: match raw.status {
+                raw::KeyStatus::Active => KeyStatus::Active,
+                raw::KeyStatus::Inactive => KeyStatus::Inactive,
+            },
+        })
+    }
+
+    fn log(&mut self, raw: raw::Log) -> Option<Log> {
+        match EnvFilter::builder().parse(&raw.filter) {
+            Ok(_) => Some(Log { format: raw.format, filter: raw.filter, access_log: raw.access_log }),
+            Err(error) => self.fault("log.filter", error),
+        }
+    }
+
+    fn drain(&mut self, raw: raw::Drain) -> Option<Drain> {
+        // No delay is sensible where nobody watches /readyz; no time to finish is a hard stop, which is too.
+        for (key, span) in [("drain.delay", raw.delay), ("drain.timeout", raw.timeout)] {
+            if span.0 > LONGEST_WAIT {
+                return self.fault(key, format!("is more than {}", Span(LONGEST_WAIT)));
+            }
+        }
+        Some(Drain { delay: raw.delay.0, timeout: raw.timeout.0 })
+    }
+}
+
+/// Values.
+impl Check<'_> {
+    /// Reports a fault, unless the key has been reported already.
+    fn fault<T>(&mut self, key: &str, message: impl Display) -> Option<T> {
+        let known = |fault: &ConfigFault| key == fault.key || within(key, &fault.key);
+        if !self.faults.iter().any(known) {
+            let origin = self.sources.origin(key);
+            self.faults.push(ConfigFault { key: key.to_owned(), message: message.to_string(), origin });
+        }
+        None
+    }
+
+    fn parsed<T>(&mut self, key: &str, text: &str, what: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
+        parse(text).or_else(|| self.fault(key, format!("{text:?} is not {what}")))
+    }
+
+    fn each<T>(
+        &mut self,
+        key: &str,
+        texts: &[String],
+        what: &str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let mut values = Vec::new();
+        for (at, text) in texts.iter().enumerate() {
+            values.extend(self.parsed(&format!("{key}[{at}]"), text, what, parse));
+        }
+        (values.len() == texts.len()).then_some(values)
+    }
+
+    fn address(&mut self, key: &str, text: &str) -> Option<SocketAddr> {
+        self.parsed(key, text, "an address and port such as 127.0.0.1:8080 or [::]:8080", |text| {
+            text.parse().ok()
+        })
+    }
+
+    fn access_key_id(&mut self, key: &str, text: &str) -> Option<AccessKeyId> {
+        let what = "1 to 128 printable ASCII characters without space or comma";
+        self.parsed(key, text, what, AccessKeyId::parse)
+    }
+
+    fn positive(&mut self, key: &str, count: usize) -> Option<usize> {
+        if count == 0 { self.fault(key, "must be at least 1") } else { Some(count) }
+    }
+
+    fn wait(&mut self, key: &str, span: Span) -> Option<Duration> {
+        if span.0.is_zero() || span.0 > LONGEST_WAIT {
+            return self.fault(key, format!("must be more than 0s and at most {}", Span(LONGEST_WAIT)));
+        }
+        Some(span.0)
+    }
+
+    fn size(&mut self, key: &str, size: Size, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        if range.contains(&size.0) {
+            return Some(size.0);
+        }
+        let (least, most) = (Size(*range.start()), *range.end());
+        match most {
+            u64::MAX => self.fault(key, format!("must be at least {least}")),
+            _ => self.fault(key, format!("must be {least} to {}", Size(most))),
+        }
+    }
+
+    fn tls(&mut self, key: &str, raw: raw::Tls) -> Option<Option<TlsFiles>> {
+        let keys = [format!("{key}.certificate_file"), format!("{key}.private_key_file")];
+        match (raw.certificate_file, raw.private_key_file) {
+            (None, None) => Some(None),
+            (Some(certificate), Some(private_key)) => {
+                let certificate_file = self.readable(&keys[0], &certificate);
+                let private_key_file = self.readable(&keys[1], &private_key);
+                Some(Some(TlsFiles {
+                    certificate_file: certificate_file?,
+                    private_key_file: private_key_file?,
+                }))
+            }
+            (None, Some(_)) => self.fault(&keys[0], "is required beside private_key_file"),
+            (Some(_), None) => self.fault(&keys[1], "is required beside certificate_file"),
+        }
+    }
+
+    /// The path, resolved, if the file can be opened now.
+    fn readable(&mut self, key: &str, path: &Path) -> Option<PathBuf> {
+        let path = self.base.join(path);
+        let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
+        match opened {
+            Ok(metadata) if metadata.is_dir() => {
+                self.fault(key, format!("{} is a directory", path.display()))
+            }
+            Ok(_) => Some(path),
+            Err(error) => self.fault(key, format!("{}: {error}", path.display())),
+        }
+    }
+
+    /// A secret by file or by environment variable; `keys` name the two keys, in this order. White space at
+    /// its end is not part of it: editors and `echo` leave a line feed there.
+    fn secret(
+        &mut self,
+        keys: [&str; 2],
+        file: Option<PathBuf>,
+        variable: Option<String>,
+    ) -> Option<SecretAccessKey> {
+        let (key, bytes) = match (file, variable) {
+            (Some(file), None) => {
+                let path = self.base.join(file);
+                match std::fs::read(&path) {
+                    Ok(bytes) => (keys[0], bytes),
+                    Err(error) => return self.fault(keys[0], format!("{}: {error}", path.display())),
+                }
+            }
+            (None, Some(variable)) => match self.environment.get(&variable) {
+                Some(text) => (keys[1], text.as_bytes().to_vec()),
+                None => return self.fault(keys[1], format!("{variable} is not set")),
+            },
+            (None, None) => {
+                let other = keys[1].rsplit('.').next().unwrap_or_default();
+                return self.fault(keys[0], format!("is required, or {other}"));
+            }
+            (Some(_), Some(_)) => {
+                return self.fault(keys[1], "stands beside the file: one of them is too many");
+            }
+        };
+        let mut bytes = bytes;
+        bytes.truncate(bytes.trim_ascii_end().len());
+        if bytes.is_empty() {
+            self.fault(key, "the secret is empty")
+        } else {
+            Some(SecretAccessKey::new(bytes))
+        }
+    }
+}
+
+/// Whether `key` lies below `outer`.
+fn within(key: &str, outer: &str) -> bool {
+    outer.is_empty() || key.strip_prefix(outer).is_some_and(|rest| rest.starts_with(['.', '[']))
+}
+
+fn region(text: &str) -> Option<Box<str>> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    ((1..=64).contains(&text.len()) && text.bytes().all(legal)).then(|| text.into())
+}
+
+/// In lower case, without the root's dot.
+fn domain(text: &str) -> Option<String> {
+    let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(legal);
+    (text.len() <= 253 && text.split('.').all(label)).then_some(text)
+}
+
+fn amz_header(text: &str) -> Option<HeaderName> {
+    text.parse().ok().filter(|name: &HeaderName| name.as_str().starts_with("x-amz-"))
+}

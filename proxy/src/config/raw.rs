@@ -1,0 +1,253 @@
+//! The configuration as the operator types it: every key, what it means and its default.
+//!
+//! A key without a default is an `Option`; whether its absence is a fault is decided by `check`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::LogFormat;
+use super::units::{Size, Span};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Raw {
+    /// The listener for S3 and STS clients.
+    pub(super) gateway: Gateway,
+    /// The listener for operators and probes.
+    pub(super) admin: Admin,
+    /// Where authorized requests go.
+    pub(super) backend: Backend,
+    /// The event log and the credential cache.
+    pub(super) store: Store,
+    /// Long-term keys declared here rather than through events.
+    pub(super) access_keys: Vec<AccessKey>,
+    /// Logs.
+    pub(super) log: Log,
+    /// Shutdown.
+    pub(super) drain: Drain,
+}
+
+/// `[gateway]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Gateway {
+    /// Address and port; port 0 takes a free one.
+    pub(super) listen: String,
+    /// Accepted regions of the credential scope; the first is named in errors.
+    pub(super) regions: Vec<String>,
+    /// Domains of virtual-hosted-style requests: `bucket.<domain>`.
+    pub(super) domains: Vec<String>,
+    /// `x-amz-*` headers that may be present without being signed.
+    pub(super) unsigned_headers: Vec<String>,
+    /// Accept only the standard canonical form, not the variants that deployed signers are known to produce.
+    pub(super) strict: bool,
+    /// Put string to sign and canonical request into `SignatureDoesNotMatch`, as S3 does.
+    pub(super) explain_mismatch: bool,
+    /// Whether the built-in STS answers.
+    pub(super) sts: bool,
+    /// Connections at the same time; more wait in the backlog.
+    pub(super) max_connections: usize,
+    /// Time for a request head to arrive.
+    pub(super) head_timeout: Span,
+    /// Largest request head.
+    pub(super) max_head_size: Size,
+    /// Largest STS request body.
+    pub(super) max_sts_body_size: Size,
+    /// TLS, if the listener speaks it.
+    pub(super) tls: Tls,
+}
+
+/// `[gateway.tls]`, `[admin.tls]`: both files or neither.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    /// Certificate chain, PEM, leaf first.
+    pub(super) certificate_file: Option<PathBuf>,
+    /// Private key of the leaf, PEM.
+    pub(super) private_key_file: Option<PathBuf>,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// Address and port; port 0 takes a free one.
+    pub(super) listen: String,
+    /// File with the bearer token of everything but probes and metrics.
+    pub(super) token_file: Option<PathBuf>,
+    /// Environment variable with that token, instead of the file.
+    pub(super) token_env: Option<String>,
+    /// TLS, if the listener speaks it.
+    pub(super) tls: Tls,
+}
+
+/// `[backend]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Backend {
+    /// `http://host[:port]` or `https://host[:port]`.
+    pub(super) endpoint: Option<String>,
+    /// Who the backend believes is asking.
+    pub(super) auth: BackendAuth,
+    /// `resign`: the backend's access key id.
+    pub(super) access_key_id: Option<String>,
+    /// `resign`: file with its secret access key.
+    pub(super) secret_access_key_file: Option<PathBuf>,
+    /// `resign`: environment variable with that secret, instead of the file.
+    pub(super) secret_access_key_env: Option<String>,
+    /// `resign`: the backend's region; the gateway's first when absent.
+    pub(super) region: Option<String>,
+    /// Certificate authorities that sign the backend's certificate, PEM; the web's when absent.
+    pub(super) ca_file: Option<PathBuf>,
+    /// Time for a connection to open.
+    pub(super) connect_timeout: Span,
+    /// Time from the end of the request to the first byte of the response head.
+    pub(super) response_timeout: Span,
+    /// Time an idle connection is kept.
+    pub(super) idle_timeout: Span,
+}
+
+/// `backend.auth`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BackendAuth {
+    /// Requests are signed anew with the backend's own credential.
+    Resign,
+    /// Authentication is stripped, identity headers are added.
+    Identity,
+    /// The client's own signature goes through; the backend knows the same secrets.
+    Passthrough,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    /// The database file; its directory must exist.
+    pub(super) path: PathBuf,
+    /// Upper bound of the credential cache.
+    pub(super) cache_size: Size,
+    /// Files of sealing keys: the first seals, all unseal.
+    pub(super) sealing_key_files: Vec<PathBuf>,
+}
+
+/// `[[access_keys]]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AccessKey {
+    /// 1 to 128 printable ASCII characters.
+    pub(super) access_key_id: Option<String>,
+    /// File with the secret access key.
+    pub(super) secret_access_key_file: Option<PathBuf>,
+    /// Environment variable with the secret access key, instead of the file.
+    pub(super) secret_access_key_env: Option<String>,
+    /// Name of an IAM user of `account`; instead of `arn`.
+    pub(super) user: Option<String>,
+    /// Twelve digits. Implied by `arn`.
+    pub(super) account: Option<String>,
+    /// ARN of an IAM user or of an account's root; instead of `user`.
+    pub(super) arn: Option<String>,
+    /// The principal's unique id; derived from the ARN when absent.
+    pub(super) user_id: Option<String>,
+    /// Whether the key may be used.
+    pub(super) status: KeyStatus,
+}
+
+/// `access_keys.status`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeyStatus {
+    /// May be used.
+    #[default]
+    Active,
+    /// Kept, but answers as if it did not exist.
+    Inactive,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    /// `json` or `text`.
+    pub(super) format: LogFormat,
+    /// A `tracing` filter, for example `info,sigward=debug`.
+    pub(super) filter: String,
+    /// One line per request.
+    pub(super) access_log: bool,
+}
+
+/// `[drain]`
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Drain {
+    /// Time between `/readyz` failing and the listener closing.
+    pub(super) delay: Span,
+    /// Time requests in flight are given after that.
+    pub(super) timeout: Span,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            listen: "0.0.0.0:8080".into(),
+            regions: vec!["us-east-1".into()],
+            domains: Vec::new(),
+            unsigned_headers: Vec::new(),
+            strict: false,
+            explain_mismatch: true,
+            sts: true,
+            max_connections: 10_000,
+            head_timeout: Span::seconds(10),
+            max_head_size: Size(64 << 10),
+            max_sts_body_size: Size(256 << 10),
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9090".into(), token_file: None, token_env: None, tls: Tls::default() }
+    }
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            auth: BackendAuth::Resign,
+            access_key_id: None,
+            secret_access_key_file: None,
+            secret_access_key_env: None,
+            region: None,
+            ca_file: None,
+            connect_timeout: Span::seconds(5),
+            response_timeout: Span::seconds(120),
+            idle_timeout: Span::seconds(60),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            path: "/var/lib/sigward/events.redb".into(),
+            cache_size: Size(256 << 20),
+            sealing_key_files: vec!["/etc/sigward/sealing.key".into()],
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Json, filter: "info".into(), access_log: true }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: Span::seconds(5), timeout: Span::seconds(30) }
+    }
+}

@@ -1,0 +1,286 @@
+//! The shipped file against the defaults, and what loading refuses.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::raw::Raw;
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../config/sigward.toml");
+
+/// The shipped file with every commented-out key put to use. Prose has a space after its `#`.
+fn shipped_with_every_key() -> String {
+    let uncomment = |line: &'static str| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => key,
+        _ => line,
+    };
+    SHIPPED.lines().map(uncomment).collect::<Vec<_>>().join("\n")
+}
+
+/// Every key below `value`, dotted, without the places in lists.
+fn keys_of(value: &serde_json::Value, prefix: &str, keys: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, inner) in map {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                keys.insert(key.clone());
+                keys_of(inner, &key, keys);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys_of(item, prefix, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn shipped_file_is_the_defaults() {
+    assert_eq!(toml::from_str::<Raw>(SHIPPED).unwrap(), Raw::default());
+}
+
+#[test]
+fn shipped_file_shows_every_key() {
+    let full: Raw = toml::from_str(&shipped_with_every_key()).unwrap();
+    let known = Raw { access_keys: vec![Default::default()], ..Raw::default() };
+    let [mut shown, mut expected] = [BTreeSet::new(), BTreeSet::new()];
+    // Null members too: serde writes a key whose value is `None`.
+    keys_of(&serde_json::to_value(&known).unwrap(), "", &mut expected);
+    let document: serde_json::Value = toml::from_str(&shipped_with_every_key()).unwrap();
+    keys_of(&document, "", &mut shown);
+    assert_eq!(shown, expected);
+    assert_eq!(full.access_keys.len(), 1);
+}
+
+/// A directory with the files that configurations below name.
+fn directory() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for (name, text) in [("secret", "s3cret\n"), ("sealing.key", "x"), ("blank", " \n"), ("ca.pem", "x")] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+const GOOD: &str = r#"
+    backend = { endpoint = "http://127.0.0.1:9000", access_key_id = "b", secret_access_key_file = "secret" }
+    store = { sealing_key_files = ["sealing.key"] }
+"#;
+
+fn load_in(dir: &Path, text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let file = dir.join("sigward.toml");
+    std::fs::write(&file, text).unwrap();
+    Config::load(&file, &variables.iter().copied().collect())
+}
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    load_in(directory().path(), text, variables)
+}
+
+fn faulty_keys(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    load(text, variables).unwrap_err().faults.into_iter().map(|fault| fault.key).collect()
+}
+
+/// [`GOOD`] with one more line; the keys at fault.
+fn faulty_keys_with(line: &str) -> Vec<String> {
+    faulty_keys(&format!("{GOOD}\n{line}"), &[])
+}
+
+#[test]
+fn paths_start_at_the_file_and_secrets_lose_their_line_feed() {
+    let dir = directory();
+    let config = load_in(dir.path(), GOOD, &[]).unwrap();
+    assert_eq!(config.store.sealing_key_files, [dir.path().join("sealing.key")]);
+    let BackendAuth::Resign { secret, region, .. } = config.backend.auth else { panic!("resign by default") };
+    assert_eq!(secret.expose_secret(), b"s3cret");
+    assert_eq!(&*region, "us-east-1");
+}
+
+#[test]
+fn environment_wins_over_the_file() {
+    let text = format!("{GOOD}\n[gateway]\nlisten = \"127.0.0.1:1\"\nstrict = true");
+    let variables = [
+        ("SIGWARD__GATEWAY__LISTEN", "127.0.0.1:2"),
+        ("SIGWARD__GATEWAY__STRICT", "false"),
+        ("SIGWARD__GATEWAY__REGIONS", "eu-west-1, eu-west-2"),
+        ("SIGWARD__GATEWAY__DOMAINS", r#"["S3.example.com."]"#),
+        ("SIGWARD__GATEWAY__MAX_CONNECTIONS", "7"),
+        ("SIGWARD__GATEWAY__HEAD_TIMEOUT", " 3s "),
+        ("SIGWARD__BACKEND__ACCESS_KEY_ID", "0123"),
+    ];
+    let config = load(&text, &variables).unwrap();
+    assert_eq!(config.gateway.listen, "127.0.0.1:2".parse::<SocketAddr>().unwrap());
+    assert!(!config.gateway.strict);
+    assert_eq!(config.gateway.regions, ["eu-west-1".into(), "eu-west-2".into()]);
+    assert_eq!(config.gateway.domains, ["s3.example.com"]);
+    assert_eq!(config.gateway.max_connections, 7);
+    assert_eq!(config.gateway.head_timeout, Duration::from_secs(3));
+    let BackendAuth::Resign { access_key_id, .. } = config.backend.auth else { panic!("resign") };
+    assert_eq!(access_key_id, "0123");
+}
+
+#[test]
+fn blank_and_foreign_variables_change_nothing() {
+    let variables = [
+        ("SIGWARD__GATEWAY__LISTEN", "  "),
+        ("SIGWARD__ADMIN__TOKEN_FILE", ""),
+        ("SIGWARD_PORT", "tcp://10.0.0.1:80"),
+        ("PATH", "/bin"),
+    ];
+    let config = load(GOOD, &variables).unwrap();
+    assert_eq!(config.gateway.listen.port(), 8080);
+    assert!(config.admin.token.is_none());
+}
+
+#[test]
+fn every_fault_is_reported_with_its_origin() {
+    let text = r#"
+        colour = "red"
+        [gateway]
+        listen = "localhost:8080"
+        max_connections = "many"
+        regoins = []
+        head_timeout = "10"
+        [backend]
+        auth = "magic"
+        [[access_keys]]
+        access_key_id = "AKIA1"
+        secret_access_key = "in the open"
+        user = "alice"
+        [drain]
+        delay = "5s"
+    "#;
+    let variables = [("SIGWARD__LOG__LEVEL", "debug"), ("SIGWARD__DRAIN__DELAY", "soon")];
+    let error = load(text, &variables).unwrap_err();
+    let keys: BTreeSet<&str> = error.faults.iter().map(|fault| fault.key.as_str()).collect();
+    let expected = [
+        "access_keys[0].account",
+        "access_keys[0].secret_access_key",
+        "access_keys[0].secret_access_key_file",
+        "backend.access_key_id",
+        "backend.auth",
+        "backend.endpoint",
+        "backend.secret_access_key_file",
+        "colour",
+        "drain.delay",
+        "gateway.head_timeout",
+        "gateway.listen",
+        "gateway.max_connections",
+        "gateway.regoins",
+        "log.level",
+        "store.sealing_key_files",
+    ];
+    assert_eq!(keys, BTreeSet::from(expected), "{error}");
+    let origin = |key: &str| error.faults.iter().find(|fault| fault.key == key).unwrap().origin.clone();
+    assert!(origin("gateway.listen").unwrap().ends_with("sigward.toml"));
+    assert!(origin("gateway.regoins").unwrap().ends_with("sigward.toml"));
+    assert_eq!(origin("log.level").as_deref(), Some("environment variable SIGWARD__LOG__LEVEL"));
+    assert_eq!(origin("drain.delay").as_deref(), Some("environment variable SIGWARD__DRAIN__DELAY"));
+    assert_eq!(origin("backend.endpoint"), None);
+    assert!(!error.to_string().contains("in the open"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_named() {
+    let dir = directory();
+    let missing = Config::load(&dir.path().join("nowhere.toml"), &Environment::default()).unwrap_err();
+    assert!(missing.to_string().contains("nowhere.toml"), "{missing}");
+    let broken = load("[gateway", &[]).unwrap_err();
+    assert_eq!(broken.faults.len(), 1);
+    assert!(broken.to_string().contains("sigward.toml"), "{broken}");
+}
+
+#[test]
+fn a_variable_that_names_no_key_is_refused() {
+    assert_eq!(faulty_keys(GOOD, &[("SIGWARD__GATEWAY__TLS__FILE", "x")]), ["gateway.tls.file"]);
+    assert_eq!(faulty_keys(GOOD, &[("SIGWARD__ACCESS_KEYS__0__USER", "x")]), ["access_keys"]);
+    for name in ["SIGWARD__GATEWAY", "SIGWARD__"] {
+        let error = load(GOOD, &[(name, "x")]).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn names_the_key_that_breaks_a_rule() {
+    let cases = [
+        ("gateway.regions = []", "gateway.regions"),
+        ("gateway.regions = [\"a\", \"a\"]", "gateway.regions"),
+        ("gateway.regions = [\"us east\"]", "gateway.regions[0]"),
+        ("gateway.domains = [\"a\", \"a..b\"]", "gateway.domains[1]"),
+        ("gateway.unsigned_headers = [\"authorization\"]", "gateway.unsigned_headers[0]"),
+        ("gateway.max_connections = 0", "gateway.max_connections"),
+        ("gateway.max_connections = -1", "gateway.max_connections"),
+        ("gateway.head_timeout = \"0s\"", "gateway.head_timeout"),
+        ("gateway.max_head_size = \"4 KiB\"", "gateway.max_head_size"),
+        ("gateway.max_head_size = \"1 GiB\"", "gateway.max_head_size"),
+        ("gateway.max_sts_body_size = \"0 B\"", "gateway.max_sts_body_size"),
+        ("gateway.tls.certificate_file = \"ca.pem\"", "gateway.tls.private_key_file"),
+        ("admin.tls.private_key_file = \"ca.pem\"", "admin.tls.certificate_file"),
+        ("admin.listen = \"127.0.0.1:8080\"", "admin.listen"),
+        ("admin.token_file = \"blank\"", "admin.token_file"),
+        ("admin.token_file = \"nowhere\"", "admin.token_file"),
+        ("admin.token_env = \"NOBODY_SET_THIS\"", "admin.token_env"),
+        ("admin = { token_env = \"A\", token_file = \"secret\" }", "admin.token_env"),
+        ("log.filter = \"sigward=loud\"", "log.filter"),
+        ("log.format = \"xml\"", "log.format"),
+        ("drain.timeout = \"48h\"", "drain.timeout"),
+    ];
+    for (line, key) in cases {
+        assert_eq!(faulty_keys_with(line), [key], "{line}");
+    }
+}
+
+#[test]
+fn names_the_backend_key_that_breaks_a_rule() {
+    let with = |backend: &str| {
+        faulty_keys(&format!("store.sealing_key_files = [\"sealing.key\"]\n[backend]\n{backend}"), &[])
+    };
+    for endpoint in
+        ["", "127.0.0.1:9000", "ftp://a", "http://a/path", "http://a/?q", "http://u:p@a", "http://"]
+    {
+        let backend = format!("auth = \"identity\"\nendpoint = \"{endpoint}\"");
+        assert_eq!(with(&backend), ["backend.endpoint"], "{endpoint}");
+    }
+    let missing = with("endpoint = \"http://a\"");
+    assert_eq!(missing, ["backend.access_key_id", "backend.secret_access_key_file"]);
+    for auth in ["identity", "passthrough"] {
+        let backend =
+            format!("endpoint = \"https://a\"\nauth = \"{auth}\"\nregion = \"r\"\naccess_key_id = \"b\"");
+        assert_eq!(with(&backend), ["backend.access_key_id", "backend.region"], "{auth}");
+    }
+    assert_eq!(with("endpoint = \"https://a\"\nauth = \"identity\"\nca_file = \".\""), ["backend.ca_file"]);
+}
+
+#[test]
+fn declared_access_keys_are_read() {
+    let text = format!(
+        "{GOOD}
+        [[access_keys]]
+        access_key_id = \"AKIA1\"
+        secret_access_key_file = \"secret\"
+        user = \"alice\"
+        account = \"123456789012\"
+        [[access_keys]]
+        access_key_id = \"AKIA2\"
+        secret_access_key_env = \"ROOT_SECRET\"
+        arn = \"arn:aws:iam::123456789012:root\"
+        status = \"inactive\""
+    );
+    let config = load(&text, &[("ROOT_SECRET", "hush\n")]).unwrap();
+    let [alice, root] = &config.access_keys[..] else { panic!("two keys") };
+    assert_eq!((alice.access_key_id.as_str(), alice.status), ("AKIA1", KeyStatus::Active));
+    assert_eq!(alice.principal.arn, "arn:aws:iam::123456789012:user/alice");
+    assert_eq!((root.secret.expose_secret(), root.status), (&b"hush"[..], KeyStatus::Inactive));
+    let twice = text.replace("AKIA2", "AKIA1");
+    assert_eq!(faulty_keys(&twice, &[("ROOT_SECRET", "hush")]), ["access_keys[1].access_key_id"]);
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let text = format!("{GOOD}\nadmin.token_env = \"TOKEN\"");
+    let config = load(&text, &[("TOKEN", "canary")]).unwrap();
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("canary") && !printed.contains("s3cret"), "{printed}");
+    assert!(config.admin.token.is_some());
+}

@@ -1,0 +1,132 @@
+//! Durations and sizes as operators write them: `"15m"`, `"64 MiB"`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A length of time: an integer and one of `ms`, `s`, `m`, `h`, `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Span(pub(super) Duration);
+
+/// An amount of memory in bytes: an integer and one of `B`, `KiB`, `MiB`, `GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct Size(pub(super) u64);
+
+/// Units in descending order, each with what it is worth.
+const SPANS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl Span {
+    /// `count` seconds.
+    pub(super) const fn seconds(count: u64) -> Self {
+        Self(Duration::from_secs(count))
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let millis = parse(&text, &SPANS)
+            .ok_or_else(|| format!("{text:?} is not a duration such as \"500ms\", \"30s\" or \"15m\""))?;
+        Ok(Self(Duration::from_millis(millis)))
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse(&text, &SIZES)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a size such as \"512 B\", \"64 KiB\" or \"1 GiB\""))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        let (count, unit) = in_largest_unit(millis, &SPANS);
+        write!(f, "{count}{unit}")
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, unit) = in_largest_unit(self.0, &SIZES);
+        write!(f, "{count} {unit}")
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> Self {
+        size.to_string()
+    }
+}
+
+/// An integer, optional spaces, a unit; nothing else and no overflow.
+fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let text = text.trim();
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (_, worth) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
+    digits.parse::<u64>().ok()?.checked_mul(*worth)
+}
+
+/// The largest unit that writes `value` as an integer.
+fn in_largest_unit<'a>(value: u64, units: &[(&'a str, u64)]) -> (u64, &'a str) {
+    let fits = |&&(_, worth): &&(&str, u64)| value > 0 && value.is_multiple_of(worth);
+    units.iter().find(fits).or(units.last()).map_or((value, ""), |&(name, worth)| (value / worth, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(text: &str) -> Option<Duration> {
+        Span::try_from(text.to_owned()).ok().map(|span| span.0)
+    }
+
+    fn size(text: &str) -> Option<u64> {
+        Size::try_from(text.to_owned()).ok().map(|size| size.0)
+    }
+
+    #[test]
+    fn reads_every_unit() {
+        assert_eq!(span("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(span("15 m"), Some(Duration::from_secs(900)));
+        assert_eq!(span(" 2h "), Some(Duration::from_secs(7200)));
+        assert_eq!(span("0s"), Some(Duration::ZERO));
+        assert_eq!(size("64 MiB"), Some(64 << 20));
+        assert_eq!(size("1KiB"), Some(1024));
+        assert_eq!(size("7 B"), Some(7));
+    }
+
+    #[test]
+    fn refuses_what_has_no_unit_or_no_place() {
+        for text in ["", "15", "m", "-1s", "1.5s", "1h30m", "15M", "1 week", "999999999999999999d", "٣s"] {
+            assert_eq!(span(text), None, "{text:?}");
+        }
+        for text in ["", "64", "64 MB", "64 mib", "MiB", "99999999999 GiB"] {
+            assert_eq!(size(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        for text in ["500ms", "90s", "15m", "1h", "2d", "0ms"] {
+            assert_eq!(Span::try_from(text.to_owned()).map(|span| span.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["512 B", "64 KiB", "3 MiB", "1 GiB"] {
+            assert_eq!(Size::try_from(text.to_owned()).map(|size| size.to_string()).as_deref(), Ok(text));
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What is remembered about a request while it runs, and the line that is written when it is over.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::Peer;
+use super::body::Verdict;
+use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
+use crate::clock::UnixMillis;
+use crate::iam::{AccessKeyId, Credential, Principal};
+use crate::s3::{Action, Target};
+
+/// Makes request ids: unique within the process, not guessable from one another's neighbours in other processes.
+pub(super) struct RequestIds {
+    base: u64,
+    next: AtomicU64,
+    host_id: &'static str,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        let mut seed = [0; 8];
+        // Without randomness ids start at zero: they identify requests in logs and protect nothing.
+        drop(SystemRandom::new().fill(&mut seed));
+        let base = u64::from_ne_bytes(seed);
+        let host_id: &'static str = Box::leak(format!("{base:016x}").into_boxed_str());
+        Self { base, next: AtomicU64::new(0), host_id }
+    }
+
+    pub(super) fn next(&self) -> (String, &'static str) {
+        // An odd multiplier makes the sequence a permutation of all 64-bit values.
+        let count = self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (format!("{:016X}", self.base ^ count), self.host_id)
+    }
+}
+
+/// One request, from its head to the last byte of its answer.
+pub(super) struct Call {
+    pub(super) request_id: String,
+    pub(super) host_id: &'static str,
+    pub(super) now: UnixMillis,
+    pub(super) peer: Peer,
+    started: Instant,
+    method: http::Method,
+    /// Without the query: that is where presigned requests keep their signature and their session token.
+    path: String,
+    user_agent: Option<HeaderValue>,
+    action: Action,
+    bucket: Option<String>,
+    who: Option<Who>,
+    verdict: Option<Verdict>,
+    first_byte: Option<Duration>,
+    refused: Option<(Reason, &'static str)>,
+}
+
+/// The principal of the line.
+struct Who {
+    access_key_id: AccessKeyId,
+    principal: Principal,
+    session_name: Option<String>,
+}
+
+impl Call {
+    pub(super) fn begin(parts: &Parts, peer: Peer, ids: (String, &'static str), now: UnixMillis) -> Self {
+        Self {
+            request_id: ids.0,
+            host_id: ids.1,
+            now,
+            peer,
+            started: Instant::now(),
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            user_agent: parts.headers.get(USER_AGENT).cloned(),
+            action: Action::Unknown,
+            bucket: None,
+            who: None,
+            verdict: None,
+            first_byte: None,
+            refused: None,
+        }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(super) fn identify(&mut self, credential: &Credential) {
+        self.who = Some(Who {
+            access_key_id: credential.access_key_id.clone(),
+            principal: credential.principal.clone(),
+            session_name: credential.session.as_ref().and_then(|session| session.name.clone()),
+        });
+    }
+
+    /// The access key id that signed; empty before that is proved.
+    pub(super) fn access_key_id(&self) -> &str {
+        self.who.as_ref().map_or("", |who| who.access_key_id.as_str())
+    }
+
+    pub(super) fn aim(&mut self, action: Action, target: &Target) {
+        self.action = action;
+        self.bucket = target.bucket().map(|bucket| bucket.as_str().to_owned());
+    }
+
+    pub(super) fn receive(&mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+
+    pub(super) fn answered(&mut self) {
+        self.first_byte = Some(self.started.elapsed());
+    }
+
+    pub(super) fn refuse(&mut self, reason: Reason, code: &'static str) {
+        self.refused = Some((reason, code));
+    }
+
+    fn outcome(&self, status: StatusCode) -> Outcome {
+        match self.refused {
+            Some((reason, _)) if reason.is_rejection() => Outcome::Rejected,
+            Some(_) => Outcome::Unavailable,
+            None if status.is_server_error() => Outcome::ServerError,
+            None if status.is_client_error() => Outcome::ClientError,
+            None => Outcome::Ok,
+        }
+    }
+
+    /// Lets the answer go; the line is written when its body ends or is dropped.
+    pub(super) fn finish(
+        self,
+        mut response: Response<AnswerBody>,
+        metrics: &Arc<GatewayMetrics>,
+        log: bool,
+        in_flight: InFlight,
+    ) -> Response<AnswerBody> {
+        if let (false, Ok(id)) =
+            (response.headers().contains_key("x-amz-request-id"), HeaderValue::from_str(&self.request_id))
+        {
+            response.headers_mut().insert("x-amz-request-id", id);
+        }
+        let status = response.status();
+        let metrics = Arc::clone(metrics);
+        response.body_mut().ending =
+            Some(Box::new(Ending { call: self, status, metrics, log, sent: 0, in_flight }));
+        response
+    }
+}
+
+/// The body of an answer. Says when it is over.
+pub struct AnswerBody {
+    source: Source,
+    ending: Option<Box<Ending>>,
+}
+
+enum Source {
+    Streaming(Incoming),
+    Whole(Option<Bytes>),
+}
+
+/// What is left to do when the last byte has gone.
+struct Ending {
+    call: Call,
+    status: StatusCode,
+    metrics: Arc<GatewayMetrics>,
+    log: bool,
+    sent: u64,
+    /// Dropped with the rest: the request is no longer in flight.
+    #[expect(dead_code, reason = "held for its Drop")]
+    in_flight: InFlight,
+}
+
+impl AnswerBody {
+    /// The backend's answer, as it comes.
+    pub(super) fn streaming(body: Incoming) -> Self {
+        Self { source: Source::Streaming(body), ending: None }
+    }
+
+    /// An answer of our own.
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self { source: Source::Whole((!body.is_empty()).then_some(body)), ending: None }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = match &mut self.source {
+            Source::Streaming(body) => ready!(Pin::new(body).poll_frame(context)),
+            Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),
+        };
+        if let (Some(Ok(frame)), Some(ending)) = (&frame, &mut self.ending) {
+            ending.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Streaming(body) => body.is_end_stream(),
+            Source::Whole(body) => body.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Streaming(body) => body.size_hint(),
+            Source::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let elapsed = self.call.started.elapsed();
+        let received = self.call.verdict.as_ref().map_or(0, Verdict::received);
+        self.metrics.finished(self.call.action, self.call.outcome(self.status), elapsed);
+        self.metrics.moved(received, self.sent);
+        if let Some((reason, _)) = self.call.refused {
+            self.metrics.rejected(reason);
+        }
+        if self.log {
+            self.write_line(received, elapsed);
+        }
+    }
+}
+
+impl Ending {
+    fn write_line(&self, received: u64, elapsed: Duration) {
+        let call = &self.call;
+        let who = call.who.as_ref();
+        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        tracing::info!(
+            target: "sigward::access",
+            request_id = call.request_id,
+            remote_ip = %call.peer.address.ip(),
+            method = %call.method,
+            path = call.path,
+            operation = call.action.name(),
+            bucket = call.bucket.as_deref(),
+            status = self.status.as_u16(),
+            error_code = call.refused.map(|(_, code)| code),
+            reason = call.refused.map(|(reason, _)| reason.as_str()),
+            access_key_id = who.map(|who| who.access_key_id.as_str()),
+            principal = who.map(|who| who.principal.arn.as_str()),
+            account = who.map(|who| who.principal.account.as_str()),
+            session_name = who.and_then(|who| who.session_name.as_deref()),
+            bytes_received = received,
+            bytes_sent = self.sent,
+            duration_ms = millis(elapsed),
+            first_byte_ms = call.first_byte.map(millis),
+            user_agent = call.user_agent.as_ref().and_then(|value| value.to_str().ok()),
+        );
+    }
+}

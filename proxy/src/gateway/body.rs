@@ -1,0 +1,390 @@
+//! Request bodies that cannot end well unproved.
+//!
+//! [`ProvingBody`] sits between client and backend. It hands bytes on as they come, but always keeps the last
+//! piece back until the payload verifier has seen the end and proved every byte. A body that fails its proof
+//! ends in an error instead, so that hyper cuts the upstream connection in the middle of the request and the
+//! backend never sees a complete one.
+//!
+//! The verdict is left in a [`Verdict`] beside the body: when the upstream call fails because the body did,
+//! the client must learn what was wrong with its body and not that a backend was unreachable. Nothing else in
+//! the gateway talks sideways like this.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use sigv4::{PayloadError, PayloadVerifier, Reframer};
+use tokio::time::Instant;
+
+/// What reaches the backend.
+#[derive(Debug)]
+pub enum Framing {
+    /// The bytes as the client sent them, framing included.
+    Raw,
+    /// The content, without the client's framing.
+    Decoded,
+    /// The content in chunks with a trailing checksum.
+    Reframed(Reframer),
+}
+
+/// Why a request body ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The body is not what was signed. The error itself is in the [`Verdict`].
+    #[error("the request body is not what was signed")]
+    Unproved,
+    /// The client went away.
+    #[error("the client stopped sending: {0}")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What became of a request body, readable while the backend still talks.
+#[derive(Clone, Debug)]
+pub struct Verdict(Arc<Progress>);
+
+#[derive(Debug)]
+struct Progress {
+    start: Instant,
+    /// Milliseconds from `start` to the last frame.
+    last_frame: AtomicU64,
+    /// Bytes received from the client.
+    received: AtomicU64,
+    /// Whether the last read found nothing.
+    waiting: AtomicBool,
+    outcome: OnceLock<Outcome>,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Proved,
+    Refused(PayloadError),
+    ClientGone,
+}
+
+impl Verdict {
+    fn new() -> Self {
+        Self(Arc::new(Progress {
+            start: Instant::now(),
+            last_frame: 0.into(),
+            received: 0.into(),
+            waiting: false.into(),
+            outcome: OnceLock::new(),
+        }))
+    }
+
+    /// What was wrong with the body, if anything.
+    pub fn refused(&self) -> Option<&PayloadError> {
+        match self.0.outcome.get() {
+            Some(Outcome::Refused(error)) => Some(error),
+            Some(Outcome::Proved | Outcome::ClientGone) | None => None,
+        }
+    }
+
+    /// Whether the body ended without its proof: it was refused, or the client went away.
+    pub fn failed(&self) -> bool {
+        matches!(self.0.outcome.get(), Some(Outcome::Refused(_) | Outcome::ClientGone))
+    }
+
+    /// Whether the next move is the client's.
+    pub fn waiting_for_client(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// When the last piece of the body came, or when the body began.
+    pub fn last_activity(&self) -> Instant {
+        let millis = self.0.last_frame.load(Ordering::Relaxed);
+        self.0.start + std::time::Duration::from_millis(millis)
+    }
+
+    /// Bytes received from the client, framing included.
+    pub fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+
+    fn saw(&self, bytes: usize) {
+        let since = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last_frame.store(since, Ordering::Relaxed);
+        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn settle(&self, outcome: Outcome) {
+        self.saw(0);
+        // The first outcome stands: nothing that happens after it can prove or disprove the body.
+        drop(self.0.outcome.set(outcome));
+    }
+}
+
+/// A request body on its way to the backend.
+pub struct ProvingBody<B> {
+    inner: B,
+    state: State,
+    /// Pieces for the backend. While the proof is outstanding the last one stays here.
+    ready: VecDeque<Bytes>,
+    /// Scratch for what the verifier decodes.
+    decoded: VecDeque<Bytes>,
+    framing: Framing,
+    length: Option<u64>,
+    verdict: Verdict,
+}
+
+enum State {
+    /// Boxed, since the verifier is large and the body moves.
+    Proving(Box<PayloadVerifier>),
+    Proved,
+    Failed,
+}
+
+impl<B> ProvingBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// `length` is the exact number of bytes the backend is promised, `None` when nobody knows.
+    pub fn new(inner: B, verifier: PayloadVerifier, framing: Framing, length: Option<u64>) -> Self {
+        Self {
+            inner,
+            state: State::Proving(Box::new(verifier)),
+            ready: VecDeque::new(),
+            decoded: VecDeque::new(),
+            framing,
+            length,
+            verdict: Verdict::new(),
+        }
+    }
+
+    /// Where the outcome will be left.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict.clone()
+    }
+
+    /// Reads until there is something to send that does not complete the body, or until the body is proved.
+    ///
+    /// A body without content would be complete with the request head: it must be proved before the backend
+    /// hears of it. The other bodies lose nothing, as their first piece is needed first anyway.
+    pub async fn prime(&mut self) -> Result<(), BodyError> {
+        std::future::poll_fn(|context| {
+            loop {
+                if self.sendable() || !matches!(self.state, State::Proving(_)) {
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(self.advance(context))?;
+            }
+        })
+        .await
+    }
+
+    /// Whether the front piece may be sent: any piece may once all is proved, any but the last before.
+    fn sendable(&self) -> bool {
+        match self.state {
+            State::Proving(_) => self.ready.len() > 1,
+            State::Proved => !self.ready.is_empty(),
+            State::Failed => false,
+        }
+    }
+
+    /// Takes one step: receives a frame, or concludes the proof at the end.
+    fn advance(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        self.verdict.0.waiting.store(polled.is_pending(), Ordering::Relaxed);
+        match ready!(polled) {
+            // Trailer fields of the transfer coding are dropped: nothing signs them.
+            Some(Ok(frame)) => Poll::Ready(frame.into_data().map_or(Ok(()), |data| self.receive(data))),
+            Some(Err(error)) => {
+                self.fail(Outcome::ClientGone);
+                Poll::Ready(Err(BodyError::Client(error.into())))
+            }
+            None => Poll::Ready(self.conclude()),
+        }
+    }
+
+    fn receive(&mut self, data: Bytes) -> Result<(), BodyError> {
+        self.verdict.saw(data.len());
+        let State::Proving(verifier) = &mut self.state else { return Ok(()) };
+        if let Err(error) = verifier.push(data.clone(), &mut self.decoded) {
+            return Err(self.refuse(error));
+        }
+        match &mut self.framing {
+            Framing::Raw => {
+                self.decoded.clear();
+                self.ready.push_back(data);
+            }
+            Framing::Decoded => self.ready.append(&mut self.decoded),
+            Framing::Reframed(reframer) => {
+                self.decoded.drain(..).for_each(|piece| reframer.push(piece, &mut self.ready));
+            }
+        }
+        self.ready.retain(|piece| !piece.is_empty());
+        Ok(())
+    }
+
+    fn conclude(&mut self) -> Result<(), BodyError> {
+        let State::Proving(verifier) = std::mem::replace(&mut self.state, State::Failed) else {
+            return Ok(());
+        };
+        let proof = match verifier.finish() {
+            Ok(proof) => proof,
+            Err(error) => return Err(self.refuse(error)),
+        };
+        if let Framing::Reframed(reframer) = std::mem::replace(&mut self.framing, Framing::Decoded) {
+            // The checksum was announced in the head and is part of the proof, or there would be none.
+            let Some(checksum) = &proof.trailer else {
+                self.fail(Outcome::ClientGone);
+                return Err(BodyError::Unproved);
+            };
+            reframer.finish(checksum, &mut self.ready);
+        }
+        self.state = State::Proved;
+        self.verdict.settle(Outcome::Proved);
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: PayloadError) -> BodyError {
+        self.fail(Outcome::Refused(error));
+        BodyError::Unproved
+    }
+
+    fn fail(&mut self, outcome: Outcome) {
+        self.state = State::Failed;
+        self.ready.clear();
+        self.verdict.settle(outcome);
+    }
+}
+
+impl<B> Body for ProvingBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        loop {
+            if this.sendable() {
+                return Poll::Ready(this.ready.pop_front().map(|piece| Ok(Frame::data(piece))));
+            }
+            match this.state {
+                State::Proved => return Poll::Ready(None),
+                State::Failed => return Poll::Ready(Some(Err(BodyError::Unproved))),
+                State::Proving(_) => {
+                    if let Err(error) = ready!(this.advance(context)) {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Proved) && self.ready.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use ring::digest::{SHA256, digest};
+    use sigv4::{Head, PayloadHead, PayloadMode};
+
+    use super::*;
+
+    /// A client that sends these pieces and then ends, or goes away.
+    struct Client {
+        pieces: VecDeque<&'static [u8]>,
+        gone: bool,
+    }
+
+    impl Body for Client {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            Poll::Ready(match self.pieces.pop_front() {
+                Some(piece) => Some(Ok(Frame::data(Bytes::from_static(piece)))),
+                None if self.gone => Some(Err(std::io::ErrorKind::ConnectionReset.into())),
+                None => None,
+            })
+        }
+    }
+
+    fn body(method: &str, pieces: &[&'static [u8]], signed: &[u8]) -> ProvingBody<Client> {
+        let mode = PayloadMode::Sha256(digest(&SHA256, signed).as_ref().try_into().unwrap());
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", length.into());
+        let head = Head { method, path: b"/", query: None, headers: &headers, authority: None };
+        let head = PayloadHead::parse(&head, &mode).unwrap();
+        let client = Client { pieces: pieces.iter().copied().collect(), gone: false };
+        ProvingBody::new(client, PayloadVerifier::new(mode, head), Framing::Decoded, Some(length as u64))
+    }
+
+    /// Everything the backend would see, and whether the body ended well.
+    async fn drain(body: &mut ProvingBody<Client>) -> (Vec<u8>, Result<(), BodyError>) {
+        let mut seen = Vec::new();
+        loop {
+            match std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+                Some(Ok(frame)) => seen.extend_from_slice(&frame.into_data().unwrap()),
+                Some(Err(error)) => return (seen, Err(error)),
+                None => return (seen, Ok(())),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signed_body_arrives_whole() {
+        let mut body = body("PUT", &[b"one", b"", b"two", b"three"], b"onetwothree");
+        let (seen, end) = drain(&mut body).await;
+        assert_eq!(seen, b"onetwothree");
+        assert!(end.is_ok() && body.verdict().refused().is_none() && !body.verdict().failed());
+        assert_eq!(body.verdict().received(), 11);
+    }
+
+    #[tokio::test]
+    async fn an_unsigned_body_never_arrives_whole() {
+        for pieces in [&[&b"onetwothreX"[..]][..], &[b"one", b"two", b"threX"], &[b"X", b"netwothree"]] {
+            let mut body = body("PUT", pieces, b"onetwothree");
+            let (seen, end) = drain(&mut body).await;
+            assert!(seen.len() < 11, "the last piece is kept back");
+            assert!(matches!(end, Err(BodyError::Unproved)));
+            assert!(body.verdict().refused().is_some() && body.verdict().failed());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_body_is_proved_before_the_backend_hears_of_it() {
+        assert!(body("PUT", &[], b"").prime().await.is_ok());
+        assert!(body("PUT", &[], b"something").prime().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_leaves_an_incomplete_request() {
+        let mut body = body("PUT", &[b"one", b"two"], b"onetwo");
+        body.inner.gone = true;
+        let (seen, end) = drain(&mut body).await;
+        assert_eq!(seen, b"one");
+        assert!(matches!(end, Err(BodyError::Client(_))));
+        assert!(body.verdict().failed() && body.verdict().refused().is_none());
+    }
+
+    #[tokio::test]
+    async fn priming_does_not_read_ahead() {
+        let mut body = body("PUT", &[b"one", b"two", b"three"], b"onetwothree");
+        body.prime().await.unwrap();
+        assert_eq!(body.inner.pieces.len(), 1, "one piece to send, one kept back");
+    }
+}

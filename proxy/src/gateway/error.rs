@@ -1,0 +1,159 @@
+//! Every way a request can end badly, and the one place where it becomes an answer.
+
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::{Method, Response};
+use sigv4::Dialect;
+
+use super::access_log::{AnswerBody, Call};
+use super::body::Verdict;
+use super::metrics::Reason;
+use crate::auth::{AuthError, Denied};
+use crate::config;
+use crate::fault::{Fault, payload};
+use crate::s3;
+use crate::upstream::UpstreamError;
+
+/// Why a request was not answered by the backend.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Who asked is not proved.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// Who asked is known and may not.
+    #[error("the credential has been revoked")]
+    Denied(Denied),
+    /// The target names neither bucket nor object.
+    #[error(transparent)]
+    Target(#[from] s3::TargetError),
+    /// What the head says about the body cannot be.
+    #[error(transparent)]
+    Payload(#[from] sigv4::PayloadError),
+    /// The body is not what was signed, or never came; the verdict says which.
+    #[error("the request body was not proved")]
+    Body(Verdict),
+    /// Nobody says how long the body is.
+    #[error("the length of the request body is unknown")]
+    MissingContentLength,
+    /// A browser asks whether it may ask.
+    #[error("cross-origin requests are not enabled")]
+    Preflight,
+    /// The STS request is too large.
+    #[error("the STS request is too large")]
+    StsBodyTooLarge {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// The client stopped in the middle of its request.
+    #[error("the client stopped sending")]
+    ClientStalled,
+    /// The client is gone; nobody will read the answer.
+    #[error("the client is gone")]
+    ClientGone,
+    /// The backend gave no answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The backend took the request and stayed silent.
+    #[error("the backend did not answer in time")]
+    UpstreamTimeout,
+}
+
+impl From<Denied> for GatewayError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl GatewayError {
+    /// What the client is told.
+    fn fault(&self, parts: &Parts, access_key_id: &str) -> Fault {
+        match self {
+            Self::Auth(error) => error.fault(Dialect::S3),
+            Self::Denied(_) => s3::access_denied(),
+            Self::Target(error) => error.fault(),
+            Self::Payload(error) => payload::payload_fault(error, access_key_id),
+            Self::Body(verdict) => match verdict.refused() {
+                Some(error) => payload::payload_fault(error, access_key_id),
+                None => s3::request_timeout(),
+            },
+            Self::MissingContentLength => s3::missing_content_length(),
+            Self::Preflight => preflight(parts),
+            Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
+            Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
+            Self::Upstream(UpstreamError::Connect(_)) => s3::service_unavailable(),
+            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::Unwritable(_)) => s3::internal_error(),
+            Self::UpstreamTimeout => s3::slow_down(),
+        }
+    }
+
+    /// Under which label it is counted.
+    pub(super) fn reason(&self) -> Reason {
+        match self {
+            Self::Auth(error) => Reason::of_auth(error),
+            Self::Denied(_) => Reason::Revoked,
+            Self::Target(_) | Self::MissingContentLength | Self::StsBodyTooLarge { .. } => Reason::Malformed,
+            Self::Payload(_) => Reason::Payload,
+            Self::Body(verdict) if verdict.refused().is_some() => Reason::Payload,
+            Self::Body(_) | Self::ClientStalled | Self::ClientGone => Reason::ClientGone,
+            Self::Preflight => Reason::Anonymous,
+            Self::Upstream(_) | Self::UpstreamTimeout => Reason::Upstream,
+        }
+    }
+
+    /// The answer. What only the operator may know is logged here, once.
+    pub(super) fn into_response(
+        self,
+        parts: &Parts,
+        call: &mut Call,
+        settings: &config::Gateway,
+    ) -> Response<AnswerBody> {
+        match &self {
+            Self::Upstream(error) => {
+                tracing::warn!(request_id = call.request_id, error = %chain(error), "no answer from the backend");
+            }
+            Self::UpstreamTimeout => {
+                tracing::warn!(request_id = call.request_id, "the backend did not answer in time");
+            }
+            Self::Auth(AuthError::Store(error)) => {
+                tracing::error!(request_id = call.request_id, %error, "the credential store cannot be read");
+            }
+            Self::Denied(denied) => call.identify(denied.credential()),
+            _ => {}
+        }
+        let mut fault = self.fault(parts, call.access_key_id());
+        if !settings.explain_mismatch {
+            fault.elements.retain(|(name, _)| !EXPLANATION.contains(name));
+        }
+        call.refuse(self.reason(), fault.code);
+        let head = parts.method == Method::HEAD;
+        s3::respond(&fault, &call.request_id, call.host_id, head).map(AnswerBody::whole)
+    }
+}
+
+/// Elements of `SignatureDoesNotMatch` that repeat what the client sent and how it was read.
+const EXPLANATION: [&str; 4] =
+    ["StringToSign", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes"];
+
+/// As S3 answers for a bucket without a CORS configuration.
+fn preflight(parts: &Parts) -> Fault {
+    use http::StatusCode;
+    if !parts.headers.contains_key(ORIGIN) {
+        let message = "Insufficient information. Origin request header needed.";
+        return Fault::new(StatusCode::BAD_REQUEST, "BadRequest", message);
+    }
+    Fault::new(StatusCode::FORBIDDEN, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
+        .with("Method", parts.method.as_str())
+        .with("ResourceType", "BUCKET")
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,185 @@
+//! Which headers of a request go on to the backend.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::Content;
+
+/// Prefix of the identity headers. A client's own headers of that name never reach a backend.
+pub(super) const IDENTITY_PREFIX: &str = "x-sigward-";
+
+/// Whether RFC 9110 (7.6.1) makes a header one of the connection and not of the message.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"]
+            .contains(&name.as_str())
+}
+
+/// Removes the headers of the connection, and those that `Connection` nominates, unless `keep` objects.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !is_hop_by_hop(name) && !keep(name))
+        .collect();
+    for name in nominated {
+        headers.remove(name);
+    }
+    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"] {
+        headers.remove(name);
+    }
+}
+
+/// The client's headers without those of its connection and without claims to an identity.
+///
+/// `Connection` may not nominate a header away that carries meaning for the backend: a verified `x-amz-*`
+/// header that vanished on the way would make another request of the one that was signed.
+pub(super) fn end_to_end(received: &HeaderMap, signed: impl Fn(&str) -> bool) -> HeaderMap {
+    let mut headers = received.clone();
+    strip_hop_by_hop(&mut headers, |name| {
+        let name = name.as_str();
+        name.starts_with("x-amz-")
+            || name.starts_with("content-")
+            || name == "host"
+            || name == "range"
+            || signed(name)
+    });
+    headers.remove(EXPECT);
+    remove_where(&mut headers, is_identity);
+    headers
+}
+
+/// Takes away what authenticated the request to the gateway and what only described its framing.
+pub(super) fn strip_authentication(headers: &mut HeaderMap) {
+    for name in [AUTHORIZATION, HOST, CONTENT_LENGTH] {
+        headers.remove(name);
+    }
+    const SIGV4: [&str; 6] = [
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-amz-content-sha256",
+        "x-amz-region-set",
+        "x-amz-decoded-content-length",
+        "x-amz-trailer",
+    ];
+    for name in SIGV4 {
+        headers.remove(name);
+    }
+    strip_aws_chunked(headers);
+    remove_where(headers, |name| {
+        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+    });
+}
+
+/// Announces the body.
+pub(super) fn describe(content: &Content, has_body_method: bool, headers: &mut HeaderMap) {
+    match content.length() {
+        // A GET without a body says nothing about it; a PUT of nothing says so.
+        Some(0) if *content == Content::Empty && !has_body_method => {}
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None => {}
+    }
+    if let Content::Trailing { decoded, algorithm, .. } = *content {
+        headers.insert("x-amz-decoded-content-length", HeaderValue::from(decoded));
+        headers.insert("x-amz-trailer", HeaderValue::from_static(algorithm.header_name()));
+        let codings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let joined = [&b"aws-chunked"[..]].into_iter().chain(codings).collect::<Vec<_>>().join(&b","[..]);
+        if let Ok(value) = HeaderValue::from_bytes(&joined) {
+            headers.insert(CONTENT_ENCODING, value);
+        }
+    }
+}
+
+/// Removes the coding `aws-chunked` from `Content-Encoding` and keeps the others in their order.
+fn strip_aws_chunked(headers: &mut HeaderMap) {
+    let is_ours = |coding: &[u8]| coding.eq_ignore_ascii_case(b"aws-chunked");
+    let codings =
+        headers.get_all(CONTENT_ENCODING).iter().flat_map(|value| value.as_bytes().split(|&b| b == b','));
+    let codings: Vec<&[u8]> = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty()).collect();
+    if !codings.iter().any(|coding| is_ours(coding)) {
+        return;
+    }
+    let rest = codings.into_iter().filter(|coding| !is_ours(coding)).collect::<Vec<_>>().join(&b","[..]);
+    headers.remove(CONTENT_ENCODING);
+    if let (false, Ok(value)) = (rest.is_empty(), HeaderValue::from_bytes(&rest)) {
+        headers.insert(CONTENT_ENCODING, value);
+    }
+}
+
+/// Some backends read `_` and `-` in header names as one: both spellings are claims.
+fn is_identity(name: &str) -> bool {
+    name.len() >= IDENTITY_PREFIX.len()
+        && name
+            .bytes()
+            .zip(IDENTITY_PREFIX.bytes())
+            .all(|(have, want)| have == want || (have == b'_' && want == b'-'))
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            })
+    }
+
+    #[test]
+    fn nominated_headers_go_unless_they_are_signed_or_carry_meaning() {
+        let received = map(&[
+            ("connection", "close, X-Hop, x-amz-copy-source"),
+            ("connection", "x-signed , range"),
+            ("x-hop", "1"),
+            ("x-amz-copy-source", "/b/k"),
+            ("x-signed", "1"),
+            ("range", "bytes=0-1"),
+            ("te", "trailers"),
+            ("keep-alive", "timeout=5"),
+        ]);
+        let sent = end_to_end(&received, |name| name == "x-signed");
+        assert_eq!(sent, map(&[("x-amz-copy-source", "/b/k"), ("x-signed", "1"), ("range", "bytes=0-1")]));
+    }
+
+    #[test]
+    fn inbound_identity_headers_are_removed_in_every_spelling() {
+        let received = map(&[("x-sigward-account", "1"), ("x_sigward_account", "1"), ("x-sigwar", "kept")]);
+        assert_eq!(end_to_end(&received, |_| true), map(&[("x-sigwar", "kept")]));
+    }
+
+    #[test]
+    fn only_the_framing_leaves_the_content_encoding() {
+        for (before, after) in [
+            ("aws-chunked", None),
+            ("aws-chunked,gzip", Some("gzip")),
+            ("gzip, AWS-Chunked", Some("gzip")),
+            ("gzip, br", Some("gzip, br")),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(before));
+            strip_aws_chunked(&mut headers);
+            assert_eq!(headers.get(CONTENT_ENCODING).and_then(|v| v.to_str().ok()), after, "{before}");
+        }
+    }
+}
