@@ -1,1 +1,168 @@
-//! authorization
+//! The grammar of the `Authorization` header, and the date headers that go with it.
+//!
+//! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>
+
+use std::borrow::Cow;
+
+use http::header::{AUTHORIZATION, DATE};
+use http::{HeaderMap, HeaderName};
+
+use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
+use crate::credential::Claim;
+use crate::error::{AuthorizationFault, ParseError, Received};
+use crate::inline::Inline;
+use crate::request::Mechanism;
+use crate::signed_headers::{SignedHeaders, trim};
+use crate::time::Timestamp;
+use crate::{Dialect, request};
+
+/// Reads the `Authorization` header, of which there is at least one.
+pub(crate) fn parse<'a>(headers: &'a HeaderMap, dialect: Dialect) -> Result<Claim<'a>, ParseError> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let value = trim(all.next().ok_or(ParseError::Anonymous)?.as_bytes());
+    if dialect == Dialect::S3 && all.next().is_some() {
+        return Err(ParseError::SeveralAuthorizations { authorization: Received::new(value) });
+    }
+    let rest = after_algorithm(value, dialect)?;
+    let components = Components::split(value, rest, dialect)?;
+    let date = date(headers);
+    let (Some(credential), Some(signed_headers), Some(signature)) =
+        (components.credential, components.signed_headers, components.signature)
+    else {
+        return Err(components.missing(date.is_none() && dialect == Dialect::Generic).into());
+    };
+    if date.is_none() && dialect == Dialect::Generic {
+        return Err(AuthorizationFault::Missing { components: Vec::new(), date: true }.into());
+    }
+    let Some(list) = SignedHeaders::parse(Inline::from_slice(signed_headers)) else {
+        let component = [&b"SignedHeaders="[..], signed_headers].concat();
+        return Err(malformed(&component, value).into());
+    };
+    Ok(Claim {
+        credential: Inline::from_slice(credential),
+        signed_headers: list,
+        signature: Cow::Borrowed(signature),
+        date,
+        lifetime: None,
+    })
+}
+
+/// What follows the algorithm, if that is the one on offer.
+fn after_algorithm(value: &[u8], dialect: Dialect) -> Result<&[u8], ParseError> {
+    let authorization = || Received::new(value);
+    let space = value.iter().position(|&byte| byte == b' ');
+    let (scheme, rest) = value.split_at(space.unwrap_or(value.len()));
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    if dialect == Dialect::S3 && (rest.is_empty() || rest.starts_with(b" ")) {
+        return Err(ParseError::AuthorizationSpace { authorization: authorization() });
+    }
+    match std::str::from_utf8(scheme) {
+        Ok(ALGORITHM) => Ok(rest),
+        Ok(ASYMMETRIC_ALGORITHM) => Err(ParseError::Asymmetric(Mechanism::Header)),
+        Ok("AWS") => Err(ParseError::SignatureV2),
+        _ => Err(ParseError::UnsupportedScheme {
+            authorization: authorization(),
+            scheme: Received::new(scheme),
+        }),
+    }
+}
+
+fn malformed(component: &[u8], authorization: &[u8]) -> AuthorizationFault {
+    AuthorizationFault::Component {
+        component: Received::new(component),
+        authorization: Received::new(authorization),
+    }
+}
+
+#[derive(Default)]
+struct Components<'a> {
+    credential: Option<&'a [u8]>,
+    signed_headers: Option<&'a [u8]>,
+    signature: Option<&'a [u8]>,
+}
+
+impl<'a> Components<'a> {
+    /// Components come in any order, separated by `,` with or without spaces. The value begins at the
+    /// first `=`. S3 wants three; elsewhere unknown ones are ignored and the last of a name counts.
+    fn split(value: &[u8], rest: &'a [u8], dialect: Dialect) -> Result<Self, AuthorizationFault> {
+        let pieces = || rest.split(|&byte| byte == b',').map(trim);
+        if dialect == Dialect::S3 && pieces().count() != 3 {
+            return Err(AuthorizationFault::ComponentCount);
+        }
+        let mut found = Self::default();
+        for piece in pieces().filter(|piece| !piece.is_empty() || dialect == Dialect::S3) {
+            let Some(at) = piece.iter().position(|&byte| byte == b'=') else {
+                return Err(malformed(piece, value));
+            };
+            let (name, text) = (&piece[..at], &piece[at + 1..]);
+            match name {
+                b"Credential" => found.credential = Some(text),
+                b"SignedHeaders" => found.signed_headers = Some(text),
+                b"Signature" => found.signature = Some(text),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn missing(&self, date: bool) -> AuthorizationFault {
+        let names = [
+            ("Credential", self.credential.is_none()),
+            ("Signature", self.signature.is_none()),
+            ("SignedHeaders", self.signed_headers.is_none()),
+        ];
+        let components = names.into_iter().filter(|(_, missing)| *missing).map(|(name, _)| name).collect();
+        AuthorizationFault::Missing { components, date }
+    }
+}
+
+/// Where a request says when it was signed.
+#[derive(Clone, Debug)]
+pub(crate) enum DateText<'a> {
+    AmzDate(Cow<'a, [u8]>),
+    Date(Cow<'a, [u8]>),
+    Parameter(Cow<'a, [u8]>),
+}
+
+/// The date header: `x-amz-date` before `date`. An empty one counts as absent.
+///
+/// Two of one name cannot be read: no telling which one was meant.
+fn date(headers: &HeaderMap) -> Option<DateText<'_>> {
+    let of = |name: &HeaderName| {
+        let mut values = headers.get_all(name).iter().map(|value| trim(value.as_bytes()));
+        let first = values.next().filter(|first| !first.is_empty())?;
+        Some(match values.next() {
+            Some(second) => Cow::Owned([first, second].join(&b","[..])),
+            None => Cow::Borrowed(first),
+        })
+    };
+    of(&request::X_AMZ_DATE).map(DateText::AmzDate).or_else(|| of(&DATE).map(DateText::Date))
+}
+
+impl DateText<'_> {
+    /// As received.
+    pub(crate) fn received(&self) -> Received {
+        match self {
+            Self::AmzDate(text) | Self::Date(text) | Self::Parameter(text) => Received::new(text),
+        }
+    }
+
+    /// The time, if the text is in a format allowed in its place.
+    pub(crate) fn parse(&self, dialect: Dialect) -> Option<Timestamp> {
+        match self {
+            Self::Parameter(text) => Timestamp::parse_basic(text),
+            Self::AmzDate(text) => Timestamp::parse_basic(text).or_else(|| extended(text, dialect)),
+            Self::Date(text) => Timestamp::parse_basic(text)
+                .or_else(|| Timestamp::parse_http(text))
+                .or_else(|| extended(text, dialect)),
+        }
+    }
+}
+
+/// Outside S3 the extended ISO 8601 format is understood as well.
+fn extended(text: &[u8], dialect: Dialect) -> Option<Timestamp> {
+    match dialect {
+        Dialect::S3 => None,
+        Dialect::Generic => Timestamp::parse_extended(text),
+    }
+}

@@ -1,1 +1,364 @@
-//! canonical
+//! The canonical request: one writer, two sinks. Verification hashes it, explanations and tests read it.
+//!
+//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
+
+use http::{HeaderMap, HeaderValue};
+use ring::digest;
+
+use crate::inline::Inline;
+use crate::key::hex;
+use crate::scope::Scope;
+use crate::signed_headers::{SignedHeaders, put_value, transcode};
+use crate::time::Timestamp;
+use crate::uri::{self, Pair, Plus, Query};
+use crate::{Dialect, presigned};
+
+/// The one algorithm that is offered.
+pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+/// Asymmetric SigV4a: recognised so that it can be refused by name.
+pub(crate) const ASYMMETRIC_ALGORITHM: &str = "AWS4-ECDSA-P256-SHA256";
+/// What stands for the hash of a body that is not signed.
+pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// Where canonical text goes.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl<const N: usize> Sink for Inline<u8, N> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend(bytes);
+    }
+}
+
+/// SHA-256 of what is put. The buffer is there because canonical text comes in pieces of a few bytes, and
+/// a copy costs far less than an update of the hash.
+pub(crate) struct HashSink {
+    buffer: [u8; 1024],
+    filled: usize,
+    context: digest::Context,
+}
+
+impl HashSink {
+    pub(crate) fn new() -> Self {
+        Self { buffer: [0; 1024], filled: 0, context: digest::Context::new(&digest::SHA256) }
+    }
+
+    pub(crate) fn finish(mut self) -> [u8; 32] {
+        self.context.update(&self.buffer[..self.filled]);
+        sha256_bytes(&self.context.finish())
+    }
+}
+
+impl Sink for HashSink {
+    fn put(&mut self, bytes: &[u8]) {
+        if bytes.len() > self.buffer.len() - self.filled {
+            self.context.update(&self.buffer[..self.filled]);
+            self.filled = 0;
+        }
+        match self.buffer.get_mut(self.filled..self.filled + bytes.len()) {
+            Some(free) => {
+                free.copy_from_slice(bytes);
+                self.filled += bytes.len();
+            }
+            None => self.context.update(bytes),
+        }
+    }
+}
+
+/// SHA-256 of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    sha256_bytes(&digest::digest(&digest::SHA256, bytes))
+}
+
+fn sha256_bytes(digest: &digest::Digest) -> [u8; 32] {
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// How a canonical request is formed: as the specification says, or with one of the deviations that
+/// deployed signers are known for. Each is a function of the bytes received and of nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As the specification says.
+    Standard,
+    /// A raw `+` in an S3 path is read as a space, as S3 itself does.
+    PlusIsSpace,
+    /// The path as it came on the wire: the signer did not encode what its HTTP stack sent.
+    WirePath,
+    /// The path of a service other than S3, not normalised.
+    Unnormalized,
+    /// Values of one query name in the order they came, as `MinIO`'s clients sign them.
+    WireOrder,
+    /// `host` without the default port that was received.
+    HostWithoutPort,
+    /// `host` with `:80`, which the client's HTTP stack left out.
+    HostWithPort80,
+    /// `host` with `:443`, which the client's HTTP stack left out.
+    HostWithPort443,
+    /// Header values read as Latin-1 and signed as UTF-8, as S3 does.
+    Latin1Values,
+    /// Runs of white space inside header values kept, as S3's own page describes `Trim()`.
+    UnfoldedValues,
+    /// Presigned with a declared body hash that the canonical request does not hold.
+    UnsignedPayload,
+    /// Presigned for a service other than S3, the session token added after signing.
+    WithoutToken,
+}
+
+impl Form {
+    /// In the order they are tried.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Standard,
+        Self::WithoutToken,
+        Self::PlusIsSpace,
+        Self::WirePath,
+        Self::Unnormalized,
+        Self::WireOrder,
+        Self::HostWithoutPort,
+        Self::HostWithPort80,
+        Self::HostWithPort443,
+        Self::Latin1Values,
+        Self::UnfoldedValues,
+        Self::UnsignedPayload,
+    ];
+
+    /// Whether the form is AWS's own and so tried even where only the standard is accepted.
+    pub(crate) fn is_standard(self) -> bool {
+        matches!(self, Self::Standard | Self::WithoutToken)
+    }
+}
+
+/// A request, ready to be written in canonical form.
+pub(crate) struct CanonicalRequest<'r> {
+    pub(crate) dialect: Dialect,
+    pub(crate) method: &'r str,
+    pub(crate) path: &'r [u8],
+    pub(crate) query: &'r Query<'r>,
+    pub(crate) headers: &'r HeaderMap,
+    /// Stands in for a missing `Host` header.
+    pub(crate) authority: Option<&'r str>,
+    pub(crate) signed: &'r SignedHeaders,
+    /// The last line: hexadecimal hash or one of the words that stand for it.
+    pub(crate) payload: &'r [u8],
+}
+
+impl CanonicalRequest<'_> {
+    /// Whether `form` can differ from the standard form for this request at all.
+    pub(crate) fn may_take(&self, form: Form) -> bool {
+        let s3 = self.dialect == Dialect::S3;
+        let some_value = |test: fn(&[u8]) -> bool| {
+            let mut names = self.signed.sorted();
+            names.any(|name| self.headers.get_all(name).iter().any(|value| test(value.as_bytes())))
+        };
+        match form {
+            Form::Standard => true,
+            Form::PlusIsSpace => s3 && self.path.contains(&b'+'),
+            Form::WirePath => {
+                let mut standard = Vec::new();
+                self.put_path(&mut standard, Form::Standard);
+                s3 && standard != self.path
+            }
+            Form::Unnormalized => !s3,
+            Form::WireOrder => self.query.repeats_a_name(),
+            Form::HostWithoutPort => port(self.host()).is_some_and(|port| matches!(port, b"80" | b"443")),
+            Form::HostWithPort80 | Form::HostWithPort443 => port(self.host()).is_none(),
+            Form::Latin1Values => some_value(|value| !value.is_ascii()),
+            Form::UnfoldedValues => some_value(|value| value.windows(2).any(|two| two == b"  ")),
+            Form::UnsignedPayload => s3 && self.is_presigned() && self.payload != UNSIGNED_PAYLOAD.as_bytes(),
+            Form::WithoutToken => {
+                !s3 && self.is_presigned() && self.query.sorted().iter().any(Self::is_token)
+            }
+        }
+    }
+
+    /// SHA-256 of the canonical request.
+    pub(crate) fn hash(&self, form: Form) -> [u8; 32] {
+        let mut sink = HashSink::new();
+        self.put(&mut sink, form, Secrets::Included);
+        sink.finish()
+    }
+
+    /// The canonical request in standard form, for people: what is confidential in it is left out.
+    pub(crate) fn text(&self) -> String {
+        let mut text = Vec::new();
+        self.put(&mut text, Form::Standard, Secrets::Redacted);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn put(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
+        sink.put(self.method.as_bytes());
+        sink.put(b"\n");
+        self.put_path(sink, form);
+        sink.put(b"\n");
+        self.put_query(sink, form, secrets);
+        sink.put(b"\n");
+        self.put_headers(sink, form, secrets);
+        sink.put(b"\n");
+        sink.put(self.signed.line());
+        sink.put(b"\n");
+        sink.put(if form == Form::UnsignedPayload { UNSIGNED_PAYLOAD.as_bytes() } else { self.payload });
+    }
+
+    fn put_path(&self, sink: &mut impl Sink, form: Form) {
+        match (self.dialect, form) {
+            (_, Form::WirePath) => sink.put(self.path),
+            (Dialect::S3, Form::PlusIsSpace) => uri::put_s3_path(sink, self.path, Plus::Space),
+            (Dialect::S3, _) => uri::put_s3_path(sink, self.path, Plus::Literal),
+            (Dialect::Generic, _) => {
+                uri::put_generic_path(sink, self.path, form != Form::Unnormalized);
+            }
+        }
+    }
+
+    fn put_query(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
+        if form == Form::WireOrder {
+            self.put_pairs(sink, &self.query.sorted_by_name(), form, secrets);
+        } else {
+            self.put_pairs(sink, self.query.sorted(), form, secrets);
+        }
+    }
+
+    fn put_pairs(&self, sink: &mut impl Sink, pairs: &[Pair<'_>], form: Form, secrets: Secrets) {
+        let mut separator: &[u8] = b"";
+        for pair in pairs {
+            let token = Self::is_token(pair);
+            if pair.is_named(presigned::SIGNATURE.as_bytes()) || (token && form == Form::WithoutToken) {
+                continue;
+            }
+            sink.put(separator);
+            separator = b"&";
+            if token && secrets == Secrets::Redacted {
+                sink.put(presigned::SECURITY_TOKEN.as_bytes());
+                sink.put(b"=");
+                sink.put(REDACTED);
+            } else {
+                pair.put(sink);
+            }
+        }
+    }
+
+    fn put_headers(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
+        for name in self.signed.sorted() {
+            sink.put(name.as_bytes());
+            sink.put(b":");
+            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&name) {
+                sink.put(REDACTED);
+            } else if name == "host" {
+                self.put_host(sink, form);
+            } else {
+                self.put_values(sink, name, form);
+            }
+            sink.put(b"\n");
+        }
+    }
+
+    fn put_values(&self, sink: &mut impl Sink, name: &str, form: Form) {
+        let mut separator: &[u8] = b"";
+        for value in self.headers.get_all(name) {
+            sink.put(separator);
+            separator = b",";
+            match form {
+                Form::Latin1Values => put_value(sink, &transcode(value.as_bytes()), true),
+                form => put_value(sink, value.as_bytes(), form != Form::UnfoldedValues),
+            }
+        }
+    }
+
+    fn put_host(&self, sink: &mut impl Sink, form: Form) {
+        let host = self.host();
+        match (form, port(host)) {
+            (Form::HostWithoutPort, Some(port)) => sink.put(&host[..host.len() - port.len() - 1]),
+            _ => put_value(sink, host, true),
+        }
+        match form {
+            Form::HostWithPort80 => sink.put(b":80"),
+            Form::HostWithPort443 => sink.put(b":443"),
+            _ => {}
+        }
+    }
+
+    fn host(&self) -> &[u8] {
+        let header = self.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
+        header.or(self.authority.map(str::as_bytes)).unwrap_or_default()
+    }
+
+    fn is_presigned(&self) -> bool {
+        self.query.sorted().iter().any(|pair| pair.is_named(presigned::ALGORITHM_PARAMETER.as_bytes()))
+    }
+
+    fn is_token(pair: &Pair<'_>) -> bool {
+        pair.is_named(presigned::SECURITY_TOKEN.as_bytes())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    Included,
+    Redacted,
+}
+
+const REDACTED: &[u8] = b"REDACTED";
+
+/// Headers whose value nobody but the two ends may read.
+const CONFIDENTIAL: [&str; 3] = [
+    "x-amz-security-token",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-copy-source-server-side-encryption-customer-key",
+];
+
+/// The port of `host`, if it names one.
+fn port(host: &[u8]) -> Option<&[u8]> {
+    let at = host.iter().rposition(|&byte| byte == b':')?;
+    let port = &host[at + 1..];
+    (!port.is_empty() && port.iter().all(u8::is_ascii_digit)).then_some(port)
+}
+
+/// The string to sign over the hash of a canonical request.
+pub(crate) fn string_to_sign(date: Timestamp, scope: &Scope<'_>, hash: &[u8; 32]) -> Inline<u8, 256> {
+    let mut text = Inline::new();
+    text.put(ALGORITHM.as_bytes());
+    text.put(b"\n");
+    text.put(&date.basic());
+    text.put(b"\n");
+    scope.put(&mut text);
+    text.put(b"\n");
+    text.put(&hex(hash));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashing_in_pieces_equals_hashing_at_once() {
+        let bytes: Vec<u8> = (0..5000u32).map(|n| n as u8).collect();
+        for step in [1, 7, 64, 1000, 1023, 1024, 1025, 3000, 5000] {
+            let mut sink = HashSink::new();
+            bytes.chunks(step).for_each(|chunk| sink.put(chunk));
+            assert_eq!(sink.finish(), sha256(&bytes), "pieces of {step}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_what_follows_the_last_colon() {
+        let table: [(&str, Option<&str>); 7] = [
+            ("a", None),
+            ("a:", None),
+            ("a:443", Some("443")),
+            ("[::1]", None),
+            ("[::1]:80", Some("80")),
+            ("a:b", None),
+            ("", None),
+        ];
+        for (host, expected) in table {
+            assert_eq!(port(host.as_bytes()), expected.map(str::as_bytes), "{host}");
+        }
+    }
+}

@@ -26,10 +26,11 @@ pub struct Endpoint {
     /// `x-amz-content-sha256` is in the canonical request anyway and is always accepted.
     pub unsigned_headers: Vec<HeaderName>,
     /// Whether only the standard canonical form is accepted. Otherwise, after it failed, the forms that
-    /// deployed signers are known to produce are tried; each is a function of the bytes received.
+    /// deployed signers are known to produce are tried; each is a function of the bytes received. See
+    /// [`Verified::plus_is_space`](crate::Verified::plus_is_space) for the one that concerns the caller.
     pub strict: bool,
-    /// How many seconds a presigned request may at most be valid from its date, whatever it says itself.
-    /// STS ignores `X-Amz-Expires` and uses 900.
+    /// How many seconds a presigned request is valid from its date, whatever its `X-Amz-Expires` says: STS
+    /// ignores that and uses 900. `None` takes the request's word, which in S3 must be there.
     pub presigned_lifetime: Option<u32>,
 }
 

@@ -1,8 +1,32 @@
-//! r
-use crate::{Endpoint, ParseError, PayloadMode, Scope, SigningKey, Timestamp, VerifyError};
-use http::HeaderMap;
+//! The front door: a request head as received becomes a [`SignedRequest`].
+//!
+//! Parsing needs no key and derives none. Whatever can be refused before a credential is looked up is
+//! refused here, so that a hostile scope buys neither a look-up nor a key derivation. What remains, the
+//! signature itself, is in `verify`.
+
 use std::borrow::Cow;
-/// Request head as received.
+use std::fmt;
+
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderName, Version};
+
+use crate::authorization;
+use crate::credential::{Claim, Credential};
+use crate::endpoint::{Dialect, Endpoint};
+use crate::error::{CredentialFault, ParameterFault, ParseError, Received};
+use crate::presigned::{self, Parameters};
+use crate::scope::Scope;
+use crate::signed_headers::SignedHeaders;
+use crate::time::Timestamp;
+use crate::uri::{self, Query};
+
+pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+
+/// How far a request's date may be from now, in seconds, either way.
+const MAX_SKEW: u32 = 900;
+
+/// A request head as received. Bytes: what was signed is lost once a path has been through a URL type.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// Method, as received.
@@ -13,88 +37,230 @@ pub struct Head<'a> {
     pub query: Option<&'a [u8]>,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// `:authority` of an HTTP/2 request.
+    /// `:authority` of an HTTP/2 or HTTP/3 request. It stands in for a missing `Host`.
     pub authority: Option<&'a str>,
 }
+
 impl<'a> Head<'a> {
-    /// x
-    pub fn from_parts(_parts: &'a http::request::Parts) -> Self {
-        todo!()
+    /// The head of an [`http::Request`], of whatever target form. An empty path becomes `/`.
+    ///
+    /// The authority of an HTTP/1.1 target in absolute form is left out: there, clients sign `Host`.
+    pub fn from_parts(parts: &'a http::request::Parts) -> Self {
+        let path = parts.uri.path().as_bytes();
+        Self {
+            method: parts.method.as_str(),
+            path: if path.is_empty() { b"/" } else { path },
+            query: parts.uri.query().map(str::as_bytes),
+            headers: &parts.headers,
+            authority: match parts.version {
+                Version::HTTP_2 | Version::HTTP_3 => parts.uri.authority().map(http::uri::Authority::as_str),
+                _ => None,
+            },
+        }
+    }
+
+    /// `Host` and `:authority` must name one host between them.
+    fn has_one_host(&self) -> bool {
+        let mut hosts = self.headers.get_all(HOST).iter();
+        let header = hosts.next();
+        let agree = header.zip(self.authority).is_none_or(|(host, authority)| host == authority);
+        hosts.next().is_none() && agree
     }
 }
-/// m
+
+/// How a request is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// h
+    /// With an `Authorization` header.
     Header,
-    /// q
+    /// With query parameters: presigned.
     Query,
 }
-/// The session token a request presents.
-#[derive(Debug)]
+
+/// The session token a request presents, in header or query.
 pub enum Presented<'a> {
-    /// n
+    /// None at all.
     None,
-    /// o
+    /// One, which may be empty. The same token twice is one token.
     One(Cow<'a, [u8]>),
-    /// s
+    /// Several that differ: none of them can be trusted to be the signer's.
     Several,
 }
-/// s
+
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::One(_) => "One(***)",
+            Self::Several => "Several",
+        })
+    }
+}
+
+/// A request that claims to be signed by an access key id for this endpoint, now. Nothing is proved yet:
+/// look the credential up, check its session, then [`verify`](Self::verify).
 #[must_use]
 pub struct SignedRequest<'a> {
-    head: Head<'a>,
+    pub(crate) head: Head<'a>,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) query: Query<'a>,
+    pub(crate) mechanism: Mechanism,
+    pub(crate) signed_headers: SignedHeaders,
+    pub(crate) signature: Cow<'a, [u8]>,
+    pub(crate) date: Timestamp,
+    /// `X-Amz-Content-Sha256` of the query, still encoded.
+    pub(crate) query_sha256: Option<&'a [u8]>,
+    credential: Credential<'a>,
 }
+
 impl<'a> SignedRequest<'a> {
-    /// x
-    pub fn parse(_head: Head<'a>, _endpoint: &'a Endpoint, _now: Timestamp) -> Result<Self, ParseError> {
-        todo!()
+    /// Finds the signature and checks all that can be checked without its key.
+    ///
+    /// The order is AWS's. S3: escapes, mechanism, syntax, scope, date format, skew or expiry. Generic:
+    /// escapes, mechanism, syntax, host signed, date format, skew or expiry, scope.
+    pub fn parse(head: Head<'a>, endpoint: &'a Endpoint, now: Timestamp) -> Result<Self, ParseError> {
+        uri::check_escapes(head.path)
+            .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
+        let query = Query::parse(head.query).map_err(ParseError::MalformedQuery)?;
+        let parameters = Parameters::find(&query);
+        let mechanism = mechanism(&head, &parameters)?;
+        let claim = match mechanism {
+            Mechanism::Header => authorization::parse(head.headers, endpoint.dialect)?,
+            Mechanism::Query => parameters.claim(endpoint)?,
+        };
+        if !head.has_one_host() {
+            return Err(ParseError::ConflictingHosts);
+        }
+        let (credential, date) = match endpoint.dialect {
+            Dialect::S3 => check_s3(&claim, mechanism, endpoint, now)?,
+            Dialect::Generic => check_generic(&claim, mechanism, endpoint, now)?,
+        };
+        Ok(Self {
+            head,
+            endpoint,
+            query,
+            mechanism,
+            signed_headers: claim.signed_headers,
+            signature: claim.signature,
+            date,
+            query_sha256: parameters.content_sha256.filter(|_| mechanism == Mechanism::Query),
+            credential,
+        })
     }
-    /// x
+
+    /// Under which to look the credential up: 1 to 128 printable ASCII characters. Not proved yet.
     pub fn access_key_id(&self) -> &str {
-        self.head.method
+        self.credential.access_key_id()
     }
-    /// x
-    pub fn scope(&self) -> Scope<'_> {
-        todo!()
+
+    /// What the signing key must be derived for. Region and service are the endpoint's, the day is that
+    /// of the request's own date.
+    pub fn scope(&self) -> Scope<'a> {
+        self.credential.scope()
     }
-    /// x
+
+    /// How the request is signed.
     pub fn mechanism(&self) -> Mechanism {
-        todo!()
+        self.mechanism
     }
-    /// x
-    pub fn session_token(&self) -> Presented<'_> {
-        todo!()
-    }
-    /// x
+
+    /// When the request says it was signed; within the allowed window.
     pub fn date(&self) -> Timestamp {
-        todo!()
+        self.date
     }
-    /// x
-    pub fn verify(self, _key: &SigningKey) -> Result<Verified, VerifyError> {
-        todo!()
-    }
-    /// x
-    pub fn verify_body(self, _key: &SigningKey, _body: &[u8]) -> Result<Verified, VerifyError> {
-        todo!()
+
+    /// The session token, from header and query alike. Compare it with the credential's in constant time.
+    ///
+    /// Only a token that is percent-encoded in a query is copied.
+    pub fn session_token(&self) -> Presented<'_> {
+        let headers = self.head.headers.get_all(X_AMZ_SECURITY_TOKEN).iter();
+        let headers = headers.map(|value| Cow::Borrowed(value.as_bytes()));
+        let named = |pair: &&uri::Pair<'_>| pair.is_named(presigned::SECURITY_TOKEN.as_bytes());
+        let pairs = self.query.sorted().iter().filter(named);
+        let parameters = pairs.filter_map(|pair| uri::decode_query(pair.value).ok());
+        let mut tokens = headers.chain(parameters);
+        match tokens.next() {
+            None => Presented::None,
+            Some(first) if tokens.all(|other| other == first) => Presented::One(first),
+            Some(_) => Presented::Several,
+        }
     }
 }
-/// v
-#[must_use]
-pub struct Verified {
-    payload: PayloadMode,
+
+/// Finds the one mechanism by which the request is signed.
+fn mechanism(head: &Head<'_>, parameters: &Parameters<'_>) -> Result<Mechanism, ParseError> {
+    let authorization = head.headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    match (authorization, parameters.is_v4(), parameters.is_v2()) {
+        (None, false, false) => Err(ParseError::Anonymous),
+        (Some(_), false, false) => Ok(Mechanism::Header),
+        (None, true, false) => Ok(Mechanism::Query),
+        (None, false, true) => Err(ParseError::SignatureV2),
+        (authorization, _, _) => {
+            Err(ParseError::SeveralMechanisms { authorization: authorization.map(Received::new) })
+        }
+    }
 }
-impl Verified {
-    /// x
-    pub fn payload(&self) -> &PayloadMode {
-        &self.payload
+
+type Checked<'a> = Result<(Credential<'a>, Timestamp), ParseError>;
+
+fn check_s3<'a>(
+    claim: &Claim<'_>,
+    mechanism: Mechanism,
+    endpoint: &'a Endpoint,
+    now: Timestamp,
+) -> Checked<'a> {
+    let fault = |faults| ParseError::Credential { mechanism, faults };
+    let credential = Credential::parse(claim.credential.clone(), endpoint, None).map_err(fault)?;
+    let request = date(claim, mechanism, endpoint.dialect)?;
+    let date = credential.scope().date;
+    if date != request.date() {
+        let date = Received::new(date.as_str().as_bytes());
+        return Err(fault(vec![CredentialFault::DateMismatch { date, request }]));
     }
-    /// x
-    pub fn into_payload(self) -> PayloadMode {
-        self.payload
+    check_window(request, claim.lifetime, now)?;
+    Ok((credential, request))
+}
+
+fn check_generic<'a>(
+    claim: &Claim<'_>,
+    mechanism: Mechanism,
+    endpoint: &'a Endpoint,
+    now: Timestamp,
+) -> Checked<'a> {
+    if !claim.signed_headers.contains("host") {
+        return Err(ParseError::HostNotSigned);
     }
-    /// x
-    pub fn mechanism(&self) -> Mechanism {
-        todo!()
+    let date = date(claim, mechanism, endpoint.dialect)?;
+    check_window(date, claim.lifetime, now)?;
+    let credential = Credential::parse(claim.credential.clone(), endpoint, Some(date))
+        .map_err(|faults| ParseError::Credential { mechanism, faults })?;
+    Ok((credential, date))
+}
+
+fn date(claim: &Claim<'_>, mechanism: Mechanism, dialect: Dialect) -> Result<Timestamp, ParseError> {
+    let text = claim.date.as_ref();
+    text.and_then(|text| text.parse(dialect)).ok_or_else(|| match (mechanism, text) {
+        (Mechanism::Query, Some(text)) => ParameterFault::Date { date: text.received() }.into(),
+        (_, text) => ParseError::Date { date: text.map(authorization::DateText::received) },
+    })
+}
+
+/// With a header, the date is within fifteen minutes of now. A presigned request may be as old as its
+/// lifetime allows, the last second included, but not be dated further ahead than that.
+///
+/// The day in the scope is compared with the request's own date and never with today's: what was signed a
+/// second before midnight stays valid.
+fn check_window(date: Timestamp, lifetime: Option<u32>, now: Timestamp) -> Result<(), ParseError> {
+    let (age, limit) = (now.unix() - date.unix(), MAX_SKEW);
+    match lifetime {
+        None if age.unsigned_abs() > u64::from(limit) => Err(ParseError::Skewed { date, now, limit }),
+        None => Ok(()),
+        Some(lifetime) if age < -i64::from(limit) => {
+            Err(ParseError::NotYetValid { date, lifetime, now, limit })
+        }
+        Some(lifetime) if lifetime == 0 || age > i64::from(lifetime) => {
+            Err(ParseError::Expired { date, lifetime, now })
+        }
+        Some(_) => Ok(()),
     }
 }

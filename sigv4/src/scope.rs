@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::canonical::Sink;
+
 /// A calendar day in UTC as it stands in a credential scope: `YYYYMMDD`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Date([u8; 8]);
@@ -47,6 +49,17 @@ pub struct Scope<'a> {
     pub region: &'a str,
     /// For example `s3`.
     pub service: &'a str,
+}
+
+impl Scope<'_> {
+    /// The scope as it stands in a string to sign.
+    pub(crate) fn put(&self, sink: &mut impl Sink) {
+        for part in [self.date.as_str(), self.region, self.service] {
+            sink.put(part.as_bytes());
+            sink.put(b"/");
+        }
+        sink.put(TERMINATOR.as_bytes());
+    }
 }
 
 /// The last element of every credential scope.

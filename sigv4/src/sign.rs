@@ -1,46 +1,168 @@
-//! s
-use crate::{Dialect, Signature, SigningKey, Timestamp, error::SignError};
-use http::HeaderMap;
-/// s
+//! The signing side: headers and presigned URLs. It shares the canonical request with verification.
+
+use std::fmt::Write;
+
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::canonical::{ALGORITHM, CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
+use crate::error::SignError;
+use crate::inline::Inline;
+use crate::key::hex;
+use crate::presigned::{self, Parameters};
+use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
+use crate::signed_headers::SignedHeaders;
+use crate::uri::{self, Query};
+use crate::verify::X_AMZ_CONTENT_SHA256;
+use crate::{Dialect, Signature, SigningKey, Timestamp};
+
+/// Signs requests with one credential for one day, region and service.
 pub struct Signer<'a> {
-    /// k
+    /// Derived for the day of the requests' date.
     pub key: &'a SigningKey,
-    /// a
+    /// Whose key it is.
     pub access_key_id: &'a str,
-    /// t
+    /// The session token of a temporary credential.
     pub session_token: Option<&'a [u8]>,
-    /// d
+    /// The rule set.
     pub dialect: Dialect,
 }
-/// What of a request is signed beside its headers.
+
+/// What of a request is signed beside its headers, as it goes over the wire.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// Method.
     pub method: &'a str,
-    /// Raw path.
+    /// Percent-encoded path; never empty.
     pub path: &'a [u8],
-    /// Raw query.
+    /// Percent-encoded query, without `?`.
     pub query: Option<&'a [u8]>,
 }
+
 impl Signer<'_> {
-    /// x
+    /// Signs with an `Authorization` header.
+    ///
+    /// Replaces `x-amz-date`, `x-amz-security-token`, `authorization` and, in the S3 dialect,
+    /// `x-amz-content-sha256`. Signs `host`, `content-type`, `content-md5` and every `x-amz-*` header;
+    /// whatever is added afterwards is not signed. `payload_sha256` is the hash of the body in lower-case
+    /// hexadecimal or one of the words that stand for it. Returns the seed of chunk signatures.
     pub fn sign(
         &self,
-        _target: Target<'_>,
-        _headers: &mut HeaderMap,
-        _payload_sha256: &str,
-        _now: Timestamp,
+        target: Target<'_>,
+        headers: &mut HeaderMap,
+        payload_sha256: &str,
+        now: Timestamp,
     ) -> Result<Signature, SignError> {
-        todo!()
+        refuse_presigned(target)?;
+        headers.remove(AUTHORIZATION);
+        headers.remove(X_AMZ_SECURITY_TOKEN);
+        headers.insert(X_AMZ_DATE, HeaderValue::from_bytes(&now.basic()).map_err(SignError::HeaderValue)?);
+        if let Some(token) = self.session_token {
+            let mut token = HeaderValue::from_bytes(token)?;
+            token.set_sensitive(true);
+            headers.insert(X_AMZ_SECURITY_TOKEN, token);
+        }
+        if self.dialect == Dialect::S3 {
+            headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_str(payload_sha256)?);
+        }
+        let signed = signed_headers(headers)?;
+        let request = CanonicalRequest {
+            dialect: self.dialect,
+            method: target.method,
+            path: target.path,
+            query: &Query::parse(target.query)?,
+            headers,
+            authority: None,
+            signed: &signed,
+            payload: payload_sha256.as_bytes(),
+        };
+        let signature = self.signature(&request, now)?;
+        let line = String::from_utf8_lossy(signed.line());
+        let authorization = format!(
+            "{ALGORITHM} Credential={}/{}, SignedHeaders={line}, Signature={}",
+            self.access_key_id,
+            self.key.scope(),
+            String::from_utf8_lossy(&signature.to_hex()),
+        );
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&authorization)?);
+        Ok(signature)
     }
-    /// x
+
+    /// Presigns: returns the whole query of the URL, that of `target` included.
+    ///
+    /// Signs `host`, `content-type`, `content-md5` and every `x-amz-*` header of `headers`: the request must
+    /// be sent with exactly these. The body is not signed (S3) or must be empty (Generic).
+    /// `lifetime` is in seconds, 1 to 604,800.
     pub fn presign(
         &self,
-        _target: Target<'_>,
-        _headers: &HeaderMap,
-        _now: Timestamp,
-        _expires_seconds: u32,
+        target: Target<'_>,
+        headers: &HeaderMap,
+        now: Timestamp,
+        lifetime: u32,
     ) -> Result<String, SignError> {
-        todo!()
+        if !(1..=presigned::MAX_LIFETIME).contains(&lifetime) {
+            return Err(SignError::Lifetime);
+        }
+        refuse_presigned(target)?;
+        let signed = signed_headers(headers)?;
+        let mut query = String::from_utf8_lossy(target.query.unwrap_or_default()).into_owned();
+        let mut parameter = |name: &str, value: &[u8]| {
+            let separator = if query.is_empty() { "" } else { "&" };
+            write!(query, "{separator}{name}={}", uri::encode_query(value))
+                .expect("writing to a String cannot fail");
+        };
+        parameter(presigned::ALGORITHM_PARAMETER, ALGORITHM.as_bytes());
+        let credential = format!("{}/{}", self.access_key_id, self.key.scope());
+        parameter(presigned::CREDENTIAL, credential.as_bytes());
+        parameter(presigned::DATE, &now.basic());
+        parameter(presigned::EXPIRES, lifetime.to_string().as_bytes());
+        if let Some(token) = self.session_token {
+            parameter(presigned::SECURITY_TOKEN, token);
+        }
+        parameter(presigned::SIGNED_HEADERS, signed.line());
+        let request = CanonicalRequest {
+            dialect: self.dialect,
+            method: target.method,
+            path: target.path,
+            query: &Query::parse(Some(query.as_bytes()))?,
+            headers,
+            authority: None,
+            signed: &signed,
+            payload: match self.dialect {
+                Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
+                Dialect::Generic => &hex(&sha256(b"")),
+            },
+        };
+        let signature = self.signature(&request, now)?.to_hex();
+        Ok(format!("{query}&{}={}", presigned::SIGNATURE, String::from_utf8_lossy(&signature)))
     }
+
+    fn signature(&self, request: &CanonicalRequest<'_>, now: Timestamp) -> Result<Signature, SignError> {
+        uri::check_escapes(request.path)?;
+        let scope = self.key.scope();
+        if scope.date != now.date() {
+            return Err(SignError::Date);
+        }
+        let text = string_to_sign(now, &scope, &request.hash(Form::Standard));
+        Ok(self.key.sign(text.as_slice()))
+    }
+}
+
+/// A query with signature parameters cannot be signed again: they would be left out or contradict.
+fn refuse_presigned(target: Target<'_>) -> Result<(), SignError> {
+    let presigned = Parameters::find(&Query::parse(target.query)?).is_v4();
+    if presigned { Err(SignError::AlreadySigned) } else { Ok(()) }
+}
+
+/// What the signer signs of `headers`.
+fn signed_headers(headers: &HeaderMap) -> Result<SignedHeaders, SignError> {
+    if headers.get_all(HOST).iter().count() != 1 {
+        return Err(SignError::Host);
+    }
+    let chosen =
+        |name: &&str| name.starts_with("x-amz-") || matches!(*name, "host" | "content-type" | "content-md5");
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(chosen).collect();
+    names.sort_unstable();
+    // Only more names than any server takes can fail to be a list.
+    SignedHeaders::parse(Inline::from_slice(names.join(";").as_bytes())).ok_or(SignError::TooManyHeaders)
 }

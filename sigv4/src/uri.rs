@@ -1,1 +1,467 @@
-//! uri
+//! Percent-coding and the normal forms of path and query.
+//!
+//! Everything here works on the bytes of the wire: a path or a value need not be UTF-8, and reading it back
+//! through a string or a URL type would lose what was signed.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use crate::canonical::Sink;
+use crate::inline::Inline;
+
+/// A `%` that does not introduce two hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedEscape {
+    /// Fewer than two bytes follow.
+    #[error("incomplete trailing escape")]
+    Incomplete,
+    /// The two bytes that follow are not hexadecimal.
+    #[error("illegal hexadecimal digit in an escape")]
+    Illegal([u8; 2]),
+}
+
+/// Percent-decodes a path. `+` stands for itself.
+pub fn decode_path(path: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
+    decode(path, b'+')
+}
+
+/// Percent-decodes a name or a value of a query. `+` stands for a space.
+pub fn decode_query(text: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
+    decode(text, b' ')
+}
+
+/// Percent-encodes every byte but unreserved ones (`A-Z a-z 0-9 - . _ ~`) and `/`.
+pub fn encode_path(path: &[u8]) -> String {
+    encode(path, &PATH)
+}
+
+/// Percent-encodes every byte but unreserved ones (`A-Z a-z 0-9 - . _ ~`).
+pub fn encode_query(text: &[u8]) -> String {
+    encode(text, &UNRESERVED)
+}
+
+/// Splits a query at `&` and each piece at its first `=`, still encoded; skips empty pieces.
+///
+/// `;` is data. A piece without `=` has an empty value.
+pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    query.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
+        match piece.iter().position(|&byte| byte == b'=') {
+            Some(at) => (&piece[..at], &piece[at + 1..]),
+            None => (piece, &[][..]),
+        }
+    })
+}
+
+fn decode(text: &[u8], plus: u8) -> Result<Cow<'_, [u8]>, MalformedEscape> {
+    let plain = |&byte: &u8| byte != b'%' && (byte != b'+' || plus == b'+');
+    let Some(start) = text.iter().position(|byte| !plain(byte)) else {
+        return Ok(Cow::Borrowed(text));
+    };
+    let mut out = Vec::with_capacity(text.len());
+    out.extend_from_slice(&text[..start]);
+    let mut rest = &text[start..];
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        out.push(match byte {
+            b'%' => {
+                let decoded = escaped(tail)?;
+                rest = &tail[2..];
+                decoded
+            }
+            b'+' => plus,
+            other => *other,
+        });
+    }
+    Ok(Cow::Owned(out))
+}
+
+/// Percent-decodes a query value in place for short values, so that the usual one costs no allocation.
+pub(crate) fn decode_inline<const N: usize>(text: &[u8]) -> Result<Inline<u8, N>, MalformedEscape> {
+    let mut out = Inline::new();
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'%' | b'+')) {
+        out.extend(&rest[..at]);
+        if rest[at] == b'+' {
+            out.push(b' ');
+            rest = &rest[at + 1..];
+        } else {
+            out.push(escaped(&rest[at + 1..])?);
+            rest = &rest[at + 3..];
+        }
+    }
+    out.extend(rest);
+    Ok(out)
+}
+
+/// Whether every `%` of `text` introduces two hexadecimal digits.
+pub(crate) fn check_escapes(text: &[u8]) -> Result<(), MalformedEscape> {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+        escaped(&rest[at + 1..])?;
+        rest = &rest[at + 3..];
+    }
+    Ok(())
+}
+
+/// The byte that the first two digits of `digits` stand for.
+fn escaped(digits: &[u8]) -> Result<u8, MalformedEscape> {
+    let &[high, low, ..] = digits else { return Err(MalformedEscape::Incomplete) };
+    match (nibble(high), nibble(low)) {
+        (Some(h), Some(l)) => Ok(h << 4 | l),
+        _ => Err(MalformedEscape::Illegal([high, low])),
+    }
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+type Table = [bool; 256];
+
+/// RFC 3986, 2.3.
+static UNRESERVED: Table = table(b"-._~");
+static PATH: Table = table(b"-._~/");
+
+const fn table(punctuation: &[u8]) -> Table {
+    let mut kept = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kept[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < punctuation.len() {
+        kept[punctuation[at] as usize] = true;
+        at += 1;
+    }
+    kept
+}
+
+const fn percent(byte: u8) -> [u8; 3] {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    [b'%', DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]]
+}
+
+fn encode(text: &[u8], kept: &Table) -> String {
+    let mut out = String::with_capacity(text.len());
+    for &byte in text {
+        if kept[usize::from(byte)] {
+            out.push(char::from(byte));
+        } else {
+            out.extend(percent(byte).map(char::from));
+        }
+    }
+    out
+}
+
+/// What a raw `+` in a path means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plus {
+    Literal,
+    Space,
+}
+
+/// Amazon S3's canonical path: decoded and encoded once, never normalised.
+///
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
+pub(crate) fn put_s3_path(sink: &mut impl Sink, path: &[u8], plus: Plus) {
+    recode(sink, path, &PATH, plus);
+}
+
+/// Every other service's canonical path: the wire form, encoded once more, with dot segments and empty
+/// segments removed if `normalize`.
+///
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
+pub(crate) fn put_generic_path(sink: &mut impl Sink, path: &[u8], normalize: bool) {
+    if !normalize {
+        return encode_wire(sink, path);
+    }
+    let mut segments = Inline::<&[u8], 16>::new();
+    let mut depth = 0;
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." => depth = usize::saturating_sub(depth, 1),
+            name => {
+                match segments.as_mut_slice().get_mut(depth) {
+                    Some(slot) => *slot = name,
+                    None => segments.push(name),
+                }
+                depth += 1;
+            }
+        }
+    }
+    for segment in &segments.as_slice()[..depth] {
+        sink.put(b"/");
+        encode_wire(sink, segment);
+    }
+    if depth == 0 || path.ends_with(b"/") || path.ends_with(b"/.") || path.ends_with(b"/..") {
+        sink.put(b"/");
+    }
+}
+
+fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&byte| !PATH[usize::from(byte)]) {
+        sink.put(&rest[..at]);
+        sink.put(&percent(rest[at]));
+        rest = &rest[at + 1..];
+    }
+    sink.put(rest);
+}
+
+/// Decodes and encodes again, copying whole runs of what is in its normal form already.
+///
+/// Total: a malformed escape, which no caller lets through, would be encoded like any other byte.
+fn recode(sink: &mut impl Sink, text: &[u8], kept: &Table, plus: Plus) {
+    let (mut run, mut at) = (0, 0);
+    while let Some(&byte) = text.get(at) {
+        if kept[usize::from(byte)] {
+            at += 1;
+            continue;
+        }
+        let (value, next) = match byte {
+            b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
+            b'+' if plus == Plus::Space => (b' ', at + 1),
+            other => (other, at + 1),
+        };
+        let normal = percent(value);
+        if kept[usize::from(value)] || text[at..next] != normal {
+            sink.put(&text[run..at]);
+            sink.put(if kept[usize::from(value)] { std::slice::from_ref(&value) } else { &normal });
+            run = next;
+        }
+        at = next;
+    }
+    sink.put(&text[run..]);
+}
+
+/// One name and value of a query, still encoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pair<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+impl<'a> Pair<'a> {
+    /// Whether the decoded name is `name`.
+    pub(crate) fn is_named(&self, name: &[u8]) -> bool {
+        // An escape makes a name longer, never shorter or as long.
+        match self.name.len().cmp(&name.len()) {
+            Ordering::Less => false,
+            Ordering::Equal => self.name == name,
+            Ordering::Greater => decode_query(self.name).is_ok_and(|decoded| *decoded == *name),
+        }
+    }
+
+    pub(crate) fn put(&self, sink: &mut impl Sink) {
+        recode(sink, self.name, &UNRESERVED, Plus::Space);
+        sink.put(b"=");
+        recode(sink, self.value, &UNRESERVED, Plus::Space);
+    }
+
+    fn cmp_name(&self, other: &Self) -> Ordering {
+        cmp_encoded(self.name, other.name)
+    }
+
+    /// By name, then by value: comparing `name=value` as one text would put `a-b` before `a`.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.cmp_name(other).then_with(|| cmp_encoded(self.value, other.value))
+    }
+}
+
+/// Orders two texts by their normal forms without writing these down.
+fn cmp_encoded(a: &[u8], b: &[u8]) -> Ordering {
+    let at = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    // What they share normalises to the same bytes, unless it ends inside an escape.
+    let whole = !a[at.saturating_sub(2)..at].contains(&b'%');
+    let settled = |rest: &[u8]| rest.first().is_none_or(|&byte| UNRESERVED[usize::from(byte)]);
+    if whole && settled(&a[at..]) && settled(&b[at..]) {
+        a[at..].first().cmp(&b[at..].first())
+    } else {
+        Encoded::new(a).cmp(Encoded::new(b))
+    }
+}
+
+/// The normal form of a text, byte by byte.
+struct Encoded<'a> {
+    rest: &'a [u8],
+    pending: [u8; 2],
+    left: usize,
+}
+
+impl<'a> Encoded<'a> {
+    fn new(rest: &'a [u8]) -> Self {
+        Self { rest, pending: [0; 2], left: 0 }
+    }
+}
+
+impl Iterator for Encoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        if self.left > 0 {
+            self.left -= 1;
+            return Some(self.pending[1 - self.left]);
+        }
+        let (&byte, mut rest) = self.rest.split_first()?;
+        let value = match byte {
+            b'%' => escaped(rest).inspect(|_| rest = &rest[2..]).unwrap_or(b'%'),
+            b'+' => b' ',
+            other => other,
+        };
+        self.rest = rest;
+        if UNRESERVED[usize::from(value)] {
+            return Some(value);
+        }
+        let [first, second, third] = percent(value);
+        (self.pending, self.left) = ([second, third], 2);
+        Some(first)
+    }
+}
+
+/// The names and values of a query in canonical order.
+pub(crate) struct Query<'a> {
+    wire: &'a [u8],
+    pairs: Inline<Pair<'a>, 24>,
+}
+
+impl<'a> Query<'a> {
+    /// Splits the query, checks its escapes and sorts it.
+    pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
+        let wire = wire.unwrap_or_default();
+        check_escapes(wire)?;
+        let mut query = Self { wire, pairs: Inline::new() };
+        for (name, value) in pairs(wire) {
+            query.pairs.push(Pair { name, value });
+        }
+        let pairs = query.pairs.as_mut_slice();
+        if !pairs.is_sorted_by(|a, b| a.cmp(b).is_le()) {
+            pairs.sort_unstable_by(Pair::cmp);
+        }
+        Ok(query)
+    }
+
+    /// The pairs by name, then by value.
+    pub(crate) fn sorted(&self) -> &[Pair<'a>] {
+        self.pairs.as_slice()
+    }
+
+    /// The pairs by name; those of one name as they came.
+    pub(crate) fn sorted_by_name(&self) -> Vec<Pair<'a>> {
+        let mut pairs: Vec<_> = pairs(self.wire).map(|(name, value)| Pair { name, value }).collect();
+        pairs.sort_by(Pair::cmp_name);
+        pairs
+    }
+
+    /// Whether some name comes more than once.
+    pub(crate) fn repeats_a_name(&self) -> bool {
+        self.sorted().windows(2).any(|two| two[0].cmp_name(&two[1]).is_eq())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn s3_paths_are_encoded_once_and_never_normalised() {
+        let table: [(&[u8], &str); 9] = [
+            (b"/", "/"),
+            (b"/a//b/./../c/", "/a//b/./../c/"),
+            (b"/%41%2f%2Fb", "/A//b"),
+            (b"/a b", "/a%20b"),
+            (b"/!'()*:@&=+$,;", "/%21%27%28%29%2A%3A%40%26%3D%2B%24%2C%3B"),
+            (b"/%7e%2D%e1%88%b4", "/~-%E1%88%B4"),
+            (b"/\xe1\x88\xb4\xff", "/%E1%88%B4%FF"),
+            (b"/%2520%23%3F", "/%2520%23%3F"),
+            (b"/a%2Bb", "/a%2Bb"),
+        ];
+        for (wire, expected) in table {
+            assert_eq!(text(|out| put_s3_path(out, wire, Plus::Literal)), expected);
+        }
+        assert_eq!(text(|out| put_s3_path(out, b"/a+b%2Bc", Plus::Space)), "/a%20b%2Bc");
+    }
+
+    #[test]
+    fn generic_paths_are_normalised_and_encoded_twice() {
+        let table: [(&[u8], &str); 12] = [
+            (b"/", "/"),
+            (b"//", "/"),
+            (b"", "/"),
+            (b"/./", "/"),
+            (b"/example/..", "/"),
+            (b"/a/b/../..", "/"),
+            (b"/../a", "/a"),
+            (b"//example//", "/example/"),
+            (b"/a/./b", "/a/b"),
+            (b"/a/../b/../c/.", "/c/"),
+            (b"/arn%3Aaws:x", "/arn%253Aaws%3Ax"),
+            (b"/a%20b c", "/a%2520b%20c"),
+        ];
+        for (wire, expected) in table {
+            assert_eq!(text(|out| put_generic_path(out, wire, true)), expected, "{wire:?}");
+        }
+        assert_eq!(text(|out| put_generic_path(out, b"//a/./b", false)), "//a/./b");
+    }
+
+    #[test]
+    fn queries_are_sorted_by_encoded_name_then_value() {
+        let table: [(&str, &str); 9] = [
+            ("acl", "acl="),
+            ("&a=1&&b=2&", "a=1&b=2"),
+            ("b=2&a=2&a=1", "a=1&a=2&b=2"),
+            ("Param-3=x&Param=y", "Param=y&Param-3=x"),
+            ("a=b=c;d&=v", "=v&a=b%3Dc%3Bd"),
+            ("k=a+b%2Bc%20d/e", "k=a%20b%2Bc%20d%2Fe"),
+            ("%61=%7e&a=%2f", "a=%2F&a=~"),
+            ("%C3%A9=1&z=2&%7Ea=3", "%C3%A9=1&z=2&~a=3"),
+            ("ab=1&a%62=0", "ab=0&ab=1"),
+        ];
+        for (wire, expected) in table {
+            let query = Query::parse(Some(wire.as_bytes())).unwrap();
+            let line: Vec<_> = query.sorted().iter().map(|pair| text(|out| pair.put(out))).collect();
+            assert_eq!(line.join("&"), expected);
+        }
+    }
+
+    #[test]
+    fn comparing_unwritten_normal_forms_equals_comparing_written_ones() {
+        let texts =
+            ["", "a", "%61", "a%20", "a+", "a-", "a%2D", "a~", "a/", "%2f", "%2F", "%3", "é", "a%41b"];
+        for a in texts {
+            for b in texts {
+                let written = |t: &str| text(|out| recode(out, t.as_bytes(), &UNRESERVED, Plus::Space));
+                assert_eq!(cmp_encoded(a.as_bytes(), b.as_bytes()), written(a).cmp(&written(b)), "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_malformed_escapes() {
+        for bad in ["%", "a%4", "%zz", "%+1", "ok%20%g0"] {
+            assert!(check_escapes(bad.as_bytes()).is_err(), "{bad}");
+            assert!(decode_path(bad.as_bytes()).is_err(), "{bad}");
+            assert!(decode_query(bad.as_bytes()).is_err(), "{bad}");
+            assert!(decode_inline::<4>(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(check_escapes(b"%zz"), Err(MalformedEscape::Illegal(*b"zz")));
+        assert_eq!(check_escapes(b"a%4"), Err(MalformedEscape::Incomplete));
+    }
+
+    #[test]
+    fn decoding_knows_what_plus_means() {
+        assert_eq!(&*decode_path(b"/a+b%2Bc").unwrap(), b"/a+b+c");
+        assert_eq!(&*decode_query(b"a+b%2Bc").unwrap(), b"a b+c");
+        assert_eq!(decode_inline::<2>(b"a+b%2Bc").unwrap().as_slice(), b"a b+c");
+        assert!(matches!(decode_query(b"plain"), Ok(Cow::Borrowed(_))));
+        assert_eq!(encode_path(b"/a b\xff"), "/a%20b%FF");
+        assert_eq!(encode_query(b"/~"), "%2F~");
+    }
+}

@@ -1,1 +1,8 @@
-//! it
+//! What users of the crate rely on, seen from outside.
+
+mod attacks;
+mod presigned;
+mod roundtrip;
+mod s3_examples;
+mod sample;
+mod vectors;

@@ -1,0 +1,224 @@
+//! The verdict on a head: is it signed by this key?
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+
+use crate::canonical::{
+    ALGORITHM, ASYMMETRIC_ALGORITHM, CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign,
+};
+use crate::endpoint::Dialect;
+use crate::error::{Explanation, Received, VerifyError};
+use crate::key::{Signature, SigningKey, hex};
+use crate::payload::{ChunkChain, PayloadMode};
+use crate::request::{Mechanism, SignedRequest};
+use crate::uri;
+
+pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+
+/// Proof that a head was signed. Made by [`SignedRequest::verify`] and [`SignedRequest::verify_body`] only.
+#[must_use]
+#[derive(Debug)]
+pub struct Verified {
+    payload: PayloadMode,
+    mechanism: Mechanism,
+    plus_is_space: bool,
+}
+
+impl Verified {
+    /// What must be proved about the body.
+    pub fn payload(&self) -> &PayloadMode {
+        &self.payload
+    }
+
+    /// What must be proved about the body.
+    pub fn into_payload(self) -> PayloadMode {
+        self.payload
+    }
+
+    /// How the request is signed.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// Whether the signature only holds if a raw `+` in the path is a space, which is how Amazon S3 reads
+    /// it. Then the path must be forwarded, and authorised, with each `+` as `%20`; otherwise the
+    /// signature for `a b` would open `a+b`. Never with [`Endpoint::strict`](crate::Endpoint::strict).
+    pub fn plus_is_space(&self) -> bool {
+        self.plus_is_space
+    }
+}
+
+impl SignedRequest<'_> {
+    /// Checks the signature of a head with the key of its [`scope`](Self::scope).
+    ///
+    /// S3, in this order: `x-amz-content-sha256`, unsigned headers, signature; the body is proved
+    /// afterwards, by what [`Verified::payload`] says. Generic: as [`verify_body`](Self::verify_body) with
+    /// an empty body.
+    pub fn verify(self, key: &SigningKey) -> Result<Verified, VerifyError> {
+        self.verify_body(key, b"")
+    }
+
+    /// Checks the signature of a head and of its whole body (Generic dialect).
+    ///
+    /// In the S3 dialect `body` is not looked at: what must be proved about it is in the result.
+    pub fn verify_body(self, key: &SigningKey, body: &[u8]) -> Result<Verified, VerifyError> {
+        if key.scope() != self.scope() {
+            return Err(VerifyError::ScopeMismatch);
+        }
+        match self.endpoint.dialect {
+            Dialect::S3 => self.verify_s3(key),
+            Dialect::Generic => {
+                let matched = self.verify_signature(key, &hex(&sha256(body)))?;
+                Ok(self.verified(matched.form, PayloadMode::Verified))
+            }
+        }
+    }
+
+    fn verify_s3(self, key: &SigningKey) -> Result<Verified, VerifyError> {
+        let (text, payload) = self.declared_payload()?;
+        let names = self.signed_headers.missing(self.head.headers, &self.endpoint.unsigned_headers);
+        if !names.is_empty() {
+            return Err(VerifyError::UnsignedHeaders { names });
+        }
+        let matched = self.verify_signature(key, &text)?;
+        let trailer = payload == Declared::SignedChunksTrailer;
+        let mode = match payload {
+            Declared::Unsigned => PayloadMode::Unsigned,
+            Declared::Sha256(hash) => PayloadMode::Sha256(hash),
+            Declared::UnsignedChunks => PayloadMode::UnsignedChunks,
+            Declared::SignedChunks | Declared::SignedChunksTrailer => PayloadMode::SignedChunks {
+                chain: ChunkChain::new(key, self.date, matched.signature),
+                trailer,
+            },
+            Declared::Unprovable if self.head.method == "GET" || self.head.method == "HEAD" => {
+                PayloadMode::Unsigned
+            }
+            Declared::Unprovable => {
+                return Err(VerifyError::UnprovablePayload { value: Received::new(&text) });
+            }
+        };
+        Ok(self.verified(matched.form, mode))
+    }
+
+    fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
+        Verified { payload, mechanism: self.mechanism, plus_is_space: form == Form::PlusIsSpace }
+    }
+
+    /// The last line of the canonical request, verbatim, and what it says about the body (S3).
+    fn declared_payload(&self) -> Result<(Cow<'_, [u8]>, Declared), VerifyError> {
+        let mut headers = self.head.headers.get_all(X_AMZ_CONTENT_SHA256).iter();
+        let header = headers.next().map(http::HeaderValue::as_bytes).filter(|value| !value.is_empty());
+        let several = headers.next().is_some();
+        let invalid = |value: &[u8]| VerifyError::InvalidContentSha256 { value: Received::new(value) };
+        match (self.mechanism, header) {
+            (_, Some(value)) if several => Err(invalid(value)),
+            (Mechanism::Header, None) => Err(VerifyError::MissingContentSha256),
+            (Mechanism::Header, Some(value)) => match Declared::of(value) {
+                Some(Declared::Unprovable) => Err(VerifyError::AsymmetricChunks),
+                Some(declared) => Ok((Cow::Borrowed(value), declared)),
+                None => Err(invalid(value)),
+            },
+            (Mechanism::Query, header) => {
+                let parameter = self.query_sha256.and_then(|value| uri::decode_query(value).ok());
+                let Some(value) = parameter.or(header.map(Cow::Borrowed)) else {
+                    return Ok((Cow::Borrowed(UNSIGNED_PAYLOAD.as_bytes()), Declared::Unsigned));
+                };
+                // Chunks are not decoded in a presigned request: the body would be taken as it is.
+                let declared = match Declared::of(&value) {
+                    Some(whole @ (Declared::Unsigned | Declared::Sha256(_))) => whole,
+                    _ => Declared::Unprovable,
+                };
+                Ok((value, declared))
+            }
+        }
+    }
+
+    /// Tries the standard form and then, unless the endpoint is strict, the known deviations.
+    ///
+    /// The comparison is the key's, in constant time; which form matched is no secret.
+    fn verify_signature(&self, key: &SigningKey, payload: &[u8]) -> Result<Match, VerifyError> {
+        let request = self.canonical(payload);
+        let complete = self.signed_headers.all_present(self.head.headers, self.head.authority);
+        if let Some(signature) = Signature::parse(&self.signature).filter(|_| complete) {
+            let allowed = |form: &Form| form.is_standard() || !self.endpoint.strict;
+            for form in Form::ALL.into_iter().filter(allowed).filter(|form| request.may_take(*form)) {
+                let text = string_to_sign(self.date, &self.scope(), &request.hash(form));
+                if key.verify(text.as_slice(), &signature) {
+                    return Ok(Match { form, signature });
+                }
+            }
+        }
+        Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request))))
+    }
+
+    fn canonical<'r>(&'r self, payload: &'r [u8]) -> CanonicalRequest<'r> {
+        CanonicalRequest {
+            dialect: self.endpoint.dialect,
+            method: self.head.method,
+            path: self.head.path,
+            query: &self.query,
+            headers: self.head.headers,
+            authority: self.head.authority,
+            signed: &self.signed_headers,
+            payload,
+        }
+    }
+
+    fn explain(&self, request: &CanonicalRequest<'_>) -> Explanation {
+        let hash = request.hash(Form::Standard);
+        let text = string_to_sign(self.date, &self.scope(), &hash);
+        let absent = |name: &&str| {
+            let stands_in = *name == "host" && self.head.authority.is_some();
+            !self.head.headers.contains_key(*name) && !stands_in
+        };
+        Explanation {
+            canonical_request: request.text(),
+            string_to_sign: String::from_utf8_lossy(text.as_slice()).into_owned(),
+            signature_provided: String::from_utf8_lossy(&self.signature).into_owned(),
+            absent_headers: self.signed_headers.sorted().filter(absent).map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// The form under which a signature held, and that signature: chunk signatures chain on it.
+struct Match {
+    form: Form,
+    signature: Signature,
+}
+
+/// What `x-amz-content-sha256` says about the body.
+///
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Declared {
+    Unsigned,
+    Sha256([u8; 32]),
+    SignedChunks,
+    SignedChunksTrailer,
+    UnsignedChunks,
+    /// A framing or a value that this request cannot have.
+    Unprovable,
+}
+
+impl Declared {
+    /// Words are case-sensitive; a hash is not.
+    fn of(value: &[u8]) -> Option<Self> {
+        match value {
+            b"UNSIGNED-PAYLOAD" => return Some(Self::Unsigned),
+            b"STREAMING-UNSIGNED-PAYLOAD-TRAILER" => return Some(Self::UnsignedChunks),
+            _ => {}
+        }
+        let chunks = |algorithm: &str| {
+            let rest = value.strip_prefix(b"STREAMING-")?.strip_prefix(algorithm.as_bytes())?;
+            match rest {
+                b"-PAYLOAD" => Some(Self::SignedChunks),
+                b"-PAYLOAD-TRAILER" => Some(Self::SignedChunksTrailer),
+                _ => None,
+            }
+        };
+        chunks(ALGORITHM)
+            .or_else(|| chunks(ASYMMETRIC_ALGORITHM).map(|_| Self::Unprovable))
+            .or_else(|| Signature::parse(&value.to_ascii_lowercase()).map(|hash| Self::Sha256(hash.0)))
+    }
+}
