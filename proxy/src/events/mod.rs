@@ -1,9 +1,23 @@
-//! The event log: what happened to credentials, in order.
+//! Events: what happened to credentials, in which form it comes in, and in which form it is kept.
+//!
+//! - [`Event`]: the facts themselves, and the promises the store relies on.
+//! - [`cloudevents`]: the public form, CloudEvents 1.0 JSON.
+//! - `codec` and `envelope`: the stored form, versioned, secrets sealed under a key of the [`Keyring`].
+//!
+//! Who keeps the log and applies it is the store's business.
 
+pub mod cloudevents;
+mod codec;
+mod envelope;
 mod event;
+mod keyring;
 
-pub use event::{Event, EventData, Receipt, RevocationScope};
-
-/// Sealing keys.
-#[derive(Clone)]
-pub struct Keyring {}
+pub(crate) use codec::{
+    CredentialHeader, LoggedEvent, MAX_ROW_BYTES, StoredCredential, event_identity, read_credential,
+    read_event, read_header, write_credential, write_event,
+};
+pub use envelope::RowError;
+pub use event::{
+    Event, EventData, EventError, MAX_AHEAD_MILLIS, MAX_SESSION_MILLIS, Receipt, RevocationScope,
+};
+pub use keyring::{Keyring, KeyringError};

@@ -163,6 +163,11 @@ impl SessionTokenHash {
         Self(hash)
     }
 
+    /// The hash, for storing it.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Whether `token` is the one that was hashed. Comparing digests leaks nothing about the token:
     /// whoever could steer a digest to a shared prefix would have broken SHA-256.
     pub fn matches(&self, token: &[u8]) -> bool {

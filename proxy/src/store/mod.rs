@@ -1,124 +1,418 @@
 //! The credential store: a view of the event log with one writer, a cache in front, and the revocation
 //! index beside it.
+//!
+//! - `writer` is the one thread that writes: it batches what waits, `apply` changes log and view in one transaction,
+//!   and once that is on disk memory follows: revocation index, then cache, then position, then the answer.
+//! - `cache` holds unsealed [`Record`]s; a miss is one read of the `view` per key, whatever the concurrency.
+//! - `revocations` is consulted on every request and does not depend on the cache in any way.
+//! - `database` opens the file after any crash; `compaction` drops what no request can need any more.
+//!
+//! When writing fails, nothing more is accepted until a restart; what is known goes on being served.
 
-use std::sync::Arc;
+mod apply;
+mod cache;
+mod compaction;
+mod database;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod metrics;
+mod reconcile;
+mod record;
+mod revocations;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod view;
+mod writer;
 
-use sigv4::{Scope, SigningKey};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use self::cache::Cache;
+use self::metrics::StoreMetrics;
+use self::revocations::{Mark, MarkKind, Revocations};
+use self::writer::{Append, Command, Writer};
 use crate::clock::{Clock, UnixMillis};
-use crate::events::{Event, Keyring, Receipt};
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal};
+use crate::events::{Event, Keyring, Receipt, RevocationScope};
+use crate::iam::{AccessKeyId, Credential, KeyStatus};
 use crate::metrics::Metrics;
+
+pub use self::compaction::Compacted;
+pub use self::error::{Conflict, StoreError};
+pub use self::reconcile::{DeclaredKey, Reconciled};
+pub use self::record::Record;
+pub use self::revocations::RevokedBy;
+pub use self::view::{AccessKeySummary, SessionFilter, SessionSummary};
+
+/// How often the cache is tidied up.
+const MAINTENANCE: Duration = Duration::from_millis(100);
+
+/// Maintenance rounds between two compactions: five minutes.
+const COMPACTION_ROUNDS: u32 = 3_000;
+
+/// Threads that may wait for the database at the same time. More callers wait without a thread, so that a burst of
+/// requests with one cold key does not start hundreds.
+const CONCURRENT_READS: usize = 32;
 
 /// Where the log lives and how much of it is cached.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// The database file; its directory must exist.
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
     /// Upper bound of the cache in bytes.
     pub cache_bytes: u64,
 }
 
-/// Handle to the store; clones share it.
+/// Handle to the store; clones share it. When the last one is dropped, the threads end after what is queued.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store(Arc<Inner>);
 
-/// A cached credential with its derived signing keys.
-pub struct Record {}
-
-impl Record {
-    /// The credential.
-    pub fn credential(&self) -> &Credential {
-        todo!()
-    }
-    /// The signing key for a scope, derived once. Region and service must have been checked against the
-    /// configuration before.
-    pub fn signing_key(&self, _scope: &Scope<'_>) -> Arc<SigningKey> {
-        todo!()
-    }
+struct Inner {
+    state: Arc<State>,
+    keyring: Keyring,
+    commands: mpsc::Sender<Command>,
+    reads: Semaphore,
+    reconciling: tokio::sync::Mutex<()>,
+    threads: Mutex<Option<Threads>>,
 }
 
-/// Why a credential is refused although it is known and unexpired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RevokedBy {
-    /// The access key id itself (or that of the credential the session was issued to).
-    AccessKey,
-    /// The principal.
-    Principal,
-    /// The role, for sessions issued before a time.
-    Role,
-    /// The account.
-    Account,
+struct Threads {
+    writer: JoinHandle<()>,
+    maintenance: JoinHandle<()>,
+    /// Dropped to end the maintenance thread.
+    stop: Sender<()>,
 }
 
-/// Why the store could not be opened, read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// x
-    #[error("store is closed")]
-    Closed,
+/// What the writer changes and everybody reads.
+struct State {
+    /// Empty once the store is closed.
+    db: ArcSwapOption<redb::Database>,
+    cache: Cache,
+    revocations: Revocations,
+    position: AtomicU64,
+    newest: AtomicI64,
+    /// The write that failed, if one did.
+    failure: OnceLock<Arc<redb::Error>>,
+    metrics: StoreMetrics,
+    clock: Clock,
 }
 
-/// A long-term key of the configuration.
-#[derive(Clone, Debug)]
-pub struct DeclaredKey {
-    /// id
-    pub access_key_id: AccessKeyId,
-    /// secret
-    pub secret: sigv4::SecretAccessKey,
-    /// principal
-    pub principal: Principal,
-    /// status
-    pub status: KeyStatus,
-}
-
-/// What reconciling the configuration's keys changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Keys that are new.
-    pub created: usize,
-    /// Keys whose secret, principal or status changed.
-    pub changed: usize,
-    /// Keys that the configuration declared before and no longer does.
-    pub deleted: usize,
+enum LoadError {
+    Absent,
+    Failed(StoreError),
 }
 
 impl Store {
-    /// Opens or creates the log, replays what the view misses, loads the revocation index.
+    /// Opens or creates the log, seals long-term keys anew after a key rotation, loads the revocation index, and
+    /// starts two threads: the writer, and one that tidies the cache and compacts the log every five minutes.
+    ///
+    /// Safe after a crash at any point: what was acknowledged is there, what was not is there as a whole or not at
+    /// all. Fails when live credentials are sealed under a key that `keyring` lacks.
     pub fn open(
-        _options: &StoreOptions,
-        _keyring: Keyring,
-        _clock: Clock,
-        _metrics: &Metrics,
+        options: &StoreOptions,
+        keyring: Keyring,
+        clock: Clock,
+        metrics: &Metrics,
     ) -> Result<Self, StoreError> {
-        todo!()
+        Self::start(database::open(options)?, options, keyring, (clock, StoreMetrics::register(metrics)))
     }
+
+    fn start(
+        db: redb::Database,
+        options: &StoreOptions,
+        keyring: Keyring,
+        (clock, metrics): (Clock, StoreMetrics),
+    ) -> Result<Self, StoreError> {
+        let loaded = database::prepare(&db, &keyring, clock.now())?;
+        let db = Arc::new(db);
+        let state = Arc::new(State {
+            db: ArcSwapOption::new(Some(Arc::clone(&db))),
+            cache: Cache::new(options.cache_bytes, clock.clone()),
+            revocations: Revocations::new(metrics.revocation_marks.clone()),
+            position: AtomicU64::new(0),
+            newest: AtomicI64::new(0),
+            failure: OnceLock::new(),
+            metrics,
+            clock,
+        });
+        state.revocations.raise(&loaded.marks);
+        state.advance(loaded.position, loaded.newest);
+        state.metrics.writable.set(1);
+        let (commands, queue) = mpsc::channel(writer::QUEUE);
+        let writer = Writer { db, keyring: keyring.clone(), state: Arc::clone(&state), commands: queue };
+        let threads = Threads::start(writer, commands.downgrade())
+            .map_err(|e| StoreError::File { path: options.path.clone(), source: Arc::new(e) })?;
+        Ok(Self(Arc::new(Inner {
+            state,
+            keyring,
+            commands,
+            reads: Semaphore::new(CONCURRENT_READS),
+            reconciling: tokio::sync::Mutex::new(()),
+            threads: Mutex::new(Some(threads)),
+        })))
+    }
+
     /// The record, if it is cached. Takes no lock and never waits.
-    pub fn cached(&self, _access_key_id: &str) -> Option<Arc<Record>> {
-        todo!()
+    ///
+    /// Inactive keys answer as if they did not exist. Expired and revoked sessions are returned: whether they may
+    /// be used is the caller's question, by [`Credential::expired`] and [`revoked`](Self::revoked).
+    pub fn cached(&self, access_key_id: &str) -> Option<Arc<Record>> {
+        let record = self.state().cache.get(access_key_id)?;
+        self.state().metrics.cache_hits.inc();
+        usable(record)
     }
-    /// The record from cache or view; one load per key whatever the concurrency. `None`: no such credential.
-    pub async fn load(&self, _access_key_id: &str) -> Result<Option<Arc<Record>>, StoreError> {
-        todo!()
+
+    /// The record from cache or view; one load per key whatever the concurrency. `None`: no such credential, or an
+    /// inactive key. Absence is never remembered: a credential is found as soon as its event is applied.
+    pub async fn load(&self, access_key_id: &str) -> Result<Option<Arc<Record>>, StoreError> {
+        let Some(id) = AccessKeyId::parse(access_key_id) else { return Ok(None) };
+        let Ok(_permit) = self.0.reads.acquire().await else { return Err(StoreError::Closed) };
+        // Another caller may have loaded it while this one waited.
+        if let Some(record) = self.state().cache.get(access_key_id) {
+            return Ok(usable(record));
+        }
+        let store = self.clone();
+        match self.block(move || store.load_blocking(&id)).await? {
+            Ok(record) => Ok(usable(record)),
+            Err(error) => match &*error {
+                LoadError::Absent => Ok(None),
+                LoadError::Failed(error) => Err(error.clone()),
+            },
+        }
     }
-    /// Appends events; returns once they are on disk, applied and visible to every later look-up.
-    pub async fn append(&self, _events: Vec<Event>) -> Result<Vec<Receipt>, StoreError> {
-        todo!()
+
+    fn load_blocking(&self, id: &AccessKeyId) -> Result<Arc<Record>, Arc<LoadError>> {
+        let state = self.state();
+        state.cache.get_or_load(id, || {
+            state.metrics.cache_misses.inc();
+            let found = state.database().and_then(|db| view::credential(&db, &self.0.keyring, id));
+            match found {
+                Ok(Some((credential, position))) => Ok(Record::read_at(credential, position)),
+                Ok(None) => Err(LoadError::Absent),
+                Err(error) => {
+                    if let StoreError::Unreadable { .. } = error {
+                        state.metrics.quarantined.inc();
+                        tracing::error!(%error, "a stored credential cannot be read");
+                    }
+                    Err(LoadError::Failed(error))
+                }
+            }
+        })
     }
-    /// Whether the credential has been revoked. Consulted on every request, hit or miss.
-    pub fn revoked(&self, _credential: &Credential) -> Option<RevokedBy> {
-        todo!()
+
+    /// Appends events in order; returns once they are on disk, applied and visible to every later look-up.
+    ///
+    /// When an event is refused, those before it have been applied and those after it have not; appending all of
+    /// them again, once the cause is removed, is harmless. Waits while the writer is behind.
+    pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, StoreError> {
+        let (reply, receipts) = oneshot::channel();
+        let append = Command::Append(Append { events, reply });
+        self.0.commands.send(append).await.map_err(|_| StoreError::Closed)?;
+        receipts.await.map_err(|_| StoreError::Closed)?
     }
+
+    /// Whether the credential has been revoked. Consulted on every request, hit or miss; takes no lock.
+    ///
+    /// A session is refused when it was issued strictly before the mark of its own or its parent's access key id,
+    /// its principal's ARN or unique id, its role, or its account. A long-term key is reached by its own access key
+    /// id only.
+    pub fn revoked(&self, credential: &Credential) -> Option<RevokedBy> {
+        self.state().revocations.find(credential)
+    }
+
+    /// The `issued_before` that revokes everything in `scope` as of now: one millisecond after now, or after the
+    /// latest issue time in the scope if a clock that feeds events is ahead of this one.
+    pub async fn mark_now(&self, scope: &RevocationScope) -> Result<UnixMillis, StoreError> {
+        let now = self.state().clock.now();
+        if self.state().newest.load(Ordering::Acquire) <= now.0 {
+            return Ok(now.plus(1));
+        }
+        let mark = Mark::of(scope, now);
+        let newest = self.read(move |db| newest_issue(db, mark.kind, &mark.name)).await?;
+        Ok(newest.max(now).plus(1))
+    }
+
     /// Sequence number of the last applied event.
     pub fn position(&self) -> u64 {
-        todo!()
+        self.state().position.load(Ordering::Acquire)
     }
+
+    /// Whether events are accepted. Once a write has failed they no longer are, until the process is restarted.
+    pub fn writable(&self) -> bool {
+        self.state().failure.get().is_none()
+    }
+
     /// Brings the long-term keys that the configuration declares, and only those, to the declared state.
-    pub async fn reconcile(&self, _declared: &[DeclaredKey]) -> Result<Reconciled, StoreError> {
-        todo!()
+    ///
+    /// Fails without changing anything when a declared key was created by an event from elsewhere, or is a session's.
+    pub async fn reconcile(&self, declared: &[DeclaredKey]) -> Result<Reconciled, StoreError> {
+        let _alone = self.0.reconciling.lock().await;
+        let store = self.clone();
+        let owned = declared.to_vec();
+        let planned = move || {
+            let db = store.state().database()?;
+            for key in &owned {
+                if view::is_session(&db, &key.access_key_id).map_err(StoreError::read)? {
+                    return Err(StoreError::conflict(&key.access_key_id, Conflict::IsSession));
+                }
+            }
+            let known = view::stored_access_keys(&db, &store.0.keyring)?;
+            reconcile::plan(&known, &owned, store.state().clock.now())
+        };
+        let (events, counts) = self.block(planned).await??;
+        if !events.is_empty() {
+            self.append(events).await?;
+        }
+        Ok(counts)
     }
-    /// Waits until everything appended is on disk and closes the log.
-    pub async fn close(&self) {}
+
+    /// Up to `limit` sessions that match, in the order of their access key ids, from the one after `after`.
+    pub async fn sessions(
+        &self,
+        filter: SessionFilter,
+        limit: usize,
+        after: Option<AccessKeyId>,
+    ) -> Result<Vec<SessionSummary>, StoreError> {
+        let state = Arc::clone(&self.0.state);
+        let wanted = view::Wanted { filter, limit, after, now: state.clock.now() };
+        self.read(move |db| view::sessions(db, &state.revocations, &wanted)).await
+    }
+
+    /// All long-term keys, in the order of their ids.
+    pub async fn access_keys(&self) -> Result<Vec<AccessKeySummary>, StoreError> {
+        let state = Arc::clone(&self.0.state);
+        self.read(move |db| view::access_keys(db, &state.revocations)).await
+    }
+
+    /// Up to `limit` events of the log after sequence number `after`. Pruned events are not among them.
+    pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<(u64, Event)>, StoreError> {
+        let keyring = self.0.keyring.clone();
+        self.read(move |db| view::events(db, &keyring, after, limit)).await
+    }
+
+    /// Drops expired sessions, their events, and revocations that can reach nothing any more. The store does so
+    /// itself every five minutes.
+    pub async fn compact(&self) -> Result<Compacted, StoreError> {
+        let mut total = Compacted::default();
+        loop {
+            let (reply, answer) = oneshot::channel();
+            self.0.commands.send(Command::Compact(reply)).await.map_err(|_| StoreError::Closed)?;
+            total.add(answer.await.map_err(|_| StoreError::Closed)??);
+            if !total.more {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Waits until everything appended is on disk and closes the log. What is cached is still served; everything
+    /// else fails with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        // Fails only when the writer is gone already.
+        let _ = self.0.commands.send(Command::Close).await;
+        let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(threads) = threads {
+            let _ = self.block(move || threads.join()).await;
+        }
+        self.state().db.store(None);
+    }
+
+    fn state(&self) -> &State {
+        &self.0.state
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&redb::Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let db = self.state().database()?;
+        self.block(move || read(&db)).await?.map_err(StoreError::read)
+    }
+
+    /// Runs what waits for the disk where waiting holds nobody up. Fails when the runtime is shutting down.
+    async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)
+    }
 }
-#[allow(unused)]
-fn _x(_: UnixMillis) {}
+
+impl State {
+    fn database(&self) -> Result<Arc<redb::Database>, StoreError> {
+        self.db.load_full().ok_or(StoreError::Closed)
+    }
+
+    fn advance(&self, position: u64, newest: UnixMillis) {
+        self.newest.fetch_max(newest.0, Ordering::AcqRel);
+        self.position.store(position, Ordering::Release);
+        self.metrics.position.set(i64::try_from(position).unwrap_or(i64::MAX));
+    }
+}
+
+impl Threads {
+    fn start(writer: Writer, commands: mpsc::WeakSender<Command>) -> std::io::Result<Self> {
+        let state = Arc::clone(&writer.state);
+        let (stop, stopped) = channel();
+        let maintenance = thread::Builder::new()
+            .name("sigward-cache".into())
+            .spawn(move || maintain(&state, &commands, &stopped))?;
+        let writer = thread::Builder::new().name("sigward-log".into()).spawn(move || writer.run())?;
+        Ok(Self { writer, maintenance, stop })
+    }
+
+    fn join(self) {
+        drop(self.stop);
+        for thread in [self.writer, self.maintenance] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+    }
+}
+
+/// Tidies the cache until the store is closed or its last handle is gone, and has the log compacted now and then.
+fn maintain(state: &State, commands: &mpsc::WeakSender<Command>, stopped: &Receiver<()>) {
+    let mut rounds = 0;
+    while stopped.recv_timeout(MAINTENANCE) == Err(RecvTimeoutError::Timeout) {
+        state.cache.maintain();
+        state.metrics.cache_entries.set(i64::try_from(state.cache.len()).unwrap_or(i64::MAX));
+        rounds += 1;
+        if rounds >= COMPACTION_ROUNDS {
+            // With more to drop, the next portion is due in the next round.
+            rounds = if compact_portion(commands) { rounds } else { 0 };
+        }
+    }
+}
+
+/// Whether there is more to drop.
+fn compact_portion(commands: &mpsc::WeakSender<Command>) -> bool {
+    let (reply, answer) = oneshot::channel();
+    let Some(commands) = commands.upgrade() else { return false };
+    if commands.blocking_send(Command::Compact(reply)).is_err() {
+        return false;
+    }
+    drop(commands);
+    matches!(answer.blocking_recv(), Ok(Ok(compacted)) if compacted.more)
+}
+
+fn newest_issue(db: &redb::Database, kind: MarkKind, name: &str) -> Result<UnixMillis, redb::Error> {
+    let txn = redb::ReadableDatabase::begin_read(db)?;
+    let sessions = apply::newest_issue(&txn.open_table(tables::SESSIONS)?, kind, name)?;
+    let access_keys = apply::newest_issue(&txn.open_table(tables::ACCESS_KEYS)?, kind, name)?;
+    Ok(sessions.max(access_keys))
+}
+
+fn usable(record: Arc<Record>) -> Option<Arc<Record>> {
+    match record.credential().status {
+        KeyStatus::Active => Some(record),
+        KeyStatus::Inactive => None,
+    }
+}

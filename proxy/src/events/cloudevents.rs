@@ -1,0 +1,34 @@
+//! The public form of events: CloudEvents 1.0 in structured JSON.
+//!
+//! | `type` (also without `io.sigward.` and `.v1`) | `data` |
+//! |---|---|
+//! | `io.sigward.credential.issued.v1` | `access_key_id`, `secret_access_key`, `session_token` or `session_token_sha256` (hex), `kind`, `expires_at`, `principal`; optional `issued_at` (default: `time`), `session_name`, `role_arn`, `parent_access_key_id`, `tags`, `mfa` |
+//! | `io.sigward.access_key.created.v1` | `access_key_id`, `secret_access_key`, `principal`; optional `status`, `issued_at` |
+//! | `io.sigward.access_key.status.v1` | `access_key_id`, `status`: `Active` or `Inactive` |
+//! | `io.sigward.access_key.deleted.v1` | `access_key_id` |
+//! | `io.sigward.session.revoked.v1` | exactly one of `access_key_id`, `principal` (ARN or unique id), `role` (ARN), `account`; optional `issued_before` (default: now), `reason` |
+//!
+//! `principal` is `{arn, user_id, account}`, `kind` one of `session_token`, `assumed_role`, `web_identity`, `saml`,
+//! `federation`; times are RFC 3339 in UTC. Unknown attributes and fields are ignored, as CloudEvents asks.
+//!
+//! Limits: a session lives at most 36 hours and must not be over yet; times are at most 5 minutes ahead; a secret
+//! has 8 to 256 bytes; a session token at most 8,192; tags and session names are held to what STS allows.
+//!
+//! Source: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
+
+mod read;
+mod write;
+
+pub use read::parse;
+pub use write::to_json;
+
+const PREFIX: &str = "io.sigward.";
+const SUFFIX: &str = ".v1";
+const ISSUED: &str = "credential.issued";
+const CREATED: &str = "access_key.created";
+const STATUS: &str = "access_key.status";
+const DELETED: &str = "access_key.deleted";
+const REVOKED: &str = "session.revoked";
+
+#[cfg(test)]
+mod tests;

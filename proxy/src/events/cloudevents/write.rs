@@ -1,0 +1,80 @@
+//! Event to JSON, without anything secret: for lists.
+
+use serde_json::{Map, Value, json};
+
+use super::{CREATED, DELETED, ISSUED, PREFIX, REVOKED, STATUS, SUFFIX};
+use crate::events::{Event, EventData, RevocationScope};
+use crate::iam::{Credential, Session};
+
+/// The event as CloudEvents JSON, without its secret access key and session token.
+pub fn to_json(event: &Event) -> Value {
+    let (name, data) = match &event.data {
+        EventData::CredentialIssued(credential) => (ISSUED, issued(credential)),
+        EventData::AccessKeyCreated(credential) => (CREATED, created(credential)),
+        EventData::AccessKeyStatus { access_key_id, status } => {
+            (STATUS, json!({ "access_key_id": access_key_id, "status": status }))
+        }
+        EventData::AccessKeyDeleted { access_key_id } => (DELETED, json!({ "access_key_id": access_key_id })),
+        EventData::SessionRevoked { scope, issued_before, reason } => {
+            let (key, value) = match scope {
+                RevocationScope::AccessKey(id) => ("access_key_id", id.as_str()),
+                RevocationScope::Principal(name) => ("principal", name.as_str()),
+                RevocationScope::Role(arn) => ("role", arn.as_str()),
+                RevocationScope::Account(account) => ("account", account.as_str()),
+            };
+            let mut data = json!({ key: value, "issued_before": issued_before.to_rfc3339() });
+            if let Some(reason) = reason {
+                data["reason"] = json!(reason);
+            }
+            (REVOKED, data)
+        }
+    };
+    json!({
+        "specversion": "1.0",
+        "type": format!("{PREFIX}{name}{SUFFIX}"),
+        "source": event.source,
+        "id": event.id,
+        "time": event.time.to_rfc3339(),
+        "datacontenttype": "application/json",
+        "data": data,
+    })
+}
+
+fn created(credential: &Credential) -> Value {
+    json!({
+        "access_key_id": credential.access_key_id,
+        "principal": credential.principal,
+        "issued_at": credential.issued_at.to_rfc3339(),
+        "status": credential.status,
+    })
+}
+
+fn issued(credential: &Credential) -> Value {
+    let mut data = Map::new();
+    data.insert("access_key_id".into(), json!(credential.access_key_id));
+    data.insert("principal".into(), json!(credential.principal));
+    data.insert("issued_at".into(), json!(credential.issued_at.to_rfc3339()));
+    if let Some(session) = &credential.session {
+        describe_session(session, &mut data);
+    }
+    Value::Object(data)
+}
+
+fn describe_session(session: &Session, data: &mut Map<String, Value>) {
+    data.insert("kind".into(), json!(session.kind));
+    data.insert("expires_at".into(), json!(session.expires_at.to_rfc3339()));
+    let optional = [
+        ("session_name", session.name.as_deref()),
+        ("role_arn", session.role_arn.as_deref()),
+        ("parent_access_key_id", session.parent_access_key_id.as_ref().map(|id| id.as_str())),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            data.insert(key.into(), json!(value));
+        }
+    }
+    if !session.tags.is_empty() {
+        data.insert("tags".into(), json!(session.tags));
+    }
+    data.insert("mfa".into(), json!(session.mfa));
+}

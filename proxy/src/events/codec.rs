@@ -1,0 +1,327 @@
+//! Rows of the log and of the view, version 1: what their headers say.
+//!
+//! Within version 1 fields may be added and unknown ones are ignored. These structs are the stored form and stand
+//! apart from the types in memory, so that renaming one of those cannot change what is on disk.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sigv4::SecretAccessKey;
+
+use super::envelope::{self, Row, RowError, RowKind};
+use super::{Event, EventData, Keyring, RevocationScope};
+use crate::clock::UnixMillis;
+use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash};
+
+/// Largest row in bytes.
+pub(crate) const MAX_ROW_BYTES: usize = 64 * 1024;
+
+/// An event as the log keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedEvent {
+    pub(crate) event: Event,
+    /// When the log took it in; effects that mean "now" are computed from this time.
+    pub(crate) recorded_at: UnixMillis,
+}
+
+/// A credential as the view keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredCredential {
+    pub(crate) credential: Credential,
+    /// Place in the log of the event that issued or created it.
+    pub(crate) seq: u64,
+    /// Source of that event.
+    pub(crate) source: String,
+}
+
+/// Everything about a stored credential but its secret, unproved: good for lists, never for a decision.
+pub(crate) struct CredentialHeader<'a> {
+    header: CredentialRow,
+    pub(crate) seq: u64,
+    pub(crate) source: String,
+    /// The key that sealed the secret.
+    pub(crate) sealed_by: &'a str,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EventRow {
+    source: String,
+    id: String,
+    time: UnixMillis,
+    recorded_at: UnixMillis,
+    data: DataRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DataRow {
+    CredentialIssued(CredentialRow),
+    AccessKeyCreated(CredentialRow),
+    AccessKeyStatus {
+        access_key_id: AccessKeyId,
+        status: KeyStatus,
+    },
+    AccessKeyDeleted {
+        access_key_id: AccessKeyId,
+    },
+    SessionRevoked {
+        scope: ScopeRow,
+        issued_before: UnixMillis,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ScopeRow {
+    AccessKeyId(AccessKeyId),
+    Principal(String),
+    Role(String),
+    Account(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRow {
+    seq: u64,
+    source: String,
+    credential: CredentialRow,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CredentialRow {
+    access_key_id: AccessKeyId,
+    arn: String,
+    user_id: String,
+    account: String,
+    issued_at: UnixMillis,
+    status: KeyStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<SessionRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SessionRow {
+    kind: SessionKind,
+    token_sha256: String,
+    expires_at: UnixMillis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<AccessKeyId>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    mfa: bool,
+}
+
+/// Writes an event as a row of the log; its secret, if it has one, is sealed.
+pub(crate) fn write_event(logged: &LoggedEvent, keyring: &Keyring) -> Result<Vec<u8>, RowError> {
+    let event = &logged.event;
+    let secret = match &event.data {
+        EventData::CredentialIssued(credential) | EventData::AccessKeyCreated(credential) => {
+            Some(&credential.secret)
+        }
+        EventData::AccessKeyStatus { .. }
+        | EventData::AccessKeyDeleted { .. }
+        | EventData::SessionRevoked { .. } => None,
+    };
+    let row = EventRow {
+        source: event.source.clone(),
+        id: event.id.clone(),
+        time: event.time,
+        recorded_at: logged.recorded_at,
+        data: DataRow::of(&event.data),
+    };
+    envelope::write(RowKind::Event, &json(&row)?, secret, keyring)
+}
+
+/// Reads a row of the log and unseals its secret.
+pub(crate) fn read_event(bytes: &[u8], keyring: &Keyring) -> Result<LoggedEvent, RowError> {
+    let row = Row::parse(RowKind::Event, bytes)?;
+    let secret = row.unseal(keyring)?;
+    let EventRow { source, id, time, recorded_at, data } = parse(row.header)?;
+    let data = data.into_data(secret)?;
+    Ok(LoggedEvent { event: Event { source, id, time, data }, recorded_at })
+}
+
+/// Source and id of a row of the log, without unsealing it.
+pub(crate) fn event_identity(bytes: &[u8]) -> Result<(String, String), RowError> {
+    #[derive(Deserialize)]
+    struct Identity {
+        source: String,
+        id: String,
+    }
+    let Identity { source, id } = parse(Row::parse(RowKind::Event, bytes)?.header)?;
+    Ok((source, id))
+}
+
+/// Writes a credential as a row of the view, its secret sealed.
+pub(crate) fn write_credential(stored: &StoredCredential, keyring: &Keyring) -> Result<Vec<u8>, RowError> {
+    let row = StoredRow {
+        seq: stored.seq,
+        source: stored.source.clone(),
+        credential: CredentialRow::of(&stored.credential),
+    };
+    envelope::write(RowKind::Credential, &json(&row)?, Some(&stored.credential.secret), keyring)
+}
+
+/// Reads the row that stands under `access_key_id` and unseals its secret.
+pub(crate) fn read_credential(
+    access_key_id: &str,
+    bytes: &[u8],
+    keyring: &Keyring,
+) -> Result<StoredCredential, RowError> {
+    let row = Row::parse(RowKind::Credential, bytes)?;
+    let secret = row.unseal(keyring)?.ok_or_else(|| RowError::Malformed("no secret".into()))?;
+    let header = read_header(access_key_id, bytes)?;
+    let credential = header.header.into_credential(secret)?;
+    Ok(StoredCredential { credential, seq: header.seq, source: header.source })
+}
+
+/// Reads everything but the secret of the row that stands under `access_key_id`.
+pub(crate) fn read_header<'a>(
+    access_key_id: &str,
+    bytes: &'a [u8],
+) -> Result<CredentialHeader<'a>, RowError> {
+    let row = Row::parse(RowKind::Credential, bytes)?;
+    let sealed_by = row.key_id().ok_or_else(|| RowError::Malformed("no secret".into()))?;
+    let StoredRow { seq, source, credential } = parse(row.header)?;
+    if credential.access_key_id.as_str() != access_key_id {
+        return Err(RowError::Malformed(format!("a record of {}", credential.access_key_id)));
+    }
+    Ok(CredentialHeader { header: credential, seq, source, sealed_by })
+}
+
+impl CredentialHeader<'_> {
+    /// Everything but the secret, which is left empty.
+    pub(crate) fn into_credential(self) -> Result<Credential, RowError> {
+        self.header.into_credential(SecretAccessKey::new([]))
+    }
+}
+
+impl DataRow {
+    fn of(data: &EventData) -> Self {
+        match data {
+            EventData::CredentialIssued(credential) => Self::CredentialIssued(CredentialRow::of(credential)),
+            EventData::AccessKeyCreated(credential) => Self::AccessKeyCreated(CredentialRow::of(credential)),
+            EventData::AccessKeyStatus { access_key_id, status } => {
+                Self::AccessKeyStatus { access_key_id: access_key_id.clone(), status: *status }
+            }
+            EventData::AccessKeyDeleted { access_key_id } => {
+                Self::AccessKeyDeleted { access_key_id: access_key_id.clone() }
+            }
+            EventData::SessionRevoked { scope, issued_before, reason } => Self::SessionRevoked {
+                scope: ScopeRow::of(scope),
+                issued_before: *issued_before,
+                reason: reason.clone(),
+            },
+        }
+    }
+
+    fn into_data(self, secret: Option<SecretAccessKey>) -> Result<EventData, RowError> {
+        let secret = || secret.ok_or_else(|| RowError::Malformed("no secret".into()));
+        Ok(match self {
+            Self::CredentialIssued(row) => EventData::CredentialIssued(row.into_credential(secret()?)?),
+            Self::AccessKeyCreated(row) => EventData::AccessKeyCreated(row.into_credential(secret()?)?),
+            Self::AccessKeyStatus { access_key_id, status } => {
+                EventData::AccessKeyStatus { access_key_id, status }
+            }
+            Self::AccessKeyDeleted { access_key_id } => EventData::AccessKeyDeleted { access_key_id },
+            Self::SessionRevoked { scope, issued_before, reason } => {
+                EventData::SessionRevoked { scope: scope.into_scope(), issued_before, reason }
+            }
+        })
+    }
+}
+
+impl ScopeRow {
+    fn of(scope: &RevocationScope) -> Self {
+        match scope.clone() {
+            RevocationScope::AccessKey(id) => Self::AccessKeyId(id),
+            RevocationScope::Principal(name) => Self::Principal(name),
+            RevocationScope::Role(arn) => Self::Role(arn),
+            RevocationScope::Account(account) => Self::Account(account),
+        }
+    }
+
+    fn into_scope(self) -> RevocationScope {
+        match self {
+            Self::AccessKeyId(id) => RevocationScope::AccessKey(id),
+            Self::Principal(name) => RevocationScope::Principal(name),
+            Self::Role(arn) => RevocationScope::Role(arn),
+            Self::Account(account) => RevocationScope::Account(account),
+        }
+    }
+}
+
+impl CredentialRow {
+    fn of(credential: &Credential) -> Self {
+        let principal = credential.principal.clone();
+        Self {
+            access_key_id: credential.access_key_id.clone(),
+            arn: principal.arn,
+            user_id: principal.user_id,
+            account: principal.account,
+            issued_at: credential.issued_at,
+            status: credential.status,
+            session: credential.session.as_ref().map(SessionRow::of),
+        }
+    }
+
+    fn into_credential(self, secret: SecretAccessKey) -> Result<Credential, RowError> {
+        Ok(Credential {
+            access_key_id: self.access_key_id,
+            secret,
+            principal: Principal { arn: self.arn, user_id: self.user_id, account: self.account },
+            issued_at: self.issued_at,
+            status: self.status,
+            session: self.session.map(SessionRow::into_session).transpose()?,
+        })
+    }
+}
+
+impl SessionRow {
+    fn of(session: &Session) -> Self {
+        Self {
+            kind: session.kind,
+            token_sha256: STANDARD_NO_PAD.encode(session.token.as_bytes()),
+            expires_at: session.expires_at,
+            name: session.name.clone(),
+            role_arn: session.role_arn.clone(),
+            parent: session.parent_access_key_id.clone(),
+            tags: session.tags.clone(),
+            mfa: session.mfa,
+        }
+    }
+
+    fn into_session(self) -> Result<Session, RowError> {
+        let token: [u8; 32] = STANDARD_NO_PAD
+            .decode(&self.token_sha256)
+            .ok()
+            .and_then(|hash| hash.try_into().ok())
+            .ok_or_else(|| RowError::Malformed("token_sha256".into()))?;
+        Ok(Session {
+            kind: self.kind,
+            token: SessionTokenHash::from_bytes(token),
+            expires_at: self.expires_at,
+            name: self.name,
+            role_arn: self.role_arn,
+            parent_access_key_id: self.parent,
+            tags: self.tags,
+            mfa: self.mfa,
+        })
+    }
+}
+
+fn json(row: &impl Serialize) -> Result<Vec<u8>, RowError> {
+    serde_json::to_vec(row).map_err(|error| RowError::Malformed(error.to_string()))
+}
+
+fn parse<'a, T: Deserialize<'a>>(header: &'a [u8]) -> Result<T, RowError> {
+    serde_json::from_slice(header).map_err(|error| RowError::Malformed(error.to_string()))
+}

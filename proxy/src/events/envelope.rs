@@ -1,0 +1,253 @@
+//! The stored form of everything in the log and its view: a clear header, and beside it at most one secret, sealed.
+//!
+//! ```text
+//! byte 0      version, 1
+//! byte 1      length k of the sealing key's id; 0: nothing is sealed
+//! k bytes     the sealing key's id
+//!             only if k > 0:
+//! 16 bytes      salt
+//! 2 bytes       length n of the ciphertext with its tag, big endian
+//! n bytes       AES-256-GCM ciphertext and tag
+//! the rest    header, JSON
+//! ```
+//!
+//! The secret is sealed under HKDF-SHA256(key, salt), a key of its own, and authenticated together with version,
+//! kind of row, key id and the whole header. The header names the access key id, so a ciphertext cannot be moved
+//! to another row, nor can principal, expiry or status be altered beside it.
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::rand::{SecureRandom, SystemRandom};
+use sigv4::SecretAccessKey;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::keyring::{Keyring, MAX_KEY_ID_BYTES, SealingKey};
+
+const VERSION: u8 = 1;
+const SALT_BYTES: usize = 16;
+
+/// Which table a row belongs to; part of what is authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowKind {
+    /// A row of the log.
+    Event,
+    /// A row of the view.
+    Credential,
+}
+
+/// Why a row cannot be written or read. Never holds anything of the secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// Written by a newer program.
+    #[error("version {0} is not known to this program")]
+    Version(u8),
+    /// Not a row at all, or a header that does not say what it must.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// The sealing key is not in the keyring.
+    #[error("sealed under key id {0}, which is not in the keyring")]
+    MissingKey(String),
+    /// The seal does not fit: wrong key material, or the row was altered.
+    #[error("the seal under key id {0} is broken: another key with that id, or the row was altered")]
+    Broken(String),
+    /// The operating system has no randomness, or the secret is longer than 64 KiB.
+    #[error("cannot seal")]
+    Sealing,
+}
+
+/// A row taken apart; nothing is unsealed yet.
+pub(crate) struct Row<'a> {
+    kind: RowKind,
+    /// The clear part.
+    pub(crate) header: &'a [u8],
+    seal: Option<Seal<'a>>,
+}
+
+struct Seal<'a> {
+    key_id: &'a str,
+    salt: &'a [u8],
+    ciphertext: &'a [u8],
+}
+
+/// Writes a row; `secret` is sealed under the keyring's active key.
+pub(crate) fn write(
+    kind: RowKind,
+    header: &[u8],
+    secret: Option<&SecretAccessKey>,
+    keyring: &Keyring,
+) -> Result<Vec<u8>, RowError> {
+    let mut salt = [0; SALT_BYTES];
+    SystemRandom::new().fill(&mut salt).map_err(|_| RowError::Sealing)?;
+    write_salted(kind, header, secret, keyring, salt)
+}
+
+fn write_salted(
+    kind: RowKind,
+    header: &[u8],
+    secret: Option<&SecretAccessKey>,
+    keyring: &Keyring,
+    salt: [u8; SALT_BYTES],
+) -> Result<Vec<u8>, RowError> {
+    let Some(secret) = secret else {
+        return Ok([&[VERSION, 0], header].concat());
+    };
+    let key = keyring.sealing();
+    let mut sealed = Vec::with_capacity(secret.expose_secret().len() + AES_256_GCM.tag_len());
+    sealed.extend_from_slice(secret.expose_secret());
+    let aad = Aad::from(authenticated(kind, &key.id, header));
+    subkey(key, &salt)
+        .seal_in_place_append_tag(once(), aad, &mut sealed)
+        .map_err(|_| sealed.zeroize())
+        .map_err(|()| RowError::Sealing)?;
+    let length = u16::try_from(sealed.len()).map_err(|_| RowError::Sealing)?.to_be_bytes();
+    let key_id_length = u8::try_from(key.id.len()).map_err(|_| RowError::Sealing)?;
+    Ok([&[VERSION, key_id_length], key.id.as_bytes(), &salt, &length, &sealed, header].concat())
+}
+
+impl<'a> Row<'a> {
+    /// Takes a row apart.
+    pub(crate) fn parse(kind: RowKind, bytes: &'a [u8]) -> Result<Self, RowError> {
+        let (&version, rest) = bytes.split_first().ok_or_else(|| malformed("empty"))?;
+        if version != VERSION {
+            return Err(RowError::Version(version));
+        }
+        let (&key_id_length, rest) = rest.split_first().ok_or_else(|| malformed("truncated"))?;
+        if key_id_length == 0 {
+            return Ok(Self { kind, header: rest, seal: None });
+        }
+        let (key_id, rest) = split(rest, usize::from(key_id_length))?;
+        let key_id = std::str::from_utf8(key_id)
+            .ok()
+            .filter(|id| id.len() <= MAX_KEY_ID_BYTES)
+            .ok_or_else(|| malformed("key id"))?;
+        let (salt, rest) = split(rest, SALT_BYTES)?;
+        let (length, rest) = rest.split_first_chunk::<2>().ok_or_else(|| malformed("truncated"))?;
+        let (ciphertext, header) = split(rest, usize::from(u16::from_be_bytes(*length)))?;
+        Ok(Self { kind, header, seal: Some(Seal { key_id, salt, ciphertext }) })
+    }
+
+    /// Id of the key that sealed the secret, if there is one.
+    pub(crate) fn key_id(&self) -> Option<&'a str> {
+        self.seal.as_ref().map(|seal| seal.key_id)
+    }
+
+    /// Unseals the secret and proves the header. `None`: the row holds no secret.
+    pub(crate) fn unseal(&self, keyring: &Keyring) -> Result<Option<SecretAccessKey>, RowError> {
+        let Some(seal) = &self.seal else { return Ok(None) };
+        let key = keyring.find(seal.key_id).ok_or_else(|| RowError::MissingKey(seal.key_id.into()))?;
+        let aad = Aad::from(authenticated(self.kind, seal.key_id, self.header));
+        let mut buffer = Zeroizing::new(seal.ciphertext.to_vec());
+        let secret = subkey(key, seal.salt)
+            .open_in_place(once(), aad, &mut buffer)
+            .map_err(|_| RowError::Broken(seal.key_id.into()))?;
+        Ok(Some(SecretAccessKey::new(&*secret)))
+    }
+}
+
+/// A key for one row: the salt is random, so no two rows share it.
+fn subkey(key: &SealingKey, salt: &[u8]) -> LessSafeKey {
+    let pseudorandom = Salt::new(HKDF_SHA256, salt).extract(&*key.key);
+    let okm = pseudorandom
+        .expand(&[b"sigward row v1"], &AES_256_GCM)
+        .expect("an AES-256 key is shorter than HKDF's limit");
+    LessSafeKey::new(UnboundKey::from(okm))
+}
+
+/// The nonce may be constant because each subkey seals exactly one message.
+fn once() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
+}
+
+fn authenticated(kind: RowKind, key_id: &str, header: &[u8]) -> Vec<u8> {
+    let kind = match kind {
+        RowKind::Event => b'e',
+        RowKind::Credential => b'c',
+    };
+    let key_id_length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
+    [&[VERSION, kind, key_id_length], key_id.as_bytes(), header].concat()
+}
+
+fn split(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8]), RowError> {
+    bytes.split_at_checked(at).ok_or_else(|| malformed("truncated"))
+}
+
+fn malformed(what: &str) -> RowError {
+    RowError::Malformed(what.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &[u8] = br#"{"id":"AKIA1"}"#;
+
+    fn keyring() -> Keyring {
+        Keyring::fixed("k1", [7; 32])
+    }
+
+    fn sealed() -> Vec<u8> {
+        let secret = SecretAccessKey::new("canary");
+        write_salted(RowKind::Credential, HEADER, Some(&secret), &keyring(), [9; 16]).unwrap()
+    }
+
+    fn unseal(kind: RowKind, bytes: &[u8], keyring: &Keyring) -> Result<Vec<u8>, RowError> {
+        let secret = Row::parse(kind, bytes)?.unseal(keyring)?;
+        Ok(secret.map(|secret| secret.expose_secret().to_vec()).unwrap_or_default())
+    }
+
+    #[test]
+    fn version_one_is_these_bytes() {
+        let hex: String = sealed().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, GOLDEN);
+        assert_eq!(unseal(RowKind::Credential, &sealed(), &keyring()).unwrap(), b"canary");
+        let plain = write(RowKind::Event, HEADER, None, &keyring()).unwrap();
+        assert_eq!(plain, [b"\x01\x00", HEADER].concat());
+        assert!(Row::parse(RowKind::Event, &plain).unwrap().unseal(&keyring()).unwrap().is_none());
+    }
+
+    const GOLDEN: &str = "";
+
+    #[test]
+    fn no_bit_of_a_sealed_row_can_be_changed() {
+        let good = sealed();
+        for at in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[at / 8] ^= 1 << (at % 8);
+            assert!(unseal(RowKind::Credential, &bad, &keyring()).is_err(), "bit {at}");
+        }
+        for length in 0..good.len() {
+            assert!(unseal(RowKind::Credential, &good[..length], &keyring()).is_err(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_one_kind_is_not_a_row_of_another() {
+        let error = unseal(RowKind::Event, &sealed(), &keyring()).unwrap_err();
+        assert_eq!(error, RowError::Broken("k1".into()));
+    }
+
+    #[test]
+    fn an_unknown_version_and_a_missing_key_are_told_apart_from_damage() {
+        let mut newer = sealed();
+        newer[0] = 2;
+        assert_eq!(unseal(RowKind::Credential, &newer, &keyring()).unwrap_err(), RowError::Version(2));
+        let other = Keyring::fixed("k2", [7; 32]);
+        assert_eq!(
+            unseal(RowKind::Credential, &sealed(), &other).unwrap_err(),
+            RowError::MissingKey("k1".into())
+        );
+        let impostor = Keyring::fixed("k1", [8; 32]);
+        assert_eq!(
+            unseal(RowKind::Credential, &sealed(), &impostor).unwrap_err(),
+            RowError::Broken("k1".into())
+        );
+    }
+
+    #[test]
+    fn the_same_secret_never_seals_to_the_same_bytes() {
+        let secret = SecretAccessKey::new("canary");
+        let row = || write(RowKind::Credential, HEADER, Some(&secret), &keyring()).unwrap();
+        assert_ne!(row(), row());
+        assert!(!row().windows(6).any(|window| window == b"canary"));
+    }
+}

@@ -1,0 +1,314 @@
+//! What each event does to the log and the view: the one place where they change.
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::error::{Conflict, StoreError};
+use super::revocations::{MARK_RETENTION_MILLIS, Mark, MarkKind};
+use super::tables::{META_APPLIED, META_NEWEST, Tables};
+use crate::clock::UnixMillis;
+use crate::events::{
+    Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, read_credential,
+    read_header, write_credential, write_event,
+};
+use crate::iam::{AccessKeyId, Credential, KeyStatus};
+
+/// How long an expired session stays in the view, so that its owner is told that it expired.
+const EXPIRED_FOR_MILLIS: i64 = 3_600_000;
+
+/// What a batch changes in memory once it is on disk.
+#[derive(Debug)]
+pub(super) struct Effects {
+    /// Last sequence number.
+    pub(super) position: u64,
+    /// Latest issue time of any credential.
+    pub(super) newest: UnixMillis,
+    /// Marks to raise.
+    pub(super) marks: Vec<Mark>,
+    /// Long-term keys whose record changed or went.
+    pub(super) changed: Vec<AccessKeyId>,
+}
+
+/// Why an event was not applied.
+pub(super) enum Rejection {
+    /// This event is refused; nothing of it was written and others are not affected.
+    Refused(StoreError),
+    /// The transaction is lost.
+    Storage(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Rejection {
+    fn from(error: E) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+/// Events on their way into one transaction.
+pub(super) struct Batch<'a, 'txn> {
+    tables: Tables<'txn>,
+    keyring: &'a Keyring,
+    now: UnixMillis,
+    effects: Effects,
+}
+
+impl<'a, 'txn> Batch<'a, 'txn> {
+    pub(super) fn begin(
+        txn: &'txn WriteTransaction,
+        keyring: &'a Keyring,
+        now: UnixMillis,
+    ) -> Result<Self, redb::Error> {
+        let tables = Tables::open(txn)?;
+        let value = |name| Ok::<_, redb::Error>(tables.meta.get(name)?.map_or(0, |value| value.value()));
+        let newest = UnixMillis(i64::try_from(value(META_NEWEST)?).unwrap_or(i64::MAX));
+        let effects =
+            Effects { position: value(META_APPLIED)?, newest, marks: Vec::new(), changed: Vec::new() };
+        Ok(Self { tables, keyring, now, effects })
+    }
+
+    /// Sequence number of the last event so far.
+    pub(super) fn position(&self) -> u64 {
+        self.effects.position
+    }
+
+    /// Applies events in order, up to the first that is refused; those before it stay applied.
+    pub(super) fn append(&mut self, events: &[Event]) -> Result<Vec<Receipt>, Rejection> {
+        events.iter().map(|event| self.append_one(event)).collect()
+    }
+
+    /// Ends the batch; what remains is to commit the transaction.
+    pub(super) fn finish(mut self) -> Result<Effects, redb::Error> {
+        self.tables.meta.insert(META_APPLIED, self.effects.position)?;
+        self.tables.meta.insert(META_NEWEST, u64::try_from(self.effects.newest.0).unwrap_or(0))?;
+        Ok(self.effects)
+    }
+
+    fn append_one(&mut self, event: &Event) -> Result<Receipt, Rejection> {
+        event.check(self.now).map_err(|error| Rejection::Refused(error.into()))?;
+        if let Some(seq) = self.tables.idempotency.get((event.source.as_str(), event.id.as_str()))? {
+            return Ok(Receipt { seq: seq.value(), duplicate: true });
+        }
+        match &event.data {
+            EventData::CredentialIssued(credential) => self.issued(event, credential),
+            EventData::AccessKeyCreated(credential) => self.created(event, credential),
+            EventData::AccessKeyStatus { access_key_id, status } => {
+                self.status(event, access_key_id, *status)
+            }
+            EventData::AccessKeyDeleted { access_key_id } => self.deleted(event, access_key_id),
+            EventData::SessionRevoked { scope, issued_before, .. } => {
+                let row = self.encode_event(event)?;
+                let receipt = self.log(event, &row)?;
+                self.raise(Mark::of(scope, *issued_before))?;
+                self.tables.due.insert((issued_before.plus(MARK_RETENTION_MILLIS).0, receipt.seq), "")?;
+                Ok(receipt)
+            }
+        }
+    }
+
+    fn issued(&mut self, event: &Event, credential: &Credential) -> Result<Receipt, Rejection> {
+        let id = &credential.access_key_id;
+        if self.tables.access_keys.get(id.as_str())?.is_some() {
+            return refuse(StoreError::conflict(id, Conflict::IsAccessKey));
+        }
+        if let Some(known) = stored(&self.tables.sessions, id, self.keyring)? {
+            return if same(&known.credential, credential) {
+                Ok(Receipt { seq: known.seq, duplicate: true })
+            } else {
+                refuse(StoreError::conflict(id, Conflict::Issued))
+            };
+        }
+        let event_row = self.encode_event(event)?;
+        let row = self.encode_credential(credential, self.next(), &event.source)?;
+        let receipt = self.log(event, &event_row)?;
+        self.tables.sessions.insert(id.as_str(), row.as_slice())?;
+        self.tables.count_seal(self.keyring.active(), true)?;
+        if let Some(session) = &credential.session {
+            let due = session.expires_at.plus(EXPIRED_FOR_MILLIS).0;
+            self.tables.due.insert((due, receipt.seq), id.as_str())?;
+        }
+        self.effects.newest = self.effects.newest.max(credential.issued_at);
+        Ok(receipt)
+    }
+
+    fn created(&mut self, event: &Event, credential: &Credential) -> Result<Receipt, Rejection> {
+        let id = &credential.access_key_id;
+        if self.tables.sessions.get(id.as_str())?.is_some() {
+            return refuse(StoreError::conflict(id, Conflict::IsSession));
+        }
+        let known = stored(&self.tables.access_keys, id, self.keyring)?;
+        if let Some(known) = &known {
+            check_owner(known, event)?;
+        }
+        let event_row = self.encode_event(event)?;
+        let row = self.encode_credential(credential, self.next(), &event.source)?;
+        let receipt = self.log(event, &event_row)?;
+        if let Some(known) = known {
+            // The replaced secret must not outlive its replacement in the log.
+            self.tables.events.remove(known.seq)?;
+            if credential.status == KeyStatus::Inactive {
+                self.end_issued(event, id)?;
+            }
+        }
+        self.put_access_key(id, &row)?;
+        self.effects.newest = self.effects.newest.max(credential.issued_at);
+        Ok(receipt)
+    }
+
+    fn status(&mut self, event: &Event, id: &AccessKeyId, status: KeyStatus) -> Result<Receipt, Rejection> {
+        let mut known = self.existing(event, id)?;
+        known.credential.status = status;
+        let event_row = self.encode_event(event)?;
+        let row = self.encode_credential(&known.credential, known.seq, &known.source)?;
+        let receipt = self.log(event, &event_row)?;
+        self.put_access_key(id, &row)?;
+        if status == KeyStatus::Inactive {
+            self.end_issued(event, id)?;
+        }
+        Ok(receipt)
+    }
+
+    fn deleted(&mut self, event: &Event, id: &AccessKeyId) -> Result<Receipt, Rejection> {
+        let known = self.existing(event, id)?;
+        let event_row = self.encode_event(event)?;
+        let receipt = self.log(event, &event_row)?;
+        self.tables.events.remove(known.seq)?;
+        self.remove_access_key(id)?;
+        self.end_issued(event, id)?;
+        Ok(receipt)
+    }
+
+    /// The long-term key that `event` is about.
+    fn existing(&self, event: &Event, id: &AccessKeyId) -> Result<StoredCredential, Rejection> {
+        let Some(known) = stored(&self.tables.access_keys, id, self.keyring)? else {
+            return refuse(StoreError::UnknownAccessKey { access_key_id: id.clone() });
+        };
+        check_owner(&known, event)?;
+        Ok(known)
+    }
+
+    fn put_access_key(&mut self, id: &AccessKeyId, row: &[u8]) -> Result<(), redb::Error> {
+        self.remove_access_key(id)?;
+        self.tables.access_keys.insert(id.as_str(), row)?;
+        self.tables.count_seal(self.keyring.active(), true)
+    }
+
+    fn remove_access_key(&mut self, id: &AccessKeyId) -> Result<(), redb::Error> {
+        let removed = self.tables.access_keys.remove(id.as_str())?.map(|row| row.value().to_vec());
+        if let Some(row) = removed {
+            if let Ok(header) = read_header(id.as_str(), &row) {
+                self.tables.count_seal(header.sealed_by, false)?;
+            }
+            self.effects.changed.push(id.clone());
+        }
+        Ok(())
+    }
+
+    /// Ends the sessions issued to a long-term key so far, by any clock.
+    fn end_issued(&mut self, event: &Event, id: &AccessKeyId) -> Result<(), redb::Error> {
+        let mut last = event.time.max(self.now);
+        if self.effects.newest > last {
+            last = last.max(newest_issue(&self.tables.sessions, MarkKind::IssuedTo, id.as_str())?);
+        }
+        self.raise(Mark::issued_to(id, last.plus(1)))
+    }
+
+    fn raise(&mut self, mark: Mark) -> Result<(), redb::Error> {
+        let key = mark.key();
+        let known = self.tables.revocations.get(key.as_str())?.map(|before| before.value());
+        if known.is_none_or(|before| before < mark.before.0) {
+            self.tables.revocations.insert(key.as_str(), mark.before.0)?;
+        }
+        self.effects.marks.push(mark);
+        Ok(())
+    }
+
+    fn log(&mut self, event: &Event, row: &[u8]) -> Result<Receipt, redb::Error> {
+        let seq = self.next();
+        self.tables.events.insert(seq, row)?;
+        self.tables.idempotency.insert((event.source.as_str(), event.id.as_str()), seq)?;
+        self.effects.position = seq;
+        Ok(Receipt { seq, duplicate: false })
+    }
+
+    fn next(&self) -> u64 {
+        self.effects.position + 1
+    }
+
+    fn encode_event(&self, event: &Event) -> Result<Vec<u8>, Rejection> {
+        let logged = LoggedEvent { event: event.clone(), recorded_at: self.now };
+        let row = write_event(&logged, self.keyring).map_err(|e| Rejection::Refused(StoreError::Seal(e)))?;
+        fits(row)
+    }
+
+    fn encode_credential(
+        &self,
+        credential: &Credential,
+        seq: u64,
+        source: &str,
+    ) -> Result<Vec<u8>, Rejection> {
+        let stored = StoredCredential { credential: credential.clone(), seq, source: source.to_owned() };
+        let row =
+            write_credential(&stored, self.keyring).map_err(|e| Rejection::Refused(StoreError::Seal(e)))?;
+        fits(row)
+    }
+}
+
+/// Issue time of the latest credential in `rows` that a mark of this kind and name reaches; the epoch if none is.
+pub(super) fn newest_issue(
+    rows: &impl ReadableTable<&'static str, &'static [u8]>,
+    kind: MarkKind,
+    name: &str,
+) -> Result<UnixMillis, redb::Error> {
+    let mut newest = UnixMillis(0);
+    for entry in rows.iter()? {
+        let (id, row) = entry?;
+        let credential = read_header(id.value(), row.value()).and_then(|header| header.into_credential());
+        if let Ok(credential) = credential
+            && credential.issued_at > newest
+            && kind.reaches(name, &credential)
+        {
+            newest = credential.issued_at;
+        }
+    }
+    Ok(newest)
+}
+
+fn stored(
+    rows: &Table<'_, &'static str, &'static [u8]>,
+    id: &AccessKeyId,
+    keyring: &Keyring,
+) -> Result<Option<StoredCredential>, Rejection> {
+    let Some(row) = rows.get(id.as_str())? else { return Ok(None) };
+    match read_credential(id.as_str(), row.value(), keyring) {
+        Ok(stored) => Ok(Some(stored)),
+        Err(source) => refuse(StoreError::Unreadable { access_key_id: id.clone(), source }),
+    }
+}
+
+/// Keys of the configuration are changed by the configuration only, and it changes no others.
+fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection> {
+    let declared = known.source == Event::CONFIG_SOURCE;
+    let by_config = event.source == Event::CONFIG_SOURCE;
+    match (declared, by_config) {
+        (true, true) | (false, false) => Ok(()),
+        (true, false) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::Declared)),
+        (false, true) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::NotDeclared)),
+    }
+}
+
+fn same(known: &Credential, given: &Credential) -> bool {
+    known.secret.expose_secret() == given.secret.expose_secret()
+        && known.principal == given.principal
+        && known.issued_at == given.issued_at
+        && known.status == given.status
+        && known.session == given.session
+}
+
+fn fits(row: Vec<u8>) -> Result<Vec<u8>, Rejection> {
+    if row.len() > MAX_ROW_BYTES {
+        return refuse(StoreError::TooLarge { bytes: row.len(), limit: MAX_ROW_BYTES });
+    }
+    Ok(row)
+}
+
+fn refuse<T>(error: StoreError) -> Result<T, Rejection> {
+    Err(Rejection::Refused(error))
+}

@@ -1,0 +1,193 @@
+//! Opening the database file: schema, sealing keys, sealing anew after a rotation, and what memory starts from.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::ReadableTable;
+
+use super::StoreOptions;
+use super::error::StoreError;
+use super::revocations::Mark;
+use super::tables::{
+    META_APPLIED, META_NEWEST, META_SCHEMA, REVOCATIONS, SCHEMA, SEALS, SESSIONS, Tables, begin_write, meta,
+};
+use crate::clock::UnixMillis;
+use crate::events::{
+    Keyring, RowError, read_credential, read_event, read_header, write_credential, write_event,
+};
+
+/// Share of memory the database may use for its pages; credentials have their own cache.
+const PAGE_CACHE_BYTES: usize = 64 << 20;
+
+/// What memory starts from.
+pub(super) struct Loaded {
+    pub(super) position: u64,
+    pub(super) newest: UnixMillis,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// Opens or creates the file, readable by its owner only.
+pub(super) fn open(options: &StoreOptions) -> Result<redb::Database, StoreError> {
+    let path = &options.path;
+    let file = create(path).map_err(|e| StoreError::File { path: path.clone(), source: Arc::new(e) })?;
+    redb::Builder::new()
+        .set_cache_size(PAGE_CACHE_BYTES)
+        .create_file(file)
+        .map_err(|e| StoreError::Open { path: path.clone(), source: Arc::new(e.into()) })
+}
+
+fn create(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Checks schema and sealing keys, seals long-term keys anew where an older key sealed them, reads what memory
+/// starts from.
+pub(super) fn prepare(db: &redb::Database, keyring: &Keyring, now: UnixMillis) -> Result<Loaded, StoreError> {
+    let found = initialize(db).map_err(StoreError::read)?;
+    if found > SCHEMA {
+        return Err(StoreError::Schema { found, known: SCHEMA });
+    }
+    check_sessions(db, keyring, now)?;
+    reseal(db, keyring)?;
+    let loaded = load(db).map_err(StoreError::read)?;
+    loaded.map_err(|key| StoreError::UnknownRevocation { key })
+}
+
+/// Creates the tables of a new file; returns the schema of the file.
+fn initialize(db: &redb::Database) -> Result<u64, redb::Error> {
+    let txn = begin_write(db)?;
+    let mut tables = Tables::open(&txn)?;
+    let found = tables.meta.get(META_SCHEMA)?.map(|schema| schema.value());
+    if let Some(found) = found {
+        drop(tables);
+        txn.abort()?;
+        return Ok(found);
+    }
+    tables.meta.insert(META_SCHEMA, SCHEMA)?;
+    drop(tables);
+    txn.commit()?;
+    Ok(SCHEMA)
+}
+
+/// Every key that sealed a session which still lives must be here. The sessions are read only when one is missing.
+fn check_sessions(db: &redb::Database, keyring: &Keyring, now: UnixMillis) -> Result<(), StoreError> {
+    match missing_key(db, keyring, now).map_err(StoreError::read)? {
+        Some(key_id) => Err(StoreError::MissingSealingKey { key_id, files: keyring.files().to_vec() }),
+        None => Ok(()),
+    }
+}
+
+fn missing_key(
+    db: &redb::Database,
+    keyring: &Keyring,
+    now: UnixMillis,
+) -> Result<Option<String>, redb::Error> {
+    let txn = redb::ReadableDatabase::begin_read(db)?;
+    let mut complete = true;
+    for seal in txn.open_table(SEALS)?.iter()? {
+        complete &= keyring.contains(seal?.0.value());
+    }
+    if complete {
+        return Ok(None);
+    }
+    for row in txn.open_table(SESSIONS)?.iter()? {
+        let (id, row) = row?;
+        let Ok(header) = read_header(id.value(), row.value()) else { continue };
+        let key_id = header.sealed_by;
+        if keyring.contains(key_id) {
+            continue;
+        }
+        let key_id = key_id.to_owned();
+        if header.into_credential().is_ok_and(|credential| !credential.expired(now)) {
+            return Ok(Some(key_id));
+        }
+    }
+    Ok(None)
+}
+
+/// Seals long-term keys, and the events that created them, under the active key where another one did.
+/// Sessions are left alone: they are gone before the old key is.
+fn reseal(db: &redb::Database, keyring: &Keyring) -> Result<(), StoreError> {
+    let txn = begin_write(db).map_err(StoreError::read)?;
+    let mut tables = Tables::open(&txn).map_err(StoreError::read)?;
+    let old = sealed_by_others(&tables, keyring).map_err(StoreError::read)?;
+    for (id, row, key_id) in &old {
+        match reseal_one(&mut tables, keyring, id, row) {
+            Ok(()) => tables.count_seal(key_id, false).map_err(StoreError::read)?,
+            Err(Unsealed::Row(RowError::MissingKey(key_id))) => {
+                return Err(StoreError::MissingSealingKey { key_id, files: keyring.files().to_vec() });
+            }
+            Err(Unsealed::Row(error)) => {
+                tracing::error!(access_key_id = %id, %error, "a stored access key cannot be read");
+            }
+            Err(Unsealed::Storage(error)) => return Err(StoreError::read(error)),
+        }
+    }
+    drop(tables);
+    if old.is_empty() {
+        return txn.abort().map_err(StoreError::read);
+    }
+    tracing::info!(keys = old.len(), key_id = keyring.active(), "sealed access keys under the active key");
+    txn.commit().map_err(StoreError::read)
+}
+
+enum Unsealed {
+    Row(RowError),
+    Storage(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Unsealed {
+    fn from(error: E) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+fn reseal_one(tables: &mut Tables<'_>, keyring: &Keyring, id: &str, row: &[u8]) -> Result<(), Unsealed> {
+    let stored = read_credential(id, row, keyring).map_err(Unsealed::Row)?;
+    let row = write_credential(&stored, keyring).map_err(Unsealed::Row)?;
+    let event = tables.events.get(stored.seq)?.map(|row| row.value().to_vec());
+    if let Some(event) = event {
+        let logged = read_event(&event, keyring).map_err(Unsealed::Row)?;
+        let event = write_event(&logged, keyring).map_err(Unsealed::Row)?;
+        tables.events.insert(stored.seq, event.as_slice())?;
+    }
+    tables.access_keys.insert(id, row.as_slice())?;
+    tables.count_seal(keyring.active(), true)?;
+    Ok(())
+}
+
+/// Access key id, row and sealing key id of the long-term keys that the active key did not seal.
+fn sealed_by_others(
+    tables: &Tables<'_>,
+    keyring: &Keyring,
+) -> Result<Vec<(String, Vec<u8>, String)>, redb::Error> {
+    let mut old = Vec::new();
+    for row in tables.access_keys.iter()? {
+        let (id, row) = row?;
+        if let Ok(header) = read_header(id.value(), row.value())
+            && header.sealed_by != keyring.active()
+        {
+            old.push((id.value().to_owned(), row.value().to_vec(), header.sealed_by.to_owned()));
+        }
+    }
+    Ok(old)
+}
+
+/// The inner error is the key of a revocation mark that is not understood.
+fn load(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
+    let txn = redb::ReadableDatabase::begin_read(db)?;
+    let mut marks = Vec::new();
+    for row in txn.open_table(REVOCATIONS)?.iter()? {
+        let (key, before) = row?;
+        match Mark::parse(key.value(), UnixMillis(before.value())) {
+            Some(mark) => marks.push(mark),
+            None => return Ok(Err(key.value().to_owned())),
+        }
+    }
+    let newest = UnixMillis(i64::try_from(meta(&txn, META_NEWEST)?).unwrap_or(i64::MAX));
+    Ok(Ok(Loaded { position: meta(&txn, META_APPLIED)?, newest, marks }))
+}

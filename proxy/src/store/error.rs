@@ -1,0 +1,137 @@
+//! What can go wrong in the store.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::events::{EventError, RowError};
+use crate::iam::AccessKeyId;
+
+/// Why the store could not be opened, read or written. Clones share their cause.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be created or opened.
+    #[error("store {}: {source}", path.display())]
+    File {
+        /// The database file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: Arc<io::Error>,
+    },
+    /// The file is not a store of ours, is damaged, or another process has it open.
+    #[error("store {}: {source}", path.display())]
+    Open {
+        /// The database file.
+        path: PathBuf,
+        /// What the database says.
+        source: Arc<redb::Error>,
+    },
+    /// A newer program wrote the file.
+    #[error("store has schema {found}; this program reads up to {known}")]
+    Schema {
+        /// Found in the file.
+        found: u64,
+        /// Newest known here.
+        known: u64,
+    },
+    /// The file holds a revocation this program cannot enforce.
+    #[error("revocation {key} is of a kind this program does not know")]
+    UnknownRevocation {
+        /// How it is stored.
+        key: String,
+    },
+    /// Live credentials are sealed under a key that was not given.
+    #[error(
+        "live credentials are sealed under key id {key_id}, which is in none of the key files: {}",
+        list(files)
+    )]
+    MissingSealingKey {
+        /// The key's id.
+        key_id: String,
+        /// The files that were loaded.
+        files: Vec<PathBuf>,
+    },
+    /// The event is not acceptable.
+    #[error("invalid event: {0}")]
+    Invalid(#[from] EventError),
+    /// The event is larger than the log takes.
+    #[error("event has {bytes} bytes; the log takes {limit}")]
+    TooLarge {
+        /// Its size in the log.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The event contradicts what is known about the access key id.
+    #[error("{access_key_id}: {reason}")]
+    Conflict {
+        /// Which credential.
+        access_key_id: AccessKeyId,
+        /// What contradicts.
+        reason: Conflict,
+    },
+    /// The event is about a long-term key that does not exist.
+    #[error("{access_key_id}: no such access key")]
+    UnknownAccessKey {
+        /// Which key.
+        access_key_id: AccessKeyId,
+    },
+    /// The credential's row cannot be read; others are not affected.
+    #[error("{access_key_id}: {source}")]
+    Unreadable {
+        /// Which credential.
+        access_key_id: AccessKeyId,
+        /// Why.
+        source: RowError,
+    },
+    /// A secret could not be sealed.
+    #[error("cannot seal: {0}")]
+    Seal(RowError),
+    /// Reading failed.
+    #[error("cannot read the store: {0}")]
+    Read(Arc<redb::Error>),
+    /// Writing failed, now or earlier: nothing is accepted until the process is started again. Whether the events
+    /// of this call reached the disk is not known; appending them again later is harmless.
+    #[error("the log cannot be written any more, restart once the cause is removed: {0}")]
+    Failed(Arc<redb::Error>),
+    /// The store has been closed.
+    #[error("store is closed")]
+    Closed,
+}
+
+/// What contradicts an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// A session with this id was issued with other content; issued credentials never change.
+    #[error("a session with this id was issued with other content")]
+    Issued,
+    /// A session has this id, so it cannot become a long-term key's.
+    #[error("a session has this id")]
+    IsSession,
+    /// A long-term key has this id, so it cannot become a session's.
+    #[error("a long-term key has this id")]
+    IsAccessKey,
+    /// The configuration declares the key, so it is changed there.
+    #[error("the configuration declares this key; change it there, or revoke its access key id")]
+    Declared,
+    /// The configuration declares a key that came in by an event.
+    #[error("the configuration declares this key, but it was created by an event from another source")]
+    NotDeclared,
+    /// The configuration declares the key twice.
+    #[error("the configuration declares this key twice")]
+    DeclaredTwice,
+}
+
+impl StoreError {
+    pub(super) fn conflict(access_key_id: &AccessKeyId, reason: Conflict) -> Self {
+        Self::Conflict { access_key_id: access_key_id.clone(), reason }
+    }
+
+    pub(super) fn read(error: impl Into<redb::Error>) -> Self {
+        Self::Read(Arc::new(error.into()))
+    }
+}
+
+fn list(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,138 @@
+//! A credential ready for use: unsealed, with the signing keys derived from it.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sigv4::{Scope, SigningKey};
+
+use crate::iam::{Credential, Session};
+
+/// Signing keys kept per credential: today and yesterday, S3 and STS, and room for presigned URLs of the week.
+const MAX_SIGNING_KEYS: usize = 8;
+
+/// A cached credential with its derived signing keys. Both are wiped from memory with the last reference.
+pub struct Record {
+    credential: Credential,
+    /// Position of the log this was read at.
+    position: u64,
+    hash: u64,
+    /// Latest day first.
+    signing_keys: ArcSwap<Vec<Arc<SigningKey>>>,
+}
+
+impl Record {
+    /// A record of a credential that comes from no store.
+    pub fn new(credential: Credential) -> Arc<Self> {
+        Self::read_at(credential, 0)
+    }
+
+    pub(super) fn read_at(credential: Credential, position: u64) -> Arc<Self> {
+        let hash = hash(credential.access_key_id.as_str());
+        Arc::new(Self { credential, position, hash, signing_keys: ArcSwap::default() })
+    }
+
+    /// The credential.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// The signing key for a scope, derived once. Region and service must have been checked against the
+    /// configuration before: otherwise whoever knows the access key id could push the useful ones out.
+    pub fn signing_key(&self, scope: &Scope<'_>) -> Arc<SigningKey> {
+        let known = self.signing_keys.load();
+        if let Some(key) = known.iter().find(|key| key.scope() == *scope) {
+            return Arc::clone(key);
+        }
+        let key = Arc::new(SigningKey::derive(&self.credential.secret, scope));
+        self.signing_keys.rcu(|known| insert(known, &key));
+        key
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Of the access key id; computed once, for look-ups beside the cache.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Upper bound of the memory the record takes, in bytes.
+    pub(super) fn weight(&self) -> u32 {
+        let keys = MAX_SIGNING_KEYS * (size_of::<SigningKey>() + 4 * size_of::<usize>() + 64);
+        let Credential { access_key_id, secret, principal, issued_at: _, status: _, session } =
+            &self.credential;
+        let texts = access_key_id.as_str().len()
+            + secret.expose_secret().len()
+            + principal.arn.len()
+            + principal.user_id.len()
+            + principal.account.len()
+            + session.as_ref().map_or(0, session_bytes);
+        u32::try_from(size_of::<Self>() + keys + texts).unwrap_or(u32::MAX)
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Record({} at {})", self.credential.access_key_id, self.position)
+    }
+}
+
+pub(super) fn hash(access_key_id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    access_key_id.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn insert(known: &[Arc<SigningKey>], key: &Arc<SigningKey>) -> Vec<Arc<SigningKey>> {
+    let mut keys = known.to_vec();
+    if !keys.iter().any(|other| other.scope() == key.scope()) {
+        let at = keys.partition_point(|other| other.scope().date > key.scope().date);
+        keys.insert(at, Arc::clone(key));
+        keys.truncate(MAX_SIGNING_KEYS);
+    }
+    keys
+}
+
+fn session_bytes(session: &Session) -> usize {
+    let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let tags: usize = session.tags.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+    let parent = session.parent_access_key_id.as_ref().map_or(0, |id| id.as_str().len());
+    text(&session.name) + text(&session.role_arn) + parent + tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fixtures::long_term;
+    use sigv4::Date;
+
+    fn scope(date: &str) -> Scope<'static> {
+        Scope { date: Date::parse(date.as_bytes()).unwrap(), region: "us-east-1", service: "s3" }
+    }
+
+    #[test]
+    fn a_signing_key_is_derived_once_per_scope() {
+        let record = Record::new(long_term("AKIA1"));
+        let first = record.signing_key(&scope("20260101"));
+        assert!(Arc::ptr_eq(&first, &record.signing_key(&scope("20260101"))));
+        assert_eq!(first.scope(), scope("20260101"));
+        assert!(!Arc::ptr_eq(&first, &record.signing_key(&Scope { service: "sts", ..scope("20260101") })));
+    }
+
+    #[test]
+    fn old_days_give_way_and_never_push_out_newer_ones() {
+        let record = Record::new(long_term("AKIA1"));
+        let days: Vec<String> = (11..=18).map(|day| format!("202601{day}")).collect();
+        let kept: Vec<_> = days.iter().map(|day| record.signing_key(&scope(day))).collect();
+        record.signing_key(&scope("20250101"));
+        for (day, key) in days.iter().zip(&kept) {
+            assert!(Arc::ptr_eq(key, &record.signing_key(&scope(day))), "{day}");
+        }
+        record.signing_key(&scope("20260201"));
+        assert_eq!(record.signing_keys.load().len(), MAX_SIGNING_KEYS);
+        assert!(!Arc::ptr_eq(&kept[0], &record.signing_key(&scope("20260111"))), "the oldest day gave way");
+    }
+}

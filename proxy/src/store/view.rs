@@ -1,0 +1,216 @@
+//! Reading the view: one credential, lists for operators, and the log.
+
+use redb::{ReadableDatabase, ReadableTable};
+
+use super::error::StoreError;
+use super::revocations::{Revocations, RevokedBy};
+use super::tables::{ACCESS_KEYS, EVENTS, META_APPLIED, SESSIONS, meta};
+use crate::clock::UnixMillis;
+use crate::events::{
+    CredentialHeader, Event, Keyring, RowError, StoredCredential, read_credential, read_event, read_header,
+};
+use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
+
+/// Which sessions to list. Everything that is given must match.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// ARN or unique id of the principal.
+    pub principal: Option<String>,
+    /// ARN of the role.
+    pub role: Option<String>,
+    /// Account.
+    pub account: Option<String>,
+    /// List expired sessions as well, as long as they are kept.
+    pub expired: bool,
+}
+
+/// A session, for people.
+#[derive(Clone, Debug)]
+pub struct SessionSummary {
+    /// Access key id.
+    pub access_key_id: AccessKeyId,
+    /// The STS operation it came from.
+    pub kind: SessionKind,
+    /// Who it speaks for.
+    pub principal: Principal,
+    /// Session name.
+    pub session_name: Option<String>,
+    /// ARN of its role.
+    pub role_arn: Option<String>,
+    /// When it was issued.
+    pub issued_at: UnixMillis,
+    /// When it expires.
+    pub expires_at: UnixMillis,
+    /// Why it is refused, if it has been revoked.
+    pub revoked: Option<RevokedBy>,
+}
+
+/// A long-term key, for people.
+#[derive(Clone, Debug)]
+pub struct AccessKeySummary {
+    /// Access key id.
+    pub access_key_id: AccessKeyId,
+    /// Who it speaks for.
+    pub principal: Principal,
+    /// Whether it may be used.
+    pub status: KeyStatus,
+    /// When it was created.
+    pub created_at: UnixMillis,
+    /// Source of the event that created it; [`Event::CONFIG_SOURCE`] for a declared key.
+    pub source: String,
+    /// Why it is refused, if it has been revoked.
+    pub revoked: Option<RevokedBy>,
+}
+
+/// The credential, and the position of the log it was read at.
+pub(super) fn credential(
+    db: &redb::Database,
+    keyring: &Keyring,
+    id: &AccessKeyId,
+) -> Result<Option<(Credential, u64)>, StoreError> {
+    let row = (|| {
+        let txn = db.begin_read()?;
+        let position = meta(&txn, META_APPLIED)?;
+        let session = txn.open_table(SESSIONS)?.get(id.as_str())?;
+        let row = match session {
+            Some(row) => Some(row),
+            None => txn.open_table(ACCESS_KEYS)?.get(id.as_str())?,
+        };
+        Ok::<_, redb::Error>(row.map(|row| (row, position)))
+    })();
+    let Some((row, position)) = row.map_err(StoreError::read)? else { return Ok(None) };
+    let stored = read_credential(id.as_str(), row.value(), keyring)
+        .map_err(|source| StoreError::Unreadable { access_key_id: id.clone(), source })?;
+    Ok(Some((stored.credential, position)))
+}
+
+/// Up to `limit` sessions that match, in the order of their access key ids, from the one after `after`.
+pub(super) fn sessions(
+    db: &redb::Database,
+    revocations: &Revocations,
+    wanted: &Wanted,
+) -> Result<Vec<SessionSummary>, redb::Error> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let rows = db.begin_read()?.open_table(SESSIONS)?;
+    let from = wanted.after.as_ref().map_or(Unbounded, |after| Excluded(after.as_str()));
+    let mut found = Vec::new();
+    for row in rows.range::<&str>((from, Unbounded))? {
+        if found.len() >= wanted.limit {
+            break;
+        }
+        let (id, row) = row?;
+        // An unreadable row is counted and reported when it is looked up.
+        let summary = read_header(id.value(), row.value())
+            .and_then(CredentialHeader::into_credential)
+            .ok()
+            .filter(|credential| wanted.matches(credential))
+            .and_then(|credential| session_summary(credential, revocations));
+        found.extend(summary);
+    }
+    Ok(found)
+}
+
+/// What to list and where to begin.
+pub(super) struct Wanted {
+    pub(super) filter: SessionFilter,
+    pub(super) limit: usize,
+    pub(super) after: Option<AccessKeyId>,
+    pub(super) now: UnixMillis,
+}
+
+impl Wanted {
+    fn matches(&self, credential: &Credential) -> bool {
+        let SessionFilter { principal, role, account, expired } = &self.filter;
+        let session_role = credential.session.as_ref().and_then(|session| session.role_arn.as_ref());
+        let known = &credential.principal;
+        principal.as_ref().is_none_or(|name| known.arn == *name || known.user_id == *name)
+            && role.as_ref().is_none_or(|role| session_role == Some(role))
+            && account.as_ref().is_none_or(|account| known.account == *account)
+            && (*expired || !credential.expired(self.now))
+    }
+}
+
+fn session_summary(credential: Credential, revocations: &Revocations) -> Option<SessionSummary> {
+    let revoked = revocations.find(&credential);
+    let session = credential.session?;
+    Some(SessionSummary {
+        access_key_id: credential.access_key_id,
+        kind: session.kind,
+        principal: credential.principal,
+        session_name: session.name,
+        role_arn: session.role_arn,
+        issued_at: credential.issued_at,
+        expires_at: session.expires_at,
+        revoked,
+    })
+}
+
+/// All long-term keys, in the order of their ids.
+pub(super) fn access_keys(
+    db: &redb::Database,
+    revocations: &Revocations,
+) -> Result<Vec<AccessKeySummary>, redb::Error> {
+    let rows = db.begin_read()?.open_table(ACCESS_KEYS)?;
+    let mut found = Vec::new();
+    for row in rows.iter()? {
+        let (id, row) = row?;
+        let Ok(header) = read_header(id.value(), row.value()) else { continue };
+        let source = header.source.clone();
+        let Ok(credential) = header.into_credential() else { continue };
+        found.push(AccessKeySummary {
+            revoked: revocations.find(&credential),
+            access_key_id: credential.access_key_id,
+            principal: credential.principal,
+            status: credential.status,
+            created_at: credential.issued_at,
+            source,
+        });
+    }
+    Ok(found)
+}
+
+/// All long-term keys with their secrets, for comparing them with what the configuration declares.
+pub(super) fn stored_access_keys(
+    db: &redb::Database,
+    keyring: &Keyring,
+) -> Result<Vec<StoredCredential>, StoreError> {
+    let unreadable = |id: &str, source: RowError| match AccessKeyId::parse(id) {
+        Some(access_key_id) => StoreError::Unreadable { access_key_id, source },
+        None => StoreError::Seal(source),
+    };
+    let rows =
+        db.begin_read().map_err(StoreError::read)?.open_table(ACCESS_KEYS).map_err(StoreError::read)?;
+    let mut found = Vec::new();
+    for row in rows.iter().map_err(StoreError::read)? {
+        let (id, row) = row.map_err(StoreError::read)?;
+        let stored = read_credential(id.value(), row.value(), keyring);
+        found.push(stored.map_err(|source| unreadable(id.value(), source))?);
+    }
+    Ok(found)
+}
+
+/// Whether a session has this id.
+pub(super) fn is_session(db: &redb::Database, id: &AccessKeyId) -> Result<bool, redb::Error> {
+    Ok(db.begin_read()?.open_table(SESSIONS)?.get(id.as_str())?.is_some())
+}
+
+/// Up to `limit` events after a sequence number; unreadable ones are left out.
+pub(super) fn events(
+    db: &redb::Database,
+    keyring: &Keyring,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Event)>, redb::Error> {
+    let rows = db.begin_read()?.open_table(EVENTS)?;
+    let mut found = Vec::new();
+    for row in rows.range(after.saturating_add(1)..)? {
+        if found.len() >= limit {
+            break;
+        }
+        let (seq, row) = row?;
+        if let Ok(logged) = read_event(row.value(), keyring) {
+            found.push((seq.value(), logged.event));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,157 @@
+//! The projector: the one thread that writes. It commits whatever is waiting in one transaction, so that the cost of
+//! an fsync is shared by all who wait for it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::State;
+use super::apply::{Batch, Effects, Rejection};
+use super::compaction::{self, Compacted};
+use super::error::StoreError;
+use super::tables::begin_write;
+use crate::events::{Event, Keyring, Receipt};
+
+/// Calls that may wait; further callers wait before they are queued.
+pub(super) const QUEUE: usize = 1024;
+
+/// Events after which a batch takes no more calls.
+const BATCH_EVENTS: usize = 4096;
+
+pub(super) enum Command {
+    Append(Append),
+    /// Drops one portion of what is no longer needed.
+    Compact(oneshot::Sender<Result<Compacted, StoreError>>),
+    /// Finishes what is queued, takes no more.
+    Close,
+}
+
+pub(super) struct Append {
+    pub(super) events: Vec<Event>,
+    pub(super) reply: oneshot::Sender<Result<Vec<Receipt>, StoreError>>,
+}
+
+pub(super) struct Writer {
+    pub(super) db: Arc<redb::Database>,
+    pub(super) keyring: Keyring,
+    pub(super) state: Arc<State>,
+    pub(super) commands: mpsc::Receiver<Command>,
+}
+
+impl Writer {
+    /// Works until the store is closed or its last handle is gone, and everything queued is done.
+    pub(super) fn run(mut self) {
+        while let Some(command) = self.commands.blocking_recv() {
+            self.handle(command);
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        let mut batch = Vec::new();
+        let mut next = Some(command);
+        let mut events = 0;
+        while let Some(Command::Append(append)) = next {
+            events += append.events.len();
+            batch.push(append);
+            next = (events < BATCH_EVENTS).then(|| self.commands.try_recv().ok()).flatten();
+        }
+        if !batch.is_empty() {
+            self.commit(batch);
+        }
+        match next {
+            Some(Command::Compact(reply)) => {
+                // Nobody waits for the answer any more: fine.
+                let _ = reply.send(self.compact());
+            }
+            Some(Command::Close) => self.commands.close(),
+            Some(Command::Append(_)) | None => {}
+        }
+    }
+
+    /// Writes a batch, makes it visible, and only then answers.
+    fn commit(&self, batch: Vec<Append>) {
+        let started = Instant::now();
+        let replies: Vec<_> = match self.write(&batch) {
+            Ok(replies) => replies,
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        };
+        self.state.metrics.append_seconds.observe(started.elapsed().as_secs_f64());
+        for (append, reply) in batch.into_iter().zip(replies) {
+            let _ = append.reply.send(reply);
+        }
+    }
+
+    fn write(&self, batch: &[Append]) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
+        self.check_writable()?;
+        let (replies, effects) = self.transact(batch).map_err(|error| self.fail(error))?;
+        if let Some(effects) = effects {
+            self.publish(effects);
+        }
+        Ok(replies)
+    }
+
+    #[expect(clippy::type_complexity, reason = "one answer per call, and what the batch as a whole changed")]
+    fn transact(
+        &self,
+        batch: &[Append],
+    ) -> Result<(Vec<Result<Vec<Receipt>, StoreError>>, Option<Effects>), redb::Error> {
+        let txn = begin_write(&self.db)?;
+        let mut applied = Batch::begin(&txn, &self.keyring, self.state.clock.now())?;
+        let before = applied.position();
+        let mut replies = Vec::with_capacity(batch.len());
+        for append in batch {
+            match applied.append(&append.events) {
+                Ok(receipts) => replies.push(Ok(receipts)),
+                Err(Rejection::Refused(error)) => replies.push(Err(error)),
+                Err(Rejection::Storage(error)) => return Err(error),
+            }
+        }
+        if applied.position() == before {
+            drop(applied);
+            txn.abort()?;
+            return Ok((replies, None));
+        }
+        let effects = applied.finish()?;
+        txn.commit()?;
+        Ok((replies, Some(effects)))
+    }
+
+    /// The order matters: once a caller sees the new position, it sees all that led to it.
+    fn publish(&self, effects: Effects) {
+        let state = &self.state;
+        if !effects.marks.is_empty() {
+            state.revocations.raise(&effects.marks);
+        }
+        for access_key_id in &effects.changed {
+            state.cache.expel(access_key_id, effects.position);
+        }
+        state.advance(effects.position, effects.newest);
+    }
+
+    fn compact(&self) -> Result<Compacted, StoreError> {
+        self.check_writable()?;
+        let (compacted, spent) =
+            compaction::run(&self.db, self.state.clock.now()).map_err(|error| self.fail(error))?;
+        if !spent.is_empty() {
+            self.state.revocations.drop_all(&spent);
+        }
+        Ok(compacted)
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        match self.state.failure.get() {
+            Some(error) => Err(StoreError::Failed(Arc::clone(error))),
+            None => Ok(()),
+        }
+    }
+
+    /// After a failed write nobody knows what of it is on disk, and writing on could build on pages that are not.
+    /// So nothing more is written until the file is opened anew; reading goes on.
+    fn fail(&self, error: redb::Error) -> StoreError {
+        tracing::error!(%error, "the event log cannot be written; no event is accepted until a restart");
+        let error = self.state.failure.get_or_init(|| Arc::new(error));
+        self.state.metrics.writable.set(0);
+        StoreError::Failed(Arc::clone(error))
+    }
+}
