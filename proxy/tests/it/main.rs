@@ -1,1 +1,4 @@
-//! it
+//! Tests of the proxy through its public interface.
+
+mod config;
+mod layers;
