@@ -3,7 +3,6 @@
 
 mod action;
 mod error;
-mod percent;
 mod route;
 mod target;
 

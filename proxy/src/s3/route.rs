@@ -5,8 +5,8 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
+use sigv4::uri;
 
-use super::percent;
 use super::{
     Action::{self, *},
     Target,
@@ -119,14 +119,13 @@ impl Query {
             part_number: false,
             copy_source: false,
         };
-        for pair in query.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
-            let at = pair.iter().position(|&b| b == b'=');
-            let (name, value) =
-                (&pair[..at.unwrap_or(pair.len())], at.map_or(&b""[..], |at| &pair[at + 1..]));
+        for (name, value) in uri::pairs(query) {
             // A backend decodes names, so `%61cl` is `acl` here as well.
-            let Some(name) = percent::decode(name) else { continue };
+            let Ok(name) = uri::decode_query(name) else { continue };
             match &*name {
-                b"list-type" => seen.list_type_2 |= percent::decode(value).as_deref() == Some(b"2"),
+                b"list-type" => {
+                    seen.list_type_2 |= uri::decode_query(value).is_ok_and(|value| *value == *b"2")
+                }
                 b"id" => seen.id = true,
                 b"partNumber" => seen.part_number = true,
                 // Presigned requests may carry `x-amz-*` headers as parameters.

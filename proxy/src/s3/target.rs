@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::StatusCode;
+use sigv4::uri;
 
-use super::percent;
 use crate::fault::Fault;
 
 /// What a request addresses: the service, a bucket, or an object.
@@ -110,7 +110,8 @@ impl fmt::Debug for Bucket {
 
 /// The key of an object, decoded and not normalised. Never empty; any characters, control characters included.
 ///
-/// A `+` in the path is a plus sign, as RFC 3986 has it.
+/// A `+` in the path is a plus sign, as RFC 3986 has it. Amazon S3 reads it as a space: where a signature holds only
+/// for that reading, the path must come in, and be forwarded, with `%20` for `+`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key(Box<str>);
 
@@ -173,7 +174,7 @@ impl Domains {
 
 /// `None` for a broken escape and for what is not UTF-8.
 fn decoded(wire: &[u8]) -> Option<Cow<'_, str>> {
-    match percent::decode(wire)? {
+    match uri::decode_path(wire).ok()? {
         Cow::Borrowed(plain) => std::str::from_utf8(plain).ok().map(Cow::Borrowed),
         Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
     }

@@ -1,0 +1,180 @@
+//! The mint: the only place where session credentials are made.
+//!
+//! A credential is answered only after the event that says so is on disk. If that fails nothing is answered;
+//! if the answer is lost, a credential that nobody knows expires unused.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use ring::rand::{SecureRandom, SystemRandom};
+use sigv4::{SecretAccessKey, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::clock::UnixMillis;
+use crate::events::{Event, EventData};
+use crate::fault::Fault;
+use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash};
+use crate::store::{Store, StoreError};
+
+/// First byte of a session token that says nothing to anyone but the store.
+const OPAQUE_TOKEN: u8 = 1;
+
+/// What session is to be issued.
+pub(super) struct Grant<'a> {
+    /// By which operation.
+    pub(super) kind: SessionKind,
+    /// Who the session speaks for.
+    pub(super) principal: &'a Principal,
+    /// The credential that asked for it.
+    pub(super) parent: &'a AccessKeyId,
+    /// How long it lasts.
+    pub(super) seconds: i32,
+}
+
+/// A session credential as its holder gets it, once. The secrets are wiped on drop.
+pub(super) struct Issued {
+    pub(super) access_key_id: AccessKeyId,
+    pub(super) secret_access_key: Zeroizing<String>,
+    pub(super) session_token: Zeroizing<String>,
+    pub(super) expires_at: Timestamp,
+}
+
+/// Makes credentials out of the system's random numbers.
+pub(super) struct Mint {
+    store: Store,
+    source: String,
+    random: SystemRandom,
+}
+
+impl Mint {
+    pub(super) fn new(store: Store, region: &str) -> Self {
+        Self { store, source: format!("/sts/{region}"), random: SystemRandom::new() }
+    }
+
+    /// Issues a session from `now` on, and returns once it can be used and survives a crash.
+    ///
+    /// `now` must be the time at which the caller was found unrevoked: a revocation that comes in between is
+    /// later than that, and so reaches the session.
+    pub(super) async fn issue(&self, grant: &Grant<'_>, now: UnixMillis) -> Result<Issued, IssueError> {
+        let issued = self.make(now.timestamp().plus(grant.seconds.into()))?;
+        let event = Event {
+            source: self.source.clone(),
+            id: base32(&*self.random::<20>()?),
+            time: now,
+            data: EventData::CredentialIssued(credential(grant, &issued, now)),
+        };
+        let receipts = self.store.append(vec![event]).await?;
+        if receipts.iter().any(|receipt| receipt.duplicate) {
+            return Err(IssueError::Repeated);
+        }
+        tracing::info!(
+            access_key_id = %issued.access_key_id,
+            parent_access_key_id = %grant.parent,
+            principal = grant.principal.arn,
+            kind = ?grant.kind,
+            expires_at = %issued.expires_at,
+            "session issued"
+        );
+        Ok(issued)
+    }
+
+    fn make(&self, expires_at: Timestamp) -> Result<Issued, IssueError> {
+        let access_key_id = format!("ASIA{}", base32(&*self.random::<10>()?));
+        let mut session_token = self.random::<48>()?;
+        session_token[0] = OPAQUE_TOKEN;
+        Ok(Issued {
+            access_key_id: AccessKeyId::parse(&access_key_id).expect("base32 has only legal characters"),
+            secret_access_key: Zeroizing::new(STANDARD.encode(*self.random::<30>()?)),
+            session_token: Zeroizing::new(STANDARD.encode(*session_token)),
+            expires_at,
+        })
+    }
+
+    fn random<const N: usize>(&self) -> Result<Zeroizing<[u8; N]>, IssueError> {
+        let mut bytes = Zeroizing::new([0; N]);
+        self.random.fill(&mut *bytes).map_err(|_| IssueError::NoRandomNumbers)?;
+        Ok(bytes)
+    }
+}
+
+/// What the store keeps of a session: all but the token, of which it keeps the hash.
+fn credential(grant: &Grant<'_>, issued: &Issued, now: UnixMillis) -> Credential {
+    Credential {
+        access_key_id: issued.access_key_id.clone(),
+        secret: SecretAccessKey::new(issued.secret_access_key.as_bytes()),
+        principal: grant.principal.clone(),
+        issued_at: now,
+        status: KeyStatus::Active,
+        session: Some(Session {
+            kind: grant.kind,
+            token: SessionTokenHash::of(issued.session_token.as_bytes()),
+            expires_at: UnixMillis::from_timestamp(issued.expires_at),
+            name: None,
+            role_arn: None,
+            parent_access_key_id: Some(grant.parent.clone()),
+            tags: BTreeMap::new(),
+            mfa: false,
+        }),
+    }
+}
+
+/// Eight characters for every five bytes, as in RFC 4648; a shorter rest is dropped.
+fn base32(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let quanta = bytes.as_chunks::<5>().0.iter();
+    quanta
+        .flat_map(|quantum| {
+            let bits = quantum.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
+            (0..8).rev().map(move |place| char::from(ALPHABET[(bits >> (5 * place) & 31) as usize]))
+        })
+        .collect()
+}
+
+/// Why no session was issued.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IssueError {
+    #[error("the system has no random numbers")]
+    NoRandomNumbers,
+    #[error("the event's random id is in the log already")]
+    Repeated,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<IssueError> for Fault {
+    fn from(error: IssueError) -> Self {
+        tracing::error!(%error, "no session could be issued");
+        match error {
+            IssueError::Store(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ServiceUnavailable",
+                "The request has failed due to a temporary failure of the server.",
+            ),
+            IssueError::NoRandomNumbers | IssueError::Repeated => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalFailure",
+                "The request processing has failed because of an unknown error, exception or failure.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base32_is_that_of_rfc_4648() {
+        assert_eq!(base32(b"fooba"), "MZXW6YTB");
+        assert_eq!(base32(&[0xff; 10]), "7777777777777777");
+        assert_eq!(base32(&[0; 20]).len(), 32);
+    }
+
+    #[test]
+    fn failures_are_the_receivers() {
+        let repeated = Fault::from(IssueError::Repeated);
+        assert_eq!((repeated.status.as_u16(), repeated.code), (500, "InternalFailure"));
+    }
+}
