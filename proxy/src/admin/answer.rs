@@ -99,6 +99,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Schema { .. }
             | StoreError::MissingSealingKey { .. }
             | StoreError::Unreadable { .. }
+            | StoreError::UnknownRevocation { .. }
             | StoreError::Seal(_)
             | StoreError::Read(_) => Self::internal(error),
         }

@@ -8,6 +8,8 @@
 
 mod check_config;
 mod client;
+#[cfg(feature = "dev")]
+mod dev;
 mod keys;
 mod revoke;
 mod serve;
@@ -37,6 +39,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run everything on loopback, with a file-system S3 backend in the same process.
+    #[cfg(feature = "dev")]
+    Dev(dev::Args),
     /// Run the gateway.
     Serve(serve::Args),
     /// Print everything that is wrong with the configuration.
@@ -100,6 +105,8 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let environment = Environment::of_process();
     let done = match cli.command {
+        #[cfg(feature = "dev")]
+        Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args, &environment),
         Command::CheckConfig(args) => check_config::run(&args, &environment),
         Command::Keys(args) => client::block_on(keys::run(&args, &environment)),

@@ -17,7 +17,6 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, EXPECT, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -152,7 +151,11 @@ impl Gateway {
         call.receive(verdict.clone());
         self.prime(&mut body, &verdict).await?;
 
-        let path = if self.upstream.is_passthrough() { path } else { Cow::Owned(target.backend_path(&path).into_owned()) };
+        let path = if self.upstream.is_passthrough() {
+            path
+        } else {
+            Cow::Owned(target.backend_path(&path).into_owned())
+        };
         let signed = |name: &str| is_signed(parts, name);
         let outbound = Outbound {
             parts,
