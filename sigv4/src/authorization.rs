@@ -10,9 +10,8 @@ use http::{HeaderMap, HeaderName};
 use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
 use crate::credential::Claim;
 use crate::error::{AuthorizationFault, ParseError, Received};
-use crate::inline::Inline;
 use crate::request::Mechanism;
-use crate::signed_headers::{SignedHeaders, trim};
+use crate::signed_headers::{SignedHeaders, Text, trim};
 use crate::time::Timestamp;
 use crate::{Dialect, request};
 
@@ -34,12 +33,12 @@ pub(crate) fn parse<'a>(headers: &'a HeaderMap, dialect: Dialect) -> Result<Clai
     if date.is_none() && dialect == Dialect::Generic {
         return Err(AuthorizationFault::Missing { components: Vec::new(), date: true }.into());
     }
-    let Some(list) = SignedHeaders::parse(Inline::from_slice(signed_headers)) else {
+    let Some(list) = SignedHeaders::parse(Text::Wire(signed_headers)) else {
         let component = [&b"SignedHeaders="[..], signed_headers].concat();
         return Err(malformed(&component, value).into());
     };
     Ok(Claim {
-        credential: Inline::from_slice(credential),
+        credential: Text::Wire(credential),
         signed_headers: list,
         signature: Cow::Borrowed(signature),
         date,

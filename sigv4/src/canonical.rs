@@ -2,13 +2,12 @@
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
-use http::{HeaderMap, HeaderValue};
 use ring::digest;
 
 use crate::inline::Inline;
 use crate::key::hex;
 use crate::scope::Scope;
-use crate::signed_headers::{SignedHeaders, put_value, transcode};
+use crate::signed_headers::{Field, Fields, put_value, transcode};
 use crate::time::Timestamp;
 use crate::uri::{self, Pair, Plus, Query};
 use crate::{Dialect, presigned};
@@ -140,10 +139,7 @@ pub(crate) struct CanonicalRequest<'r> {
     pub(crate) method: &'r str,
     pub(crate) path: &'r [u8],
     pub(crate) query: &'r Query<'r>,
-    pub(crate) headers: &'r HeaderMap,
-    /// Stands in for a missing `Host` header.
-    pub(crate) authority: Option<&'r str>,
-    pub(crate) signed: &'r SignedHeaders,
+    pub(crate) fields: &'r Fields<'r>,
     /// The last line: hexadecimal hash or one of the words that stand for it.
     pub(crate) payload: &'r [u8],
 }
@@ -152,10 +148,8 @@ impl CanonicalRequest<'_> {
     /// Whether `form` can differ from the standard form for this request at all.
     pub(crate) fn may_take(&self, form: Form) -> bool {
         let s3 = self.dialect == Dialect::S3;
-        let some_value = |test: fn(&[u8]) -> bool| {
-            let mut names = self.signed.sorted();
-            names.any(|name| self.headers.get_all(name).iter().any(|value| test(value.as_bytes())))
-        };
+        let some_value =
+            |test: fn(&[u8]) -> bool| self.fields.iter().any(|field| self.fields.values(field).any(test));
         match form {
             Form::Standard => true,
             Form::PlusIsSpace => s3 && self.path.contains(&b'+'),
@@ -200,7 +194,7 @@ impl CanonicalRequest<'_> {
         sink.put(b"\n");
         self.put_headers(sink, form, secrets);
         sink.put(b"\n");
-        sink.put(self.signed.line());
+        sink.put(self.fields.line());
         sink.put(b"\n");
         sink.put(if form == Form::UnsignedPayload { UNSIGNED_PAYLOAD.as_bytes() } else { self.payload });
     }
@@ -244,28 +238,28 @@ impl CanonicalRequest<'_> {
     }
 
     fn put_headers(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
-        for name in self.signed.sorted() {
-            sink.put(name.as_bytes());
+        for field in self.fields.iter() {
+            sink.put(field.name);
             sink.put(b":");
-            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&name) {
+            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&field.name) {
                 sink.put(REDACTED);
-            } else if name == "host" {
+            } else if field.name == b"host" {
                 self.put_host(sink, form);
             } else {
-                self.put_values(sink, name, form);
+                self.put_values(sink, field, form);
             }
             sink.put(b"\n");
         }
     }
 
-    fn put_values(&self, sink: &mut impl Sink, name: &str, form: Form) {
+    fn put_values(&self, sink: &mut impl Sink, field: &Field<'_>, form: Form) {
         let mut separator: &[u8] = b"";
-        for value in self.headers.get_all(name) {
+        for value in self.fields.values(field) {
             sink.put(separator);
             separator = b",";
             match form {
-                Form::Latin1Values => put_value(sink, &transcode(value.as_bytes()), true),
-                form => put_value(sink, value.as_bytes(), form != Form::UnfoldedValues),
+                Form::Latin1Values => put_value(sink, &transcode(value), true),
+                form => put_value(sink, value, form != Form::UnfoldedValues),
             }
         }
     }
@@ -284,8 +278,8 @@ impl CanonicalRequest<'_> {
     }
 
     fn host(&self) -> &[u8] {
-        let header = self.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
-        header.or(self.authority.map(str::as_bytes)).unwrap_or_default()
+        let host = self.fields.iter().find(|field| field.name == b"host");
+        host.and_then(|field| field.value).unwrap_or_default()
     }
 
     fn is_presigned(&self) -> bool {
@@ -306,10 +300,10 @@ enum Secrets {
 const REDACTED: &[u8] = b"REDACTED";
 
 /// Headers whose value nobody but the two ends may read.
-const CONFIDENTIAL: [&str; 3] = [
-    "x-amz-security-token",
-    "x-amz-server-side-encryption-customer-key",
-    "x-amz-copy-source-server-side-encryption-customer-key",
+const CONFIDENTIAL: [&[u8]; 3] = [
+    b"x-amz-security-token",
+    b"x-amz-server-side-encryption-customer-key",
+    b"x-amz-copy-source-server-side-encryption-customer-key",
 ];
 
 /// The port of `host`, if it names one.

@@ -5,15 +5,14 @@ use std::borrow::Cow;
 use crate::authorization::DateText;
 use crate::endpoint::Endpoint;
 use crate::error::{CredentialFault, Received};
-use crate::inline::Inline;
 use crate::scope::{Date, Scope, TERMINATOR};
-use crate::signed_headers::SignedHeaders;
+use crate::signed_headers::{SignedHeaders, Text};
 use crate::time::Timestamp;
 
 /// The parts of a signature, from the header or from the query, decoded and not yet judged.
 pub(crate) struct Claim<'a> {
-    pub(crate) credential: Inline<u8, 256>,
-    pub(crate) signed_headers: SignedHeaders,
+    pub(crate) credential: Text<'a>,
+    pub(crate) signed_headers: SignedHeaders<'a>,
     /// Whatever the client sent: that it is no signature is a mismatch, not an error of syntax.
     pub(crate) signature: Cow<'a, [u8]>,
     pub(crate) date: Option<DateText<'a>>,
@@ -23,7 +22,7 @@ pub(crate) struct Claim<'a> {
 
 /// An access key id with a scope that fits the endpoint.
 pub(crate) struct Credential<'a> {
-    text: Inline<u8, 256>,
+    text: Text<'a>,
     id_length: usize,
     scope: Scope<'a>,
 }
@@ -37,7 +36,7 @@ impl<'a> Credential<'a> {
     ///
     /// Faults come in the order date, region, service, terminator, date mismatch; never an empty list.
     pub(crate) fn parse(
-        text: Inline<u8, 256>,
+        text: Text<'a>,
         endpoint: &'a Endpoint,
         request: Option<Timestamp>,
     ) -> Result<Self, Vec<CredentialFault>> {
@@ -65,6 +64,15 @@ impl<'a> Credential<'a> {
         }
     }
 
+    /// Whether the scope's day is that of the request's date, where [`Self::parse`] did not know it yet.
+    pub(crate) fn check_date(&self, request: Timestamp) -> Result<(), Vec<CredentialFault>> {
+        if self.scope.date == request.date() {
+            return Ok(());
+        }
+        let date = Received::new(self.scope.date.as_str().as_bytes());
+        Err(vec![CredentialFault::DateMismatch { date, request }])
+    }
+
     /// Printable ASCII: [`Self::parse`] lets nothing else through.
     pub(crate) fn access_key_id(&self) -> &str {
         std::str::from_utf8(&self.text.as_slice()[..self.id_length]).unwrap_or_default()
@@ -79,7 +87,7 @@ fn legal_id(id: &[u8]) -> bool {
     (1..=Credential::MAX_ID_LENGTH).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-fn malformed(text: &Inline<u8, 256>) -> Vec<CredentialFault> {
+fn malformed(text: &Text<'_>) -> Vec<CredentialFault> {
     vec![CredentialFault::Malformed { credential: Received::new(text.as_slice()) }]
 }
 

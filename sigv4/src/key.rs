@@ -85,12 +85,10 @@ pub struct Signature(pub(crate) [u8; 32]);
 impl Signature {
     /// Parses 64 lower-case hexadecimal digits; AWS writes no other form.
     pub fn parse(hex: &[u8]) -> Option<Self> {
-        let pairs: &[u8; 64] = hex.try_into().ok()?;
-        let mut out = [0; 32];
-        for (byte, pair) in out.iter_mut().zip(pairs.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        if hex.iter().any(u8::is_ascii_uppercase) {
+            return None;
         }
-        Some(Self(out))
+        unhex(hex).map(Self)
     }
 
     /// The 64 lower-case hexadecimal digits.
@@ -105,10 +103,21 @@ impl fmt::Debug for Signature {
     }
 }
 
+/// The 32 bytes that 64 hexadecimal digits of either case stand for.
+pub(crate) fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = digits.try_into().ok()?;
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(out)
+}
+
 fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     }
 }

@@ -9,8 +9,8 @@ use crate::credential::Claim;
 use crate::endpoint::Endpoint;
 use crate::error::{ParameterFault, ParseError};
 use crate::request::Mechanism;
-use crate::signed_headers::SignedHeaders;
-use crate::uri::{self, MalformedEscape, Query};
+use crate::signed_headers::{SignedHeaders, Text};
+use crate::uri::{self, Query};
 
 pub(crate) const ALGORITHM_PARAMETER: &str = "X-Amz-Algorithm";
 pub(crate) const CREDENTIAL: &str = "X-Amz-Credential";
@@ -104,12 +104,13 @@ impl<'a> Parameters<'a> {
             Ok(ASYMMETRIC_ALGORITHM) => return Err(ParseError::Asymmetric(Mechanism::Query)),
             _ => return Err(ParameterFault::Algorithm.into()),
         }
-        let inline = |fault: MalformedEscape| ParseError::MalformedQuery(fault);
-        let list = SignedHeaders::parse(uri::decode_inline(signed_headers).map_err(inline)?);
+        let decoded =
+            |value| uri::decode_inline(value).map(Text::Decoded).map_err(ParseError::MalformedQuery);
         Ok(Claim {
             lifetime: Some(self.lifetime(endpoint)?),
-            credential: uri::decode_inline(credential).map_err(inline)?,
-            signed_headers: list.ok_or(ParameterFault::SignedHeaders)?,
+            credential: decoded(credential)?,
+            signed_headers: SignedHeaders::parse(decoded(signed_headers)?)
+                .ok_or(ParameterFault::SignedHeaders)?,
             signature: text(signature)?,
             date: Some(DateText::Parameter(text(date)?)),
         })

@@ -10,10 +10,10 @@ use std::fmt;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, Version};
 
-use crate::authorization;
+use crate::authorization::{self, DateText};
 use crate::credential::{Claim, Credential};
 use crate::endpoint::{Dialect, Endpoint};
-use crate::error::{CredentialFault, ParameterFault, ParseError, Received};
+use crate::error::{ParameterFault, ParseError, Received};
 use crate::presigned::{self, Parameters};
 use crate::scope::Scope;
 use crate::signed_headers::SignedHeaders;
@@ -105,7 +105,7 @@ pub struct SignedRequest<'a> {
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) query: Query<'a>,
     pub(crate) mechanism: Mechanism,
-    pub(crate) signed_headers: SignedHeaders,
+    pub(crate) signed_headers: SignedHeaders<'a>,
     pub(crate) signature: Cow<'a, [u8]>,
     pub(crate) date: Timestamp,
     /// `X-Amz-Content-Sha256` of the query, still encoded.
@@ -131,17 +131,33 @@ impl<'a> SignedRequest<'a> {
         if !head.has_one_host() {
             return Err(ParseError::ConflictingHosts);
         }
+        let Claim { credential, signed_headers, signature, date, lifetime } = claim;
+        let date = || read_date(date.as_ref(), mechanism, endpoint.dialect);
+        let fault = |faults| ParseError::Credential { mechanism, faults };
         let (credential, date) = match endpoint.dialect {
-            Dialect::S3 => check_s3(&claim, mechanism, endpoint, now)?,
-            Dialect::Generic => check_generic(&claim, mechanism, endpoint, now)?,
+            Dialect::S3 => {
+                let credential = Credential::parse(credential, endpoint, None).map_err(fault)?;
+                let date = date()?;
+                credential.check_date(date).map_err(fault)?;
+                check_window(date, lifetime, now)?;
+                (credential, date)
+            }
+            Dialect::Generic => {
+                if !signed_headers.contains("host") {
+                    return Err(ParseError::HostNotSigned);
+                }
+                let date = date()?;
+                check_window(date, lifetime, now)?;
+                (Credential::parse(credential, endpoint, Some(date)).map_err(fault)?, date)
+            }
         };
         Ok(Self {
             head,
             endpoint,
             query,
             mechanism,
-            signed_headers: claim.signed_headers,
-            signature: claim.signature,
+            signed_headers,
+            signature,
             date,
             query_sha256: parameters.content_sha256.filter(|_| mechanism == Mechanism::Query),
             credential,
@@ -201,47 +217,14 @@ fn mechanism(head: &Head<'_>, parameters: &Parameters<'_>) -> Result<Mechanism, 
     }
 }
 
-type Checked<'a> = Result<(Credential<'a>, Timestamp), ParseError>;
-
-fn check_s3<'a>(
-    claim: &Claim<'_>,
+fn read_date(
+    text: Option<&DateText<'_>>,
     mechanism: Mechanism,
-    endpoint: &'a Endpoint,
-    now: Timestamp,
-) -> Checked<'a> {
-    let fault = |faults| ParseError::Credential { mechanism, faults };
-    let credential = Credential::parse(claim.credential.clone(), endpoint, None).map_err(fault)?;
-    let request = date(claim, mechanism, endpoint.dialect)?;
-    let date = credential.scope().date;
-    if date != request.date() {
-        let date = Received::new(date.as_str().as_bytes());
-        return Err(fault(vec![CredentialFault::DateMismatch { date, request }]));
-    }
-    check_window(request, claim.lifetime, now)?;
-    Ok((credential, request))
-}
-
-fn check_generic<'a>(
-    claim: &Claim<'_>,
-    mechanism: Mechanism,
-    endpoint: &'a Endpoint,
-    now: Timestamp,
-) -> Checked<'a> {
-    if !claim.signed_headers.contains("host") {
-        return Err(ParseError::HostNotSigned);
-    }
-    let date = date(claim, mechanism, endpoint.dialect)?;
-    check_window(date, claim.lifetime, now)?;
-    let credential = Credential::parse(claim.credential.clone(), endpoint, Some(date))
-        .map_err(|faults| ParseError::Credential { mechanism, faults })?;
-    Ok((credential, date))
-}
-
-fn date(claim: &Claim<'_>, mechanism: Mechanism, dialect: Dialect) -> Result<Timestamp, ParseError> {
-    let text = claim.date.as_ref();
+    dialect: Dialect,
+) -> Result<Timestamp, ParseError> {
     text.and_then(|text| text.parse(dialect)).ok_or_else(|| match (mechanism, text) {
         (Mechanism::Query, Some(text)) => ParameterFault::Date { date: text.received() }.into(),
-        (_, text) => ParseError::Date { date: text.map(authorization::DateText::received) },
+        (_, text) => ParseError::Date { date: text.map(DateText::received) },
     })
 }
 

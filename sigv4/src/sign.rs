@@ -11,7 +11,7 @@ use crate::inline::Inline;
 use crate::key::hex;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
-use crate::signed_headers::SignedHeaders;
+use crate::signed_headers::{SignedHeaders, Text};
 use crate::uri::{self, Query};
 use crate::verify::X_AMZ_CONTENT_SHA256;
 use crate::{Dialect, Signature, SigningKey, Timestamp};
@@ -71,9 +71,7 @@ impl Signer<'_> {
             method: target.method,
             path: target.path,
             query: &Query::parse(target.query)?,
-            headers,
-            authority: None,
-            signed: &signed,
+            fields: &signed.find(headers, None),
             payload: payload_sha256.as_bytes(),
         };
         let signature = self.signature(&request, now)?;
@@ -125,9 +123,7 @@ impl Signer<'_> {
             method: target.method,
             path: target.path,
             query: &Query::parse(Some(query.as_bytes()))?,
-            headers,
-            authority: None,
-            signed: &signed,
+            fields: &signed.find(headers, None),
             payload: match self.dialect {
                 Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
                 Dialect::Generic => &hex(&sha256(b"")),
@@ -155,7 +151,7 @@ fn refuse_presigned(target: Target<'_>) -> Result<(), SignError> {
 }
 
 /// What the signer signs of `headers`.
-fn signed_headers(headers: &HeaderMap) -> Result<SignedHeaders, SignError> {
+fn signed_headers(headers: &HeaderMap) -> Result<SignedHeaders<'static>, SignError> {
     if headers.get_all(HOST).iter().count() != 1 {
         return Err(SignError::Host);
     }
@@ -164,5 +160,6 @@ fn signed_headers(headers: &HeaderMap) -> Result<SignedHeaders, SignError> {
     let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(chosen).collect();
     names.sort_unstable();
     // Only more names than any server takes can fail to be a list.
-    SignedHeaders::parse(Inline::from_slice(names.join(";").as_bytes())).ok_or(SignError::TooManyHeaders)
+    let line = Inline::from_slice(names.join(";").as_bytes());
+    SignedHeaders::parse(Text::Decoded(line)).ok_or(SignError::TooManyHeaders)
 }

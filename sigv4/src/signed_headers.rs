@@ -1,40 +1,54 @@
-//! The list of signed headers, and the canonical form of header values.
+//! The list of signed headers, the headers it names, and the canonical form of their values.
 
-use std::collections::BTreeSet;
-
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::canonical::Sink;
 use crate::inline::Inline;
 
-/// The names of the signed headers: `;` between them, lower-case, none twice.
+/// Text of a request: where it stands on the wire, or percent-decoded in place.
 #[derive(Clone)]
-pub(crate) struct SignedHeaders {
-    line: Inline<u8, 256>,
-    /// The same names in order, if the line as received is not.
-    sorted: Option<String>,
+pub(crate) enum Text<'a> {
+    Wire(&'a [u8]),
+    Decoded(Inline<u8, 128>),
+}
+
+impl Text<'_> {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Wire(text) => text,
+            Self::Decoded(text) => text.as_slice(),
+        }
+    }
+}
+
+/// The names of the signed headers: `;` between them, lower-case, none twice.
+pub(crate) struct SignedHeaders<'a> {
+    line: Text<'a>,
+    is_sorted: bool,
 }
 
 /// More than any request has headers. A longer list could only buy time of the verifier.
 const MAX_NAMES: usize = 256;
 
-impl SignedHeaders {
+impl<'a> SignedHeaders<'a> {
     /// Signers write the list sorted. An unsorted one is hashed in sorted order with the line as it came.
-    pub(crate) fn parse(line: Inline<u8, 256>) -> Option<Self> {
-        let text = std::str::from_utf8(line.as_slice()).ok()?;
-        let legal = |name: &str| !name.is_empty() && name.bytes().all(is_lower_token);
-        if !text.split(';').all(legal) || text.split(';').count() > MAX_NAMES {
+    pub(crate) fn parse(line: Text<'a>) -> Option<Self> {
+        let names = || split(line.as_slice());
+        if !names().all(|name| !name.is_empty() && name.iter().all(is_lower_token)) {
             return None;
         }
-        if text.split(';').is_sorted_by(|a, b| a < b) {
-            return Some(Self { line, sorted: None });
-        }
-        let names: BTreeSet<&str> = text.split(';').collect();
-        if names.len() != text.split(';').count() {
+        if names().count() > MAX_NAMES {
             return None;
         }
-        let sorted = names.into_iter().collect::<Vec<_>>().join(";");
-        Some(Self { line, sorted: Some(sorted) })
+        let is_sorted = names().is_sorted_by(|a, b| a < b);
+        if !is_sorted {
+            let mut sorted: Vec<_> = names().collect();
+            sorted.sort_unstable();
+            if sorted.windows(2).any(|two| two[0] == two[1]) {
+                return None;
+            }
+        }
+        Some(Self { line, is_sorted })
     }
 
     /// As received.
@@ -42,32 +56,96 @@ impl SignedHeaders {
         self.line.as_slice()
     }
 
-    /// The names in order.
-    pub(crate) fn sorted(&self) -> impl Iterator<Item = &str> {
-        let line = std::str::from_utf8(self.line()).expect("checked when it was parsed");
-        self.sorted.as_deref().unwrap_or(line).split(';')
-    }
-
     /// Whether `name` is signed.
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.sorted().any(|signed| signed == name)
+        split(self.line()).any(|signed| signed == name.as_bytes())
     }
 
-    /// Whether every signed header is there. An absent one is not taken for an empty one.
-    pub(crate) fn all_present(&self, headers: &HeaderMap, authority: Option<&str>) -> bool {
-        self.sorted().all(|name| headers.contains_key(name) || (name == "host" && authority.is_some()))
+    /// Finds the signed headers in one pass over all there are.
+    ///
+    /// `authority` stands in for a missing `host`.
+    pub(crate) fn find<'r>(&'r self, headers: &'r HeaderMap, authority: Option<&'r str>) -> Fields<'r> {
+        let mut fields = Fields { line: self.line(), list: Inline::new(), headers };
+        for name in split(self.line()) {
+            fields.list.push(Field { name, value: None, repeated: false });
+        }
+        let list = fields.list.as_mut_slice();
+        if !self.is_sorted {
+            list.sort_unstable_by_key(|field| field.name);
+        }
+        for (name, value) in headers {
+            if let Some(field) = position(list, name.as_str()).map(|at| &mut list[at]) {
+                field.repeated = field.value.is_some();
+                field.value.get_or_insert(value.as_bytes());
+            }
+        }
+        if let Some(host) = position(list, "host").map(|at| &mut list[at]) {
+            host.value = host.value.or(authority.map(str::as_bytes));
+        }
+        fields
+    }
+}
+
+fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b';')
+}
+
+/// The list is short: comparing lengths first beats a search by halves.
+fn position(list: &[Field<'_>], name: &str) -> Option<usize> {
+    list.iter().position(|field| field.name == name.as_bytes())
+}
+
+/// One signed header.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Field<'r> {
+    pub(crate) name: &'r [u8],
+    /// The first value; `None` if the request has no such header.
+    pub(crate) value: Option<&'r [u8]>,
+    /// Whether there are more values.
+    pub(crate) repeated: bool,
+}
+
+/// The signed headers of a request, sorted by name.
+pub(crate) struct Fields<'r> {
+    line: &'r [u8],
+    list: Inline<Field<'r>, 16>,
+    headers: &'r HeaderMap,
+}
+
+impl<'r> Fields<'r> {
+    /// The list of names as received.
+    pub(crate) fn line(&self) -> &'r [u8] {
+        self.line
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Field<'r>> {
+        self.list.as_slice().iter()
+    }
+
+    /// All values of a field, in the order received.
+    pub(crate) fn values(&self, field: &Field<'r>) -> impl Iterator<Item = &'r [u8]> {
+        let name = std::str::from_utf8(field.name).unwrap_or_default();
+        let rest = field.repeated.then(|| self.headers.get_all(name).iter().skip(1));
+        field.value.into_iter().chain(rest.into_iter().flatten().map(HeaderValue::as_bytes))
+    }
+
+    /// Names of signed headers that the request does not have. They are not taken for empty ones.
+    pub(crate) fn absent(&self) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(|field| field.value.is_none()).map(|field| field.name)
     }
 
     /// What Amazon S3 demands to be signed and is not: `host` and every `x-amz-*` header that is there,
     /// but for those in `tolerated`. `x-amz-content-sha256` is in the canonical request in any case.
-    pub(crate) fn missing(&self, headers: &HeaderMap, tolerated: &[HeaderName]) -> Vec<String> {
+    pub(crate) fn unsigned(&self, tolerated: &[HeaderName]) -> Vec<String> {
         let must = |name: &&HeaderName| {
             name.as_str().starts_with("x-amz-")
                 && *name != "x-amz-content-sha256"
                 && !tolerated.contains(name)
         };
-        let present = headers.keys().filter(must).map(HeaderName::as_str);
-        let unsigned = std::iter::once("host").chain(present).filter(|name| !self.contains(name));
+        let present = self.headers.keys().filter(must).map(HeaderName::as_str);
+        let unsigned = std::iter::once("host")
+            .chain(present)
+            .filter(|name| position(self.list.as_slice(), name).is_none());
         let mut names: Vec<String> = unsigned.map(str::to_owned).collect();
         names.sort_unstable();
         names
@@ -75,8 +153,8 @@ impl SignedHeaders {
 }
 
 /// RFC 9110, 5.6.2, without upper-case letters.
-fn is_lower_token(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(&byte)
+fn is_lower_token(byte: &u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-') || b"!#$%&'*+.^_`|~".contains(byte)
 }
 
 /// A value without white space at its ends and, if `fold`, with one space for each run inside, quoted or not.
@@ -116,15 +194,29 @@ pub(crate) fn transcode(value: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Option<SignedHeaders> {
-        SignedHeaders::parse(Inline::from_slice(line.as_bytes()))
+    fn parse(line: &str) -> Option<SignedHeaders<'_>> {
+        SignedHeaders::parse(Text::Wire(line.as_bytes()))
     }
 
     #[test]
     fn an_unsorted_list_keeps_its_line_and_is_hashed_sorted() {
-        let list = parse("x-amz-date;host;range").unwrap();
-        assert_eq!(list.line(), b"x-amz-date;host;range");
-        assert_eq!(list.sorted().collect::<Vec<_>>(), ["host", "range", "x-amz-date"]);
+        let (list, headers) = (parse("x-amz-date;host;range").unwrap(), HeaderMap::new());
+        let fields = list.find(&headers, None);
+        assert_eq!(fields.line(), b"x-amz-date;host;range");
+        assert!(fields.iter().map(|field| field.name).eq([&b"host"[..], b"range", b"x-amz-date"]));
+        assert_eq!(fields.absent().count(), 3);
+    }
+
+    #[test]
+    fn values_of_one_name_keep_their_order() {
+        let mut headers = HeaderMap::new();
+        for value in ["b", "a", "b"] {
+            headers.append("x-amz-meta-a", value.parse().unwrap());
+        }
+        let list = parse("host;x-amz-meta-a").unwrap();
+        let fields = list.find(&headers, Some("h"));
+        let values: Vec<Vec<_>> = fields.iter().map(|field| fields.values(field).collect()).collect();
+        assert_eq!(values, [vec![&b"h"[..]], vec![b"b", b"a", b"b"]]);
     }
 
     #[test]

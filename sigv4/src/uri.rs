@@ -32,12 +32,12 @@ pub fn decode_query(text: &[u8]) -> Result<Cow<'_, [u8]>, MalformedEscape> {
 
 /// Percent-encodes every byte but unreserved ones (`A-Z a-z 0-9 - . _ ~`) and `/`.
 pub fn encode_path(path: &[u8]) -> String {
-    encode(path, &PATH)
+    encode(path, Kept::Path)
 }
 
 /// Percent-encodes every byte but unreserved ones (`A-Z a-z 0-9 - . _ ~`).
 pub fn encode_query(text: &[u8]) -> String {
-    encode(text, &UNRESERVED)
+    encode(text, Kept::Unreserved)
 }
 
 /// Splits a query at `&` and each piece at its first `=`, still encoded; skips empty pieces.
@@ -52,51 +52,54 @@ pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn decode(text: &[u8], plus: u8) -> Result<Cow<'_, [u8]>, MalformedEscape> {
-    let plain = |&byte: &u8| byte != b'%' && (byte != b'+' || plus == b'+');
-    let Some(start) = text.iter().position(|byte| !plain(byte)) else {
-        return Ok(Cow::Borrowed(text));
-    };
-    let mut out = Vec::with_capacity(text.len());
-    out.extend_from_slice(&text[..start]);
-    let mut rest = &text[start..];
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        out.push(match byte {
-            b'%' => {
-                let decoded = escaped(tail)?;
-                rest = &tail[2..];
-                decoded
-            }
-            b'+' => plus,
-            other => *other,
-        });
+/// The position of the first byte for which `stop` holds.
+///
+/// Sixteen bytes are looked at together, without a branch between them, so that the compiler can use vector
+/// instructions: most of what arrives is long runs of ordinary bytes.
+fn find(text: &[u8], stop: impl Fn(u8) -> bool) -> Option<usize> {
+    let mut at = 0;
+    for chunk in text.chunks_exact(16) {
+        if chunk.iter().fold(false, |found, &byte| found | stop(byte)) {
+            break;
+        }
+        at += chunk.len();
     }
+    text[at..].iter().position(|&byte| stop(byte)).map(|offset| at + offset)
+}
+
+fn decode(text: &[u8], plus: u8) -> Result<Cow<'_, [u8]>, MalformedEscape> {
+    if find(text, |byte| (byte == b'%') | (byte == b'+')).is_none() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    put_decoded(&mut out, text, plus)?;
     Ok(Cow::Owned(out))
 }
 
-/// Percent-decodes a query value in place for short values, so that the usual one costs no allocation.
+/// Percent-decodes a short query value without allocating.
 pub(crate) fn decode_inline<const N: usize>(text: &[u8]) -> Result<Inline<u8, N>, MalformedEscape> {
     let mut out = Inline::new();
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'%' | b'+')) {
-        out.extend(&rest[..at]);
-        if rest[at] == b'+' {
-            out.push(b' ');
-            rest = &rest[at + 1..];
-        } else {
-            out.push(escaped(&rest[at + 1..])?);
-            rest = &rest[at + 3..];
-        }
-    }
-    out.extend(rest);
+    put_decoded(&mut out, text, b' ')?;
     Ok(out)
+}
+
+fn put_decoded(sink: &mut impl Sink, text: &[u8], plus: u8) -> Result<(), MalformedEscape> {
+    let mut rest = text;
+    while let Some(at) = find(rest, |byte| (byte == b'%') | (byte == b'+')) {
+        sink.put(&rest[..at]);
+        let tail = &rest[at + 1..];
+        let (byte, length) = if rest[at] == b'+' { (plus, 0) } else { (escaped(tail)?, 2) };
+        sink.put(&[byte]);
+        rest = &tail[length..];
+    }
+    sink.put(rest);
+    Ok(())
 }
 
 /// Whether every `%` of `text` introduces two hexadecimal digits.
 pub(crate) fn check_escapes(text: &[u8]) -> Result<(), MalformedEscape> {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'%') {
+    while let Some(at) = find(rest, |byte| byte == b'%') {
         escaped(&rest[at + 1..])?;
         rest = &rest[at + 3..];
     }
@@ -116,25 +119,24 @@ fn nibble(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-type Table = [bool; 256];
+/// Which bytes stand for themselves in a normal form. RFC 3986, 2.3.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// `A-Z a-z 0-9 - . _ ~`
+    Unreserved,
+    /// These and `/`.
+    Path,
+}
 
-/// RFC 3986, 2.3.
-static UNRESERVED: Table = table(b"-._~");
-static PATH: Table = table(b"-._~/");
-
-const fn table(punctuation: &[u8]) -> Table {
-    let mut kept = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        kept[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
+impl Kept {
+    /// Without branches, for [`find`].
+    #[inline]
+    fn has(self, byte: u8) -> bool {
+        let slash = matches!(self, Self::Path);
+        let alphanumeric = ((byte | 0x20).wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'0') < 10);
+        let mark = (byte == b'-') | (byte == b'.') | (byte == b'_') | (byte == b'~');
+        alphanumeric | mark | (slash & (byte == b'/'))
     }
-    let mut at = 0;
-    while at < punctuation.len() {
-        kept[punctuation[at] as usize] = true;
-        at += 1;
-    }
-    kept
 }
 
 const fn percent(byte: u8) -> [u8; 3] {
@@ -142,10 +144,10 @@ const fn percent(byte: u8) -> [u8; 3] {
     [b'%', DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]]
 }
 
-fn encode(text: &[u8], kept: &Table) -> String {
+fn encode(text: &[u8], kept: Kept) -> String {
     let mut out = String::with_capacity(text.len());
     for &byte in text {
-        if kept[usize::from(byte)] {
+        if kept.has(byte) {
             out.push(char::from(byte));
         } else {
             out.extend(percent(byte).map(char::from));
@@ -165,7 +167,7 @@ pub(crate) enum Plus {
 ///
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 pub(crate) fn put_s3_path(sink: &mut impl Sink, path: &[u8], plus: Plus) {
-    recode(sink, path, &PATH, plus);
+    recode(sink, path, Kept::Path, plus);
 }
 
 /// Every other service's canonical path: the wire form, encoded once more, with dot segments and empty
@@ -202,7 +204,7 @@ pub(crate) fn put_generic_path(sink: &mut impl Sink, path: &[u8], normalize: boo
 
 fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|&byte| !PATH[usize::from(byte)]) {
+    while let Some(at) = find(rest, |byte| !Kept::Path.has(byte)) {
         sink.put(&rest[..at]);
         sink.put(&percent(rest[at]));
         rest = &rest[at + 1..];
@@ -213,22 +215,19 @@ fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
 /// Decodes and encodes again, copying whole runs of what is in its normal form already.
 ///
 /// Total: a malformed escape, which no caller lets through, would be encoded like any other byte.
-fn recode(sink: &mut impl Sink, text: &[u8], kept: &Table, plus: Plus) {
+fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
     let (mut run, mut at) = (0, 0);
-    while let Some(&byte) = text.get(at) {
-        if kept[usize::from(byte)] {
-            at += 1;
-            continue;
-        }
-        let (value, next) = match byte {
+    while let Some(offset) = find(&text[at..], |byte| !kept.has(byte)) {
+        at += offset;
+        let (value, next) = match text[at] {
             b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
             b'+' if plus == Plus::Space => (b' ', at + 1),
             other => (other, at + 1),
         };
         let normal = percent(value);
-        if kept[usize::from(value)] || text[at..next] != normal {
+        if kept.has(value) || text[at..next] != normal {
             sink.put(&text[run..at]);
-            sink.put(if kept[usize::from(value)] { std::slice::from_ref(&value) } else { &normal });
+            sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
             run = next;
         }
         at = next;
@@ -255,9 +254,9 @@ impl<'a> Pair<'a> {
     }
 
     pub(crate) fn put(&self, sink: &mut impl Sink) {
-        recode(sink, self.name, &UNRESERVED, Plus::Space);
+        recode(sink, self.name, Kept::Unreserved, Plus::Space);
         sink.put(b"=");
-        recode(sink, self.value, &UNRESERVED, Plus::Space);
+        recode(sink, self.value, Kept::Unreserved, Plus::Space);
     }
 
     fn cmp_name(&self, other: &Self) -> Ordering {
@@ -275,7 +274,7 @@ fn cmp_encoded(a: &[u8], b: &[u8]) -> Ordering {
     let at = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     // What they share normalises to the same bytes, unless it ends inside an escape.
     let whole = !a[at.saturating_sub(2)..at].contains(&b'%');
-    let settled = |rest: &[u8]| rest.first().is_none_or(|&byte| UNRESERVED[usize::from(byte)]);
+    let settled = |rest: &[u8]| rest.first().is_none_or(|&byte| Kept::Unreserved.has(byte));
     if whole && settled(&a[at..]) && settled(&b[at..]) {
         a[at..].first().cmp(&b[at..].first())
     } else {
@@ -311,7 +310,7 @@ impl Iterator for Encoded<'_> {
             other => other,
         };
         self.rest = rest;
-        if UNRESERVED[usize::from(value)] {
+        if Kept::Unreserved.has(value) {
             return Some(value);
         }
         let [first, second, third] = percent(value);
@@ -323,17 +322,33 @@ impl Iterator for Encoded<'_> {
 /// The names and values of a query in canonical order.
 pub(crate) struct Query<'a> {
     wire: &'a [u8],
-    pairs: Inline<Pair<'a>, 24>,
+    pairs: Inline<Pair<'a>, 16>,
 }
 
 impl<'a> Query<'a> {
-    /// Splits the query, checks its escapes and sorts it.
+    /// Splits the query as [`pairs`] does, checks its escapes on the way, and sorts it.
     pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
         let wire = wire.unwrap_or_default();
-        check_escapes(wire)?;
         let mut query = Self { wire, pairs: Inline::new() };
-        for (name, value) in pairs(wire) {
-            query.pairs.push(Pair { name, value });
+        let (mut start, mut at, mut equals) = (0, 0, None);
+        while start < wire.len() {
+            let stop = find(&wire[at..], |byte| (byte == b'&') | (byte == b'=') | (byte == b'%'));
+            let stop = stop.map_or(wire.len(), |offset| at + offset);
+            at = stop + 1;
+            match wire.get(stop) {
+                Some(b'=') => _ = equals.get_or_insert(stop),
+                Some(b'%') => {
+                    escaped(&wire[at..])?;
+                    at += 2;
+                }
+                _ => {
+                    let (end, value) = equals.map_or((stop, stop), |equals| (equals, equals + 1));
+                    if stop > start {
+                        query.pairs.push(Pair { name: &wire[start..end], value: &wire[value..stop] });
+                    }
+                    (start, equals) = (at, None);
+                }
+            }
         }
         let pairs = query.pairs.as_mut_slice();
         if !pairs.is_sorted_by(|a, b| a.cmp(b).is_le()) {
@@ -432,12 +447,36 @@ mod tests {
     }
 
     #[test]
+    fn splitting_with_a_check_equals_splitting_without() {
+        for wire in ["", "&", "a", "a=", "=", "=&==", "a=b&&c&=d&", "%41=%42&a%3Db=c", "a=b=c&d%26=e", "&a"] {
+            let query = Query::parse(Some(wire.as_bytes())).unwrap();
+            let mut expected: Vec<_> = pairs(wire.as_bytes()).collect();
+            let mut got: Vec<_> = query.sorted().iter().map(|pair| (pair.name, pair.value)).collect();
+            expected.sort_unstable();
+            got.sort_unstable();
+            assert_eq!(got, expected, "{wire}");
+        }
+    }
+
+    #[test]
+    fn finds_the_first_stop_wherever_it_is() {
+        for length in 0..70 {
+            let mut text = vec![b'a'; length];
+            assert_eq!(find(&text, |byte| byte == b'%'), None);
+            for at in (0..length).rev() {
+                text[at] = b'%';
+                assert_eq!(find(&text, |byte| byte == b'%'), Some(at));
+            }
+        }
+    }
+
+    #[test]
     fn comparing_unwritten_normal_forms_equals_comparing_written_ones() {
         let texts =
             ["", "a", "%61", "a%20", "a+", "a-", "a%2D", "a~", "a/", "%2f", "%2F", "%3", "é", "a%41b"];
         for a in texts {
             for b in texts {
-                let written = |t: &str| text(|out| recode(out, t.as_bytes(), &UNRESERVED, Plus::Space));
+                let written = |t: &str| text(|out| recode(out, t.as_bytes(), Kept::Unreserved, Plus::Space));
                 assert_eq!(cmp_encoded(a.as_bytes(), b.as_bytes()), written(a).cmp(&written(b)), "{a} {b}");
             }
         }

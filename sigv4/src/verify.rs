@@ -9,9 +9,10 @@ use crate::canonical::{
 };
 use crate::endpoint::Dialect;
 use crate::error::{Explanation, Received, VerifyError};
-use crate::key::{Signature, SigningKey, hex};
+use crate::key::{Signature, SigningKey, hex, unhex};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
+use crate::signed_headers::Fields;
 use crate::uri;
 
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
@@ -69,7 +70,8 @@ impl SignedRequest<'_> {
         match self.endpoint.dialect {
             Dialect::S3 => self.verify_s3(key),
             Dialect::Generic => {
-                let matched = self.verify_signature(key, &hex(&sha256(body)))?;
+                let fields = self.signed_headers.find(self.head.headers, self.head.authority);
+                let matched = self.verify_signature(key, &fields, &hex(&sha256(body)))?;
                 Ok(self.verified(matched.form, PayloadMode::Verified))
             }
         }
@@ -77,11 +79,12 @@ impl SignedRequest<'_> {
 
     fn verify_s3(self, key: &SigningKey) -> Result<Verified, VerifyError> {
         let (text, payload) = self.declared_payload()?;
-        let names = self.signed_headers.missing(self.head.headers, &self.endpoint.unsigned_headers);
+        let fields = self.signed_headers.find(self.head.headers, self.head.authority);
+        let names = fields.unsigned(&self.endpoint.unsigned_headers);
         if !names.is_empty() {
             return Err(VerifyError::UnsignedHeaders { names });
         }
-        let matched = self.verify_signature(key, &text)?;
+        let matched = self.verify_signature(key, &fields, &text)?;
         let trailer = payload == Declared::SignedChunksTrailer;
         let mode = match payload {
             Declared::Unsigned => PayloadMode::Unsigned,
@@ -137,9 +140,21 @@ impl SignedRequest<'_> {
     /// Tries the standard form and then, unless the endpoint is strict, the known deviations.
     ///
     /// The comparison is the key's, in constant time; which form matched is no secret.
-    fn verify_signature(&self, key: &SigningKey, payload: &[u8]) -> Result<Match, VerifyError> {
-        let request = self.canonical(payload);
-        let complete = self.signed_headers.all_present(self.head.headers, self.head.authority);
+    fn verify_signature(
+        &self,
+        key: &SigningKey,
+        fields: &Fields<'_>,
+        payload: &[u8],
+    ) -> Result<Match, VerifyError> {
+        let request = CanonicalRequest {
+            dialect: self.endpoint.dialect,
+            method: self.head.method,
+            path: self.head.path,
+            query: &self.query,
+            fields,
+            payload,
+        };
+        let complete = fields.absent().next().is_none();
         if let Some(signature) = Signature::parse(&self.signature).filter(|_| complete) {
             let allowed = |form: &Form| form.is_standard() || !self.endpoint.strict;
             for form in Form::ALL.into_iter().filter(allowed).filter(|form| request.may_take(*form)) {
@@ -152,31 +167,18 @@ impl SignedRequest<'_> {
         Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request))))
     }
 
-    fn canonical<'r>(&'r self, payload: &'r [u8]) -> CanonicalRequest<'r> {
-        CanonicalRequest {
-            dialect: self.endpoint.dialect,
-            method: self.head.method,
-            path: self.head.path,
-            query: &self.query,
-            headers: self.head.headers,
-            authority: self.head.authority,
-            signed: &self.signed_headers,
-            payload,
-        }
-    }
-
     fn explain(&self, request: &CanonicalRequest<'_>) -> Explanation {
         let hash = request.hash(Form::Standard);
         let text = string_to_sign(self.date, &self.scope(), &hash);
-        let absent = |name: &&str| {
-            let stands_in = *name == "host" && self.head.authority.is_some();
-            !self.head.headers.contains_key(*name) && !stands_in
-        };
         Explanation {
             canonical_request: request.text(),
             string_to_sign: String::from_utf8_lossy(text.as_slice()).into_owned(),
             signature_provided: String::from_utf8_lossy(&self.signature).into_owned(),
-            absent_headers: self.signed_headers.sorted().filter(absent).map(str::to_owned).collect(),
+            absent_headers: request
+                .fields
+                .absent()
+                .map(|name| String::from_utf8_lossy(name).into_owned())
+                .collect(),
         }
     }
 }
@@ -219,6 +221,6 @@ impl Declared {
         };
         chunks(ALGORITHM)
             .or_else(|| chunks(ASYMMETRIC_ALGORITHM).map(|_| Self::Unprovable))
-            .or_else(|| Signature::parse(&value.to_ascii_lowercase()).map(|hash| Self::Sha256(hash.0)))
+            .or_else(|| unhex(value).map(Self::Sha256))
     }
 }

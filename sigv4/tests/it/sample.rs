@@ -1,6 +1,7 @@
 //! A request as a client would send it, to be altered by tests.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ring::{digest, hmac};
 use sigv4::{
     Dialect, Endpoint, Head, ParseError, SecretAccessKey, SignedRequest, Signer, SigningKey, Target,
     Timestamp, Verified, VerifyError,
@@ -66,6 +67,11 @@ impl Sample {
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.remove(name);
         self
+    }
+
+    /// With another method.
+    pub(crate) fn to_method(self, method: &str) -> Self {
+        Self { method: method.to_owned(), ..self }
     }
 
     /// With another target.
@@ -157,12 +163,57 @@ impl Sample {
         self.verify_at(endpoint, now())
     }
 
+    /// Fails unless the request is accepted now.
+    #[track_caller]
+    pub(crate) fn assert_accepted(&self, endpoint: &Endpoint) {
+        self.assert_accepted_at(endpoint, now());
+    }
+
+    /// Fails unless the request is accepted at some time.
+    #[track_caller]
+    pub(crate) fn assert_accepted_at(&self, endpoint: &Endpoint, at: Timestamp) {
+        let verdict = self.verify_at(endpoint, at);
+        assert!(verdict.is_ok(), "refused: {verdict:?}");
+    }
+
+    /// Signed with a header as a signer would whose canonical request reads differently: `from` replaced by
+    /// `to` in the standard one, where it must be.
+    pub(crate) fn signed_over(self, endpoint: &Endpoint, from: &str, to: &str) -> Self {
+        let signed = self.signed(endpoint);
+        let Err(Refusal::Verify(VerifyError::SignatureMismatch(standard))) =
+            Self { secret: "another".to_owned(), ..signed.clone() }.verify(endpoint)
+        else {
+            panic!("accepted with another secret");
+        };
+        assert!(standard.canonical_request.contains(from), "{from} is not in {}", standard.canonical_request);
+        let canonical = standard.canonical_request.replace(from, to);
+        let hash = digest::digest(&digest::SHA256, canonical.as_bytes());
+        let text = &standard.string_to_sign[..standard.string_to_sign.len() - 64];
+        let scope = [
+            &now().basic()[..8],
+            endpoint.regions[0].as_bytes(),
+            endpoint.service.as_bytes(),
+            b"aws4_request",
+        ];
+        let key = scope.iter().fold([b"AWS4", SECRET.as_bytes()].concat(), |key, part| hmac(&key, part));
+        let signature = hex(&hmac(&key, format!("{text}{}", hex(hash.as_ref())).as_bytes()));
+        signed.authorization_replaced(&standard.signature_provided, &signature)
+    }
+
     /// The verdict at some time.
     pub(crate) fn verify_at(&self, endpoint: &Endpoint, at: Timestamp) -> Result<Verified, Refusal> {
         let request = SignedRequest::parse(self.head(), endpoint, at).map_err(Refusal::Parse)?;
         let key = SigningKey::derive(&SecretAccessKey::new(self.secret.as_str()), &request.scope());
         request.verify_body(&key, &self.body).map_err(Refusal::Verify)
     }
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Fails unless the expression matches the pattern.
