@@ -19,7 +19,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 use sigv4::SecretAccessKey;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::keyring::{Keyring, MAX_KEY_ID_BYTES, SealingKey};
 
@@ -92,13 +92,12 @@ fn write_salted(
         return Ok([&[VERSION, 0], header].concat());
     };
     let key = keyring.sealing();
-    let mut sealed = Vec::with_capacity(secret.expose_secret().len() + AES_256_GCM.tag_len());
-    sealed.extend_from_slice(secret.expose_secret());
+    // Room for the tag at once: growing would leave a copy of the secret behind.
+    let plain = secret.expose_secret();
+    let mut sealed = Zeroizing::new(Vec::with_capacity(plain.len() + AES_256_GCM.tag_len()));
+    sealed.extend_from_slice(plain);
     let aad = Aad::from(authenticated(kind, &key.id, header));
-    subkey(key, &salt)
-        .seal_in_place_append_tag(once(), aad, &mut sealed)
-        .map_err(|_| sealed.zeroize())
-        .map_err(|()| RowError::Sealing)?;
+    subkey(key, &salt).seal_in_place_append_tag(once(), aad, &mut *sealed).map_err(|_| RowError::Sealing)?;
     let length = u16::try_from(sealed.len()).map_err(|_| RowError::Sealing)?.to_be_bytes();
     let key_id_length = u8::try_from(key.id.len()).map_err(|_| RowError::Sealing)?;
     Ok([&[VERSION, key_id_length], key.id.as_bytes(), &salt, &length, &sealed, header].concat())
