@@ -325,3 +325,6 @@ fn json(row: &impl Serialize) -> Result<Vec<u8>, RowError> {
 fn parse<'a, T: Deserialize<'a>>(header: &'a [u8]) -> Result<T, RowError> {
     serde_json::from_slice(header).map_err(|error| RowError::Malformed(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

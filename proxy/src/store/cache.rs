@@ -71,6 +71,14 @@ impl Cache {
         self.records.invalidate(access_key_id);
     }
 
+    /// From now on no record that was read before `position` counts as cached.
+    pub(super) fn expel_all(&self, position: u64) {
+        for floor in &self.floors {
+            floor.fetch_max(position, Ordering::AcqRel);
+        }
+        self.records.invalidate_all();
+    }
+
     /// Does the cache's housekeeping. Called from a thread of its own, so that no request has to.
     pub(super) fn maintain(&self) {
         self.records.run_pending_tasks();

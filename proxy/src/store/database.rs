@@ -53,8 +53,12 @@ pub(super) fn prepare(db: &redb::Database, keyring: &Keyring, now: UnixMillis) -
     }
     check_sessions(db, keyring, now)?;
     reseal(db, keyring)?;
-    let loaded = load(db).map_err(StoreError::read)?;
-    loaded.map_err(|key| StoreError::UnknownRevocation { key })
+    load(db)
+}
+
+/// Reads what memory starts from.
+pub(super) fn load(db: &redb::Database) -> Result<Loaded, StoreError> {
+    read(db).map_err(StoreError::read)?.map_err(|key| StoreError::UnknownRevocation { key })
 }
 
 /// Creates the tables of a new file; returns the schema of the file.
@@ -178,7 +182,7 @@ fn sealed_by_others(
 }
 
 /// The inner error is the key of a revocation mark that is not understood.
-fn load(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
+fn read(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
     let txn = redb::ReadableDatabase::begin_read(db)?;
     let mut marks = Vec::new();
     for row in txn.open_table(REVOCATIONS)?.iter()? {

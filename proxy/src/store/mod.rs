@@ -29,11 +29,10 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::cache::Cache;
@@ -93,8 +92,8 @@ struct Threads {
 
 /// What the writer changes and everybody reads.
 struct State {
-    /// Empty once the store is closed.
-    db: ArcSwapOption<redb::Database>,
+    /// Empty once the store is closed. Written only to close the file and to open it anew after a failed write.
+    db: RwLock<Option<redb::Database>>,
     cache: Cache,
     revocations: Revocations,
     position: AtomicU64,
@@ -122,19 +121,21 @@ impl Store {
         clock: Clock,
         metrics: &Metrics,
     ) -> Result<Self, StoreError> {
-        Self::start(database::open(options)?, options, keyring, (clock, StoreMetrics::register(metrics)))
+        let file = options.clone();
+        Self::start(Box::new(move || database::open(&file)), options, keyring, (clock, metrics))
     }
 
     fn start(
-        db: redb::Database,
+        open: writer::Open,
         options: &StoreOptions,
         keyring: Keyring,
-        (clock, metrics): (Clock, StoreMetrics),
+        (clock, metrics): (Clock, &Metrics),
     ) -> Result<Self, StoreError> {
+        let db = open()?;
         let loaded = database::prepare(&db, &keyring, clock.now())?;
-        let db = Arc::new(db);
+        let metrics = StoreMetrics::register(metrics);
         let state = Arc::new(State {
-            db: ArcSwapOption::new(Some(Arc::clone(&db))),
+            db: RwLock::new(Some(db)),
             cache: Cache::new(options.cache_bytes, clock.clone()),
             revocations: Revocations::new(metrics.revocation_marks.clone()),
             position: AtomicU64::new(0),
@@ -147,7 +148,7 @@ impl Store {
         state.advance(loaded.position, loaded.newest);
         state.metrics.writable.set(1);
         let (commands, queue) = mpsc::channel(writer::QUEUE);
-        let writer = Writer { db, keyring: keyring.clone(), state: Arc::clone(&state), commands: queue };
+        let writer = Writer { open, keyring: keyring.clone(), state: Arc::clone(&state), commands: queue };
         let threads = Threads::start(writer, commands.downgrade())
             .map_err(|e| StoreError::File { path: options.path.clone(), source: Arc::new(e) })?;
         Ok(Self(Arc::new(Inner {
@@ -193,8 +194,7 @@ impl Store {
         let state = self.state();
         state.cache.get_or_load(id, || {
             state.metrics.cache_misses.inc();
-            let found = state.database().and_then(|db| view::credential(&db, &self.0.keyring, id));
-            match found {
+            match state.with_db(|db| view::credential(db, &self.0.keyring, id)) {
                 Ok(Some((credential, position))) => Ok(Record::read_at(credential, position)),
                 Ok(None) => Err(LoadError::Absent),
                 Err(error) => {
@@ -258,13 +258,14 @@ impl Store {
         let store = self.clone();
         let owned = declared.to_vec();
         let planned = move || {
-            let db = store.state().database()?;
-            for key in &owned {
-                if view::is_session(&db, &key.access_key_id).map_err(StoreError::read)? {
-                    return Err(StoreError::conflict(&key.access_key_id, Conflict::IsSession));
+            let known = store.state().with_db(|db| {
+                for key in &owned {
+                    if view::is_session(db, &key.access_key_id).map_err(StoreError::read)? {
+                        return Err(StoreError::conflict(&key.access_key_id, Conflict::IsSession));
+                    }
                 }
-            }
-            let known = view::stored_access_keys(&db, &store.0.keyring)?;
+                view::stored_access_keys(db, &store.0.keyring)
+            })?;
             reconcile::plan(&known, &owned, store.state().clock.now())
         };
         let (events, counts) = self.block(planned).await??;
@@ -321,7 +322,9 @@ impl Store {
         if let Some(threads) = threads {
             let _ = self.block(move || threads.join()).await;
         }
-        self.state().db.store(None);
+        // A look-up may hold the file for the time of a read.
+        let state = Arc::clone(&self.0.state);
+        let _ = self.block(move || state.replace_db(|| None)).await;
     }
 
     fn state(&self) -> &State {
@@ -332,8 +335,8 @@ impl Store {
         &self,
         read: impl FnOnce(&redb::Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let db = self.state().database()?;
-        self.block(move || read(&db)).await?.map_err(StoreError::read)
+        let state = Arc::clone(&self.0.state);
+        self.block(move || state.with_db(|db| read(db).map_err(StoreError::read))).await?
     }
 
     /// Runs what waits for the disk where waiting holds nobody up. Fails when the runtime is shutting down.
@@ -346,8 +349,22 @@ impl Store {
 }
 
 impl State {
-    fn database(&self) -> Result<Arc<redb::Database>, StoreError> {
-        self.db.load_full().ok_or(StoreError::Closed)
+    fn with_db<T>(
+        &self,
+        work: impl FnOnce(&redb::Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &*self.db.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(db) => work(db),
+            None => Err(self.failure.get().map_or(StoreError::Closed, |e| StoreError::Failed(Arc::clone(e)))),
+        }
+    }
+
+    /// Waits for those who use the database, closes it, and puts in its place what `open` gives.
+    fn replace_db(&self, open: impl FnOnce() -> Option<redb::Database>) {
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed first: the file is locked while it is open.
+        drop(db.take());
+        *db = open();
     }
 
     fn advance(&self, position: u64, newest: UnixMillis) {

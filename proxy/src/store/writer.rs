@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::State;
 use super::apply::{Batch, Effects, Rejection};
 use super::compaction::{self, Compacted};
+use super::database;
 use super::error::StoreError;
 use super::tables::begin_write;
 use crate::events::{Event, Keyring, Receipt};
@@ -32,8 +33,11 @@ pub(super) struct Append {
     pub(super) reply: oneshot::Sender<Result<Vec<Receipt>, StoreError>>,
 }
 
+/// Opens the database file.
+pub(super) type Open = Box<dyn Fn() -> Result<redb::Database, StoreError> + Send>;
+
 pub(super) struct Writer {
-    pub(super) db: Arc<redb::Database>,
+    pub(super) open: Open,
     pub(super) keyring: Keyring,
     pub(super) state: Arc<State>,
     pub(super) commands: mpsc::Receiver<Command>,
@@ -84,7 +88,8 @@ impl Writer {
 
     fn write(&self, batch: &[Append]) -> Result<Vec<Result<Vec<Receipt>, StoreError>>, StoreError> {
         self.check_writable()?;
-        let (replies, effects) = self.transact(batch).map_err(|error| self.fail(error))?;
+        let written = self.state.with_db(|db| Ok(self.transact(db, batch)))?;
+        let (replies, effects) = written.map_err(|error| self.fail(error))?;
         if let Some(effects) = effects {
             self.publish(effects);
         }
@@ -94,9 +99,10 @@ impl Writer {
     #[expect(clippy::type_complexity, reason = "one answer per call, and what the batch as a whole changed")]
     fn transact(
         &self,
+        db: &redb::Database,
         batch: &[Append],
     ) -> Result<(Vec<Result<Vec<Receipt>, StoreError>>, Option<Effects>), redb::Error> {
-        let txn = begin_write(&self.db)?;
+        let txn = begin_write(db)?;
         let mut applied = Batch::begin(&txn, &self.keyring, self.state.clock.now())?;
         let before = applied.position();
         let mut replies = Vec::with_capacity(batch.len());
@@ -131,8 +137,9 @@ impl Writer {
 
     fn compact(&self) -> Result<Compacted, StoreError> {
         self.check_writable()?;
-        let (compacted, spent) =
-            compaction::run(&self.db, self.state.clock.now()).map_err(|error| self.fail(error))?;
+        let now = self.state.clock.now();
+        let written = self.state.with_db(|db| Ok(compaction::run(db, now)))?;
+        let (compacted, spent) = written.map_err(|error| self.fail(error))?;
         if !spent.is_empty() {
             self.state.revocations.drop_all(&spent);
         }
@@ -147,11 +154,29 @@ impl Writer {
     }
 
     /// After a failed write nobody knows what of it is on disk, and writing on could build on pages that are not.
-    /// So nothing more is written until the file is opened anew; reading goes on.
+    /// So nothing more is written before a restart. Reading goes on, on the file opened anew, because the database
+    /// refuses to read from one that it failed to write.
     fn fail(&self, error: redb::Error) -> StoreError {
         tracing::error!(%error, "the event log cannot be written; no event is accepted until a restart");
-        let error = self.state.failure.get_or_init(|| Arc::new(error));
+        let error = Arc::clone(self.state.failure.get_or_init(|| Arc::new(error)));
         self.state.metrics.writable.set(0);
-        StoreError::Failed(Arc::clone(error))
+        self.state.replace_db(|| {
+            self.reopen()
+                .inspect_err(
+                    |error| tracing::error!(%error, "the store cannot be read; what is cached is served"),
+                )
+                .ok()
+        });
+        StoreError::Failed(error)
+    }
+
+    /// The failed transaction may have reached the disk after all: memory follows what is found there.
+    fn reopen(&self) -> Result<redb::Database, StoreError> {
+        let db = (self.open)()?;
+        let loaded = database::load(&db)?;
+        self.state.revocations.raise(&loaded.marks);
+        self.state.cache.expel_all(loaded.position);
+        self.state.advance(loaded.position, loaded.newest);
+        Ok(db)
     }
 }

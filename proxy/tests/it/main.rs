@@ -2,3 +2,6 @@
 
 mod config;
 mod layers;
+//! it
+
+mod store;

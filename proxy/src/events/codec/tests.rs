@@ -1,0 +1,166 @@
+use super::*;
+
+fn keyring() -> Keyring {
+    Keyring::fixed("k1", [7; 32])
+}
+
+fn credential(id: &str) -> Credential {
+    Credential {
+        access_key_id: AccessKeyId::parse(id).unwrap(),
+        secret: SecretAccessKey::new("canary"),
+        principal: Principal {
+            arn: "arn:aws:iam::123456789012:user/alice".into(),
+            user_id: "AIDAALICE".into(),
+            account: "123456789012".into(),
+        },
+        issued_at: UnixMillis(1_000),
+        status: KeyStatus::Active,
+        session: Some(Session {
+            kind: SessionKind::AssumedRole,
+            token: SessionTokenHash::from_bytes([1; 32]),
+            expires_at: UnixMillis(2_000),
+            name: Some("build".into()),
+            role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
+            parent_access_key_id: AccessKeyId::parse("AKIAPARENT"),
+            tags: BTreeMap::from([("team".into(), "red".into())]),
+            mfa: true,
+        }),
+    }
+}
+
+fn long_term() -> Credential {
+    Credential { session: None, status: KeyStatus::Inactive, ..credential("AKIA1") }
+}
+
+fn stored(credential: Credential) -> StoredCredential {
+    StoredCredential { credential, seq: 7, source: "/test".into() }
+}
+
+fn header_of(kind: RowKind, row: &[u8]) -> String {
+    String::from_utf8(Row::parse(kind, row).unwrap().header.to_vec()).unwrap()
+}
+
+fn event(data: EventData) -> LoggedEvent {
+    let event = Event { source: "/test".into(), id: "1".into(), time: UnixMillis(5), data };
+    LoggedEvent { event, recorded_at: UnixMillis(6) }
+}
+
+#[test]
+fn credential_headers_of_version_one_are_these_bytes() {
+    let row = write_credential(&stored(credential("ASIA1")), &keyring()).unwrap();
+    assert_eq!(
+        header_of(RowKind::Credential, &row),
+        concat!(
+            r#"{"seq":7,"source":"/test","credential":{"access_key_id":"ASIA1","#,
+            r#""arn":"arn:aws:iam::123456789012:user/alice","user_id":"AIDAALICE","account":"123456789012","#,
+            r#""issued_at":1000,"status":"Active","session":{"kind":"assumed_role","#,
+            r#""token_sha256":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","expires_at":2000,"name":"build","#,
+            r#""role_arn":"arn:aws:iam::123456789012:role/reader","parent":"AKIAPARENT","#,
+            r#""tags":{"team":"red"},"mfa":true}}}"#,
+        )
+    );
+    let row = write_credential(&stored(long_term()), &keyring()).unwrap();
+    assert_eq!(
+        header_of(RowKind::Credential, &row),
+        concat!(
+            r#"{"seq":7,"source":"/test","credential":{"access_key_id":"AKIA1","#,
+            r#""arn":"arn:aws:iam::123456789012:user/alice","user_id":"AIDAALICE","account":"123456789012","#,
+            r#""issued_at":1000,"status":"Inactive"}}"#,
+        )
+    );
+}
+
+#[test]
+fn event_headers_of_version_one_are_these_bytes() {
+    let id = AccessKeyId::parse("AKIA1").unwrap();
+    let revoked = |scope| EventData::SessionRevoked { scope, issued_before: UnixMillis(9), reason: None };
+    let table = [
+        (
+            EventData::AccessKeyStatus { access_key_id: id.clone(), status: KeyStatus::Inactive },
+            r#"{"access_key_status":{"access_key_id":"AKIA1","status":"Inactive"}}"#,
+        ),
+        (
+            EventData::AccessKeyDeleted { access_key_id: id.clone() },
+            r#"{"access_key_deleted":{"access_key_id":"AKIA1"}}"#,
+        ),
+        (
+            revoked(RevocationScope::AccessKey(id)),
+            r#"{"session_revoked":{"scope":{"access_key_id":"AKIA1"},"issued_before":9}}"#,
+        ),
+        (
+            revoked(RevocationScope::Principal("p".into())),
+            r#"{"session_revoked":{"scope":{"principal":"p"},"issued_before":9}}"#,
+        ),
+        (
+            revoked(RevocationScope::Role("r".into())),
+            r#"{"session_revoked":{"scope":{"role":"r"},"issued_before":9}}"#,
+        ),
+        (
+            revoked(RevocationScope::Account("a".into())),
+            r#"{"session_revoked":{"scope":{"account":"a"},"issued_before":9}}"#,
+        ),
+    ];
+    for (data, expected) in table {
+        let row = write_event(&event(data), &keyring()).unwrap();
+        let expected = format!(r#"{{"source":"/test","id":"1","time":5,"recorded_at":6,"data":{expected}}}"#);
+        assert_eq!(header_of(RowKind::Event, &row), expected);
+        let read = read_event(&row, &keyring()).unwrap();
+        assert_eq!(write_event(&read, &keyring()).unwrap(), row, "reading and writing again changes nothing");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_whole() {
+    for given in [credential("ASIA1"), long_term()] {
+        let row = write_credential(&stored(given.clone()), &keyring()).unwrap();
+        let read = read_credential(given.access_key_id.as_str(), &row, &keyring()).unwrap();
+        assert_eq!((read.seq, read.source.as_str()), (7, "/test"));
+        assert_eq!(read.credential.secret.expose_secret(), b"canary");
+        assert_eq!(format!("{:?}", read.credential), format!("{given:?}"));
+        assert_eq!(read.credential.session, given.session);
+    }
+    let logged = event(EventData::CredentialIssued(credential("ASIA1")));
+    let row = write_event(&logged, &keyring()).unwrap();
+    assert_eq!(format!("{:?}", read_event(&row, &keyring()).unwrap()), format!("{logged:?}"));
+    assert_eq!(event_identity(&row).unwrap(), ("/test".to_owned(), "1".to_owned()));
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_still_authenticated() {
+    let header = br#"{"seq":7,"source":"/test","new":1,"credential":{"access_key_id":"AKIA1","arn":"a",
+        "user_id":"u","account":"1","issued_at":1,"status":"Active","also":"new"}}"#;
+    let secret = SecretAccessKey::new("canary");
+    let mut row = envelope::write(RowKind::Credential, header, Some(&secret), &keyring()).unwrap();
+    assert_eq!(read_credential("AKIA1", &row, &keyring()).unwrap().seq, 7);
+    let last = row.windows(3).rposition(|bytes| bytes == b"new").unwrap();
+    row[last] = b'N';
+    assert_eq!(read_credential("AKIA1", &row, &keyring()).unwrap_err(), RowError::Broken("k1".into()));
+}
+
+#[test]
+fn a_ciphertext_cannot_be_moved_to_another_credential() {
+    let mine = write_credential(&stored(credential("ASIA1")), &keyring()).unwrap();
+    let theirs = write_credential(&stored(credential("ASIA2")), &keyring()).unwrap();
+    let header = Row::parse(RowKind::Credential, &mine).unwrap().header.len();
+    let spliced = [&mine[..mine.len() - header], &theirs[theirs.len() - header..]].concat();
+    assert_eq!(read_credential("ASIA2", &spliced, &keyring()).unwrap_err(), RowError::Broken("k1".into()));
+    // Nor can a whole row, which is intact but says whose it is.
+    assert!(matches!(read_credential("ASIA2", &mine, &keyring()), Err(RowError::Malformed(_))));
+    assert!(read_credential("ASIA1", &mine, &keyring()).is_ok());
+}
+
+#[test]
+fn a_credential_without_a_seal_is_not_read() {
+    let row = write_credential(&stored(credential("ASIA1")), &keyring()).unwrap();
+    let header = Row::parse(RowKind::Credential, &row).unwrap().header;
+    let unsealed = [b"\x01\x00", header].concat();
+    assert!(matches!(read_credential("ASIA1", &unsealed, &keyring()), Err(RowError::Malformed(_))));
+}
+
+#[test]
+fn an_event_of_an_unknown_kind_is_malformed_not_a_panic() {
+    let header = br#"{"source":"/test","id":"1","time":5,"recorded_at":6,"data":{"role_put":{}}}"#;
+    let row = envelope::write(RowKind::Event, header, None, &keyring()).unwrap();
+    assert!(matches!(read_event(&row, &keyring()), Err(RowError::Malformed(_))));
+    assert!(event_identity(&row).is_ok(), "enough of it is understood to drop it in time");
+}

@@ -1,0 +1,60 @@
+//! The store from inside: what the public interface shows is tested here too where the test needs a manual disk, a
+//! row written by hand, or a count of loads.
+
+mod changes;
+mod durability;
+mod listing;
+mod revocation;
+
+use super::fixtures::*;
+use super::*;
+
+/// A store in a directory of its own.
+struct Bench {
+    store: Store,
+    clock: Clock,
+    keyring: Keyring,
+    options: StoreOptions,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { path: dir.path().join("sigward.redb"), cache_bytes: 1 << 20 };
+        let clock = Clock::manual(UnixMillis(1_000));
+        let keyring = Keyring::ephemeral().unwrap();
+        let store = Store::open(&options, keyring.clone(), clock.clone(), &Metrics::new()).unwrap();
+        Self { store, clock, keyring, options, _dir: dir }
+    }
+
+    /// Appends one event.
+    async fn put(&self, event: Event) -> Result<Receipt, StoreError> {
+        self.store.append(vec![event]).await.map(|receipts| receipts[0])
+    }
+
+    async fn find(&self, access_key_id: &str) -> Option<Arc<Record>> {
+        self.store.load(access_key_id).await.unwrap()
+    }
+
+    /// Closes the store and opens it again.
+    async fn reopen(&mut self) {
+        self.store.close().await;
+        self.store = self.open().unwrap();
+    }
+
+    fn open(&self) -> Result<Store, StoreError> {
+        Store::open(&self.options, self.keyring.clone(), self.clock.clone(), &Metrics::new())
+    }
+
+    /// Changes the closed file by hand.
+    async fn edit(&self, change: impl FnOnce(&mut tables::Tables<'_>)) {
+        self.store.close().await;
+        let db = database::open(&self.options).unwrap();
+        let txn = tables::begin_write(&db).unwrap();
+        let mut tables = tables::Tables::open(&txn).unwrap();
+        change(&mut tables);
+        drop(tables);
+        txn.commit().unwrap();
+    }
+}

@@ -1,0 +1,225 @@
+//! Who is reached by which revocation, and for how long.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::events::MAX_SESSION_MILLIS;
+
+fn reader() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/reader")
+}
+
+#[tokio::test]
+async fn each_scope_reaches_its_sessions_and_nothing_else() {
+    use RevocationScope::{AccessKey, Account, Principal, Role};
+    let own = role_session("ASIA1", 1_000);
+    let sibling = role_session("ASIA2", 1_000);
+    let user = session("ASIA3", 1_000);
+    let mut foreign = session("ASIA4", 1_000);
+    foreign.principal = crate::iam::Principal {
+        arn: "arn:aws:iam::210987654321:user/bob".into(),
+        user_id: "AIDABOB".into(),
+        account: "210987654321".into(),
+    };
+    foreign.session.as_mut().unwrap().parent_access_key_id = None;
+    let everyone = [&own, &sibling, &user, &foreign];
+    let three = |by| [Some(by), Some(by), Some(by), None];
+    let table = [
+        (AccessKey(id("ASIA1")), [Some(RevokedBy::AccessKey), None, None, None]),
+        (AccessKey(id("AKIAPARENT")), three(RevokedBy::AccessKey)),
+        (Principal(own.principal.arn.clone()), [Some(RevokedBy::Principal), None, None, None]),
+        (Principal(own.principal.user_id.clone()), [Some(RevokedBy::Principal), None, None, None]),
+        (Principal(alice().arn), [None, None, Some(RevokedBy::Principal), None]),
+        (Principal(alice().user_id), [None, None, Some(RevokedBy::Principal), None]),
+        (Role(reader()), [Some(RevokedBy::Role), Some(RevokedBy::Role), None, None]),
+        (Account(ACCOUNT.into()), three(RevokedBy::Account)),
+    ];
+    for (scope, expected) in table {
+        let mut bench = Bench::new();
+        bench.put(revoked(scope.clone(), 1_001)).await.unwrap();
+        for round in ["at once", "after a restart"] {
+            let found = everyone.map(|credential| bench.store.revoked(credential));
+            assert_eq!(found, expected, "{scope:?} {round}");
+            bench.reopen().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_issued_at_the_very_time_of_the_mark_is_not_reached() {
+    let bench = Bench::new();
+    bench.put(revoked(RevocationScope::Account(ACCOUNT.into()), 1_000)).await.unwrap();
+    assert_eq!(bench.store.revoked(&session("ASIA1", 999)), Some(RevokedBy::Account));
+    assert_eq!(bench.store.revoked(&session("ASIA1", 1_000)), None);
+}
+
+#[tokio::test]
+async fn marks_only_grow() {
+    let mut bench = Bench::new();
+    let scope = RevocationScope::Role(reader());
+    for before in [500, 900, 200] {
+        bench.put(revoked(scope.clone(), before)).await.unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(bench.store.revoked(&role_session("ASIA1", 899)), Some(RevokedBy::Role));
+        assert_eq!(bench.store.revoked(&role_session("ASIA1", 900)), None);
+        bench.reopen().await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_term_key_is_reached_by_its_own_id_only() {
+    use RevocationScope::{AccessKey, Account, Principal, Role};
+    let bench = Bench::new();
+    let key = long_term("AKIA1");
+    let alice = alice();
+    for scope in
+        [Principal(alice.arn.clone()), Principal(alice.user_id), Role(alice.arn), Account(ACCOUNT.into())]
+    {
+        bench.put(revoked(scope, 1_001)).await.unwrap();
+        assert_eq!(bench.store.revoked(&key), None);
+    }
+    bench.put(revoked(AccessKey(id("AKIA1")), 1_001)).await.unwrap();
+    assert_eq!(bench.store.revoked(&key), Some(RevokedBy::AccessKey));
+    let renewed = Credential { issued_at: UnixMillis(1_001), ..key };
+    assert_eq!(bench.store.revoked(&renewed), None, "a key created anew after the mark");
+}
+
+#[tokio::test]
+async fn a_cached_session_is_refused_the_moment_its_revocation_is_acknowledged() {
+    let bench = Bench::new();
+    bench.put(issued(session("ASIA1", 1_000))).await.unwrap();
+    let record = bench.find("ASIA1").await.unwrap();
+    let scope = RevocationScope::AccessKey(id("ASIA1"));
+    let mark = bench.store.mark_now(&scope).await.unwrap();
+    bench.put(revoked(scope, mark.0)).await.unwrap();
+    assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey));
+}
+
+#[tokio::test]
+async fn now_is_after_everything_issued_in_the_scope_by_any_clock() {
+    let mut bench = Bench::new();
+    let (role, other) = (
+        RevocationScope::Role(reader()),
+        RevocationScope::Role(format!("arn:aws:iam::{ACCOUNT}:role/other")),
+    );
+    bench.put(issued(role_session("ASIA1", 1_000))).await.unwrap();
+    assert_eq!(
+        bench.store.mark_now(&role).await.unwrap(),
+        UnixMillis(1_001),
+        "the same millisecond is reached"
+    );
+    bench.put(issued(role_session("ASIA2", 60_000))).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(bench.store.mark_now(&role).await.unwrap(), UnixMillis(60_001));
+        assert_eq!(bench.store.mark_now(&other).await.unwrap(), UnixMillis(1_001));
+        let own = RevocationScope::AccessKey(id("ASIA2"));
+        assert_eq!(bench.store.mark_now(&own).await.unwrap(), UnixMillis(60_001));
+        bench.reopen().await;
+    }
+}
+
+#[tokio::test]
+async fn compaction_drops_what_is_over_and_keeps_what_holds() {
+    let mut bench = Bench::new();
+    bench.put(created(long_term("AKIAPARENT"))).await.unwrap();
+    bench.put(issued(session("ASIASHORT", 1_000))).await.unwrap();
+    let mut long = session("ASIALONG", 1_000);
+    long.session.as_mut().unwrap().expires_at = UnixMillis(1_000 + MAX_SESSION_MILLIS);
+    bench.put(issued(long.clone())).await.unwrap();
+    bench.put(revoked(RevocationScope::Role(reader()), 1_000)).await.unwrap();
+    bench.put(revoked(RevocationScope::AccessKey(id("AKIAPARENT")), 1_001)).await.unwrap();
+    bench.put(revoked(RevocationScope::AccessKey(id("ASIALONG")), 1_001)).await.unwrap();
+
+    let counts = |compacted: Compacted| (compacted.sessions, compacted.events, compacted.marks);
+    bench.clock.set(UnixMillis(1_000 + HOUR + HOUR - 1));
+    assert_eq!(counts(bench.store.compact().await.unwrap()), (0, 0, 0), "expired, and still told so");
+    bench.clock.set(UnixMillis(1_000 + HOUR + HOUR));
+    assert_eq!(counts(bench.store.compact().await.unwrap()), (1, 1, 0));
+    assert_eq!(bench.store.revoked(&long), Some(RevokedBy::AccessKey));
+
+    bench.clock.set(UnixMillis(1_001 + MAX_SESSION_MILLIS + HOUR));
+    assert_eq!(counts(bench.store.compact().await.unwrap()), (1, 4, 2));
+    assert_eq!(
+        bench.store.revoked(&long_term("AKIAPARENT")),
+        Some(RevokedBy::AccessKey),
+        "the key still exists"
+    );
+    bench.reopen().await;
+    assert!(bench.find("ASIASHORT").await.is_none() && bench.find("ASIALONG").await.is_none());
+    assert_eq!(bench.store.revoked(&long_term("AKIAPARENT")), Some(RevokedBy::AccessKey));
+    assert_eq!(bench.store.state().metrics.revocation_marks.get(), 1);
+    assert_eq!(bench.store.events(0, 10).await.unwrap().len(), 1, "the event that created the key");
+
+    bench.put(deleted("1", "AKIAPARENT")).await.unwrap();
+    bench.clock.set(bench.clock.now().plus(MAX_SESSION_MILLIS + HOUR + 1));
+    assert_eq!(bench.store.compact().await.unwrap().marks, 2, "the key's own and that of its sessions");
+    assert_eq!(bench.store.state().metrics.revocation_marks.get(), 0);
+}
+
+fn any_revocation() -> impl Strategy<Value = Event> {
+    let scope = prop_oneof![
+        (0..4u8).prop_map(|n| RevocationScope::AccessKey(id(&format!("ASIA{n}")))),
+        Just(RevocationScope::AccessKey(id("AKIAPARENT"))),
+        Just(RevocationScope::Principal(alice().arn)),
+        Just(RevocationScope::Role(reader())),
+        Just(RevocationScope::Account(ACCOUNT.into())),
+    ];
+    (scope, 998..1_004i64).prop_map(|(scope, before)| revoked(scope, before))
+}
+
+fn credentials() -> [Credential; 4] {
+    [
+        session("ASIA0", 999),
+        session("ASIA1", 1_001),
+        role_session("ASIA2", 1_000),
+        role_session("ASIA3", 1_002),
+    ]
+}
+
+/// What a store decides about [`credentials`] after these events.
+fn decisions(events: Vec<Event>) -> Vec<(bool, Option<RevokedBy>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let bench = Bench::new();
+        bench.clock.set(UnixMillis(2_000));
+        bench.store.append(events).await.unwrap();
+        let mut found = Vec::new();
+        for credential in credentials() {
+            let known = bench.find(credential.access_key_id.as_str()).await.is_some();
+            found.push((known, bench.store.revoked(&credential)));
+        }
+        found
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn order_and_repetition_of_events_do_not_matter(
+        (ordered, shuffled) in proptest::collection::vec(any_revocation(), 0..6).prop_flat_map(|revocations| {
+            let ordered: Vec<_> = credentials().map(issued).into_iter().chain(revocations).collect();
+            let twice = [ordered.clone(), ordered.clone()].concat();
+            (Just(ordered), Just(twice).prop_shuffle())
+        })
+    ) {
+        prop_assert_eq!(decisions(ordered), decisions(shuffled));
+    }
+
+    #[test]
+    fn the_index_answers_as_the_definition_does(revocations in proptest::collection::vec(any_revocation(), 0..8)) {
+        let index = Revocations::new(prometheus::IntGauge::new("marks", "marks").unwrap());
+        let marks: Vec<_> = revocations.iter().map(|event| match &event.data {
+            crate::events::EventData::SessionRevoked { scope, issued_before, .. } => Mark::of(scope, *issued_before),
+            other => panic!("{other:?}"),
+        }).collect();
+        index.raise(&marks);
+        for credential in credentials().into_iter().chain([long_term("AKIAPARENT")]) {
+            let expected = marks.iter().any(|mark| {
+                mark.kind.reaches(&mark.name, &credential) && credential.issued_at < mark.before
+            });
+            prop_assert_eq!(index.find(&credential).is_some(), expected);
+        }
+    }
+}
