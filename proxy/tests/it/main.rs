@@ -1,4 +1,6 @@
 //! Tests of the proxy through its public interface.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 mod config;
 mod layers;
