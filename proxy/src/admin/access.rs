@@ -23,7 +23,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The rule for everything under `/v1`.
 pub(super) enum Access {
     /// Whoever bears the token.
-    Token(TokenCheck),
+    Token(Box<TokenCheck>),
     /// Whoever is on this host.
     Loopback,
 }
@@ -48,7 +48,7 @@ impl TokenCheck {
 
 impl Access {
     pub(super) fn new(token: Option<&AdminToken>) -> Self {
-        token.map_or(Self::Loopback, |token| Self::Token(TokenCheck::new(token)))
+        token.map_or(Self::Loopback, |token| Self::Token(Box::new(TokenCheck::new(token))))
     }
 
     /// Whether a request from `peer` may use the API.

@@ -1,1 +1,303 @@
-//! x
+//! The API from the outside: what each request is answered, and what it changes.
+
+use std::net::SocketAddr;
+
+use http::header::CONTENT_TYPE;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use sigv4::SecretAccessKey;
+use tempfile::TempDir;
+
+use super::*;
+use crate::clock::UnixMillis;
+use crate::config::AdminToken;
+use crate::events::Keyring;
+use crate::store::StoreOptions;
+
+const LOOPBACK: &str = "127.0.0.1:5000";
+const ELSEWHERE: &str = "192.0.2.7:5000";
+const NOW: &str = "2026-01-02T03:04:05.000Z";
+
+struct Api {
+    admin: Arc<Admin>,
+    peer: Peer,
+    _dir: TempDir,
+}
+
+impl Api {
+    fn new() -> Self {
+        Self::with_token(None)
+    }
+
+    fn with_token(token: Option<&str>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let clock = Clock::manual(UnixMillis::parse_rfc3339(NOW).unwrap());
+        let metrics = Metrics::new();
+        let options = StoreOptions { path: dir.path().join("events.redb"), cache_bytes: 1 << 20 };
+        let keyring = Keyring::ephemeral().unwrap();
+        let store = Store::open(&options, keyring, clock.clone(), &metrics).unwrap();
+        let settings = config::Admin {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            token: token.map(|token| AdminToken(SecretAccessKey::new(token))),
+        };
+        let admin = Arc::new(Admin::new(settings, store, clock, metrics, Readiness::default()));
+        Self { admin, peer: Peer { address: LOOPBACK.parse().unwrap(), tls: false }, _dir: dir }
+    }
+
+    fn from(mut self, peer: &str, tls: bool) -> Self {
+        self.peer = Peer { address: peer.parse().unwrap(), tls };
+        self
+    }
+
+    async fn send(&self, method: &str, target: &str, media_type: &str, body: &[u8]) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("host", "localhost:9090")
+            .header("authorization", "Bearer canary")
+            .header(CONTENT_TYPE, media_type)
+            .body(Full::new(Bytes::copy_from_slice(body)))
+            .unwrap();
+        let answer = Arc::clone(&self.admin).handle(self.peer, request).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, target: &str) -> (u16, Value) {
+        self.send("GET", target, "", b"").await
+    }
+
+    async fn send_json(&self, method: &str, target: &str, body: Value) -> (u16, Value) {
+        self.send(method, target, "application/json", body.to_string().as_bytes()).await
+    }
+
+    async fn post_event(&self, event: &Value) -> (u16, Value) {
+        self.send("POST", "/v1/events", "application/cloudevents+json", event.to_string().as_bytes()).await
+    }
+
+    async fn issue(&self, id: &str, role: &str) {
+        let (status, answer) = self.post_event(&issued(id, role)).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    async fn listed(&self, query: &str) -> Vec<String> {
+        let (status, answer) = self.get(&format!("/v1/sessions{query}")).await;
+        assert_eq!(status, 200, "{answer}");
+        let ids = answer["sessions"].as_array().unwrap().iter();
+        ids.map(|session| session["access_key_id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// A session of one hour for a role of account 111122223333.
+fn issued(id: &str, role: &str) -> Value {
+    json!({
+        "specversion": "1.0", "type": "io.sigward.credential.issued.v1", "source": "/test", "id": id, "time": NOW,
+        "data": {
+            "access_key_id": id, "secret_access_key": "secret-canary", "session_token": "token-canary",
+            "kind": "assumed_role", "expires_at": "2026-01-02T04:04:05Z", "session_name": "job",
+            "role_arn": format!("arn:aws:iam::111122223333:role/{role}"), "parent_access_key_id": "AKIAPARENT",
+            "principal": {
+                "arn": format!("arn:aws:sts::111122223333:assumed-role/{role}/job"),
+                "user_id": format!("AROA{role}:job"), "account": "111122223333",
+            },
+        },
+    })
+}
+
+#[tokio::test]
+async fn readiness_follows_the_process() {
+    let api = Api::new().from(ELSEWHERE, false);
+    assert_eq!(api.get("/livez").await, (200, json!({ "status": "live" })));
+    assert_eq!(api.get("/readyz").await, (503, json!({ "status": "starting" })));
+    api.admin.readiness.set_ready();
+    assert_eq!(api.get("/readyz").await, (200, json!({ "status": "ready" })));
+    api.admin.readiness.set_draining();
+    assert_eq!(api.get("/readyz").await, (503, json!({ "status": "draining" })));
+    assert_eq!(api.get("/livez").await.0, 200);
+    assert_eq!(api.get("/metrics").await.0, 200);
+}
+
+#[tokio::test]
+async fn everything_under_v1_needs_leave() {
+    for target in ["/v1/events", "/v1/sessions", "/v1/access-keys", "/v1/revocations", "/v1/nothing", "/v1"] {
+        assert_eq!(Api::new().from(ELSEWHERE, true).get(target).await.0, 403, "{target}");
+        assert_eq!(Api::with_token(Some("other")).get(target).await.0, 401, "{target}");
+    }
+    assert_eq!(Api::with_token(Some("canary")).from(ELSEWHERE, false).get("/v1/sessions").await.0, 200);
+}
+
+#[tokio::test]
+async fn answers_unknown_paths_and_methods_as_http_asks() {
+    let api = Api::new();
+    let (status, answer) = api.get("/v1/nothing").await;
+    assert_eq!((status, &answer["error"]["code"]), (404, &json!("NotFound")));
+    assert_eq!(api.get("/").await.0, 404);
+    let request = Request::delete("/v1/events").header("host", "localhost").body(Full::default()).unwrap();
+    let answer = Arc::clone(&api.admin).handle(api.peer, request).await;
+    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (405, "POST"));
+    let request = Request::head("/livez").body(Full::default()).unwrap();
+    let answer = Arc::clone(&api.admin).handle(api.peer, request).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_is_appended_once() {
+    let api = Api::new();
+    let (status, first) = api.post_event(&issued("ASIA1", "reader")).await;
+    let seq = api.admin.store.position();
+    assert_eq!(
+        (status, &first),
+        (200, &json!([{ "source": "/test", "id": "ASIA1", "seq": seq, "duplicate": false }]))
+    );
+    let (status, again) = api.post_event(&issued("ASIA1", "reader")).await;
+    assert_eq!((status, &again[0]["seq"], &again[0]["duplicate"]), (200, &json!(seq), &json!(true)));
+    assert_eq!(api.listed("").await, ["ASIA1"]);
+}
+
+#[tokio::test]
+async fn a_batch_is_appended_as_a_whole_or_not_at_all() {
+    let api = Api::new();
+    let batch = "application/cloudevents-batch+json";
+    let mut events = json!([issued("ASIA1", "reader"), issued("ASIA2", "reader")]);
+    events[1]["data"]["expires_at"] = json!("yesterday");
+    let (status, answer) = api.send("POST", "/v1/events", batch, events.to_string().as_bytes()).await;
+    assert_eq!((status, &answer["error"]["path"]), (400, &json!("[1].data.expires_at")), "{answer}");
+    assert_eq!(api.listed("").await, [""; 0]);
+    events[1] = issued("ASIA2", "reader");
+    let (status, answer) = api.send("POST", "/v1/events", batch, events.to_string().as_bytes()).await;
+    assert_eq!((status, answer.as_array().map(Vec::len)), (200, Some(2)));
+    assert_eq!(api.listed("").await, ["ASIA1", "ASIA2"]);
+}
+
+#[tokio::test]
+async fn secrets_in_the_clear_are_refused() {
+    let event = issued("ASIA1", "reader");
+    let clear = Api::with_token(Some("canary")).from(ELSEWHERE, false);
+    let (status, answer) = clear.post_event(&event).await;
+    assert_eq!(status, 403);
+    assert!(!answer.to_string().contains("canary"), "{answer}");
+    assert_eq!(clear.listed("").await, [""; 0]);
+    let creation = json!({ "user": "alice", "account": "123456789012" });
+    assert_eq!(clear.send_json("POST", "/v1/access-keys", creation).await.0, 403);
+    let revocation = json!({ "account": "111122223333" });
+    assert_eq!(clear.send_json("POST", "/v1/revocations", revocation).await.0, 200, "holds no secret");
+    let encrypted = Api::with_token(Some("canary")).from(ELSEWHERE, true);
+    assert_eq!(encrypted.post_event(&event).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_event_is_refused_with_its_path() {
+    let api = Api::new();
+    let mut event = issued("ASIA1", "reader");
+    event["data"]["secret_access_key"] = json!(7);
+    let (status, answer) = api.post_event(&event).await;
+    assert_eq!((status, &answer["error"]["path"]), (400, &json!("data.secret_access_key")));
+    let body = event.to_string();
+    for media_type in ["application/json", "text/plain", "application/x-www-form-urlencoded", ""] {
+        let (status, _) = api.send("POST", "/v1/events", media_type, body.as_bytes()).await;
+        assert_eq!(status, 415, "{media_type}");
+    }
+    let huge = vec![b' '; body::MAX_BYTES + 1];
+    assert_eq!(api.send("POST", "/v1/events", "application/cloudevents+json", &huge).await.0, 413);
+}
+
+#[tokio::test]
+async fn sessions_are_filtered_and_paged() {
+    let api = Api::new();
+    for (id, role) in [("ASIA1", "reader"), ("ASIA2", "writer"), ("ASIA3", "reader")] {
+        api.issue(id, role).await;
+    }
+    assert_eq!(
+        api.listed("?role=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Freader").await,
+        ["ASIA1", "ASIA3"]
+    );
+    assert_eq!(api.listed("?access_key_id=ASIA2").await, ["ASIA2"]);
+    assert_eq!(api.listed("?access_key_id=AKIAPARENT").await.len(), 3);
+    assert_eq!(api.listed("?account=999999999999").await, [""; 0]);
+    let (_, first) = api.get("/v1/sessions?limit=2").await;
+    assert_eq!((first["sessions"].as_array().map(Vec::len), &first["next"]), (Some(2), &json!("ASIA2")));
+    let (_, second) = api.get("/v1/sessions?limit=2&after=ASIA2").await;
+    assert_eq!((second["sessions"].as_array().map(Vec::len), &second["next"]), (Some(1), &Value::Null));
+    assert!(!first.to_string().contains("canary"), "{first}");
+    assert_eq!(api.get("/v1/sessions?rolle=x").await.1["error"]["path"], "rolle");
+}
+
+#[tokio::test]
+async fn a_revocation_reaches_its_sessions_at_once() {
+    let api = Api::new();
+    for (id, role) in [("ASIA1", "reader"), ("ASIA2", "writer"), ("ASIA3", "reader")] {
+        api.issue(id, role).await;
+    }
+    let role = json!({ "role": "arn:aws:iam::111122223333:role/reader", "reason": "leaked" });
+    let (status, answer) = api.send_json("POST", "/v1/revocations", role).await;
+    let expected = json!({ "issued_before": "2026-01-02T03:04:05.001Z", "sessions": 2, "seq": api.admin.store.position() });
+    assert_eq!((status, answer), (200, expected));
+    let (_, listed) = api.get("/v1/sessions").await;
+    let causes: Vec<&Value> =
+        listed["sessions"].as_array().unwrap().iter().map(|s| &s["revoked_by"]).collect();
+    assert_eq!(causes, [&json!("role"), &Value::Null, &json!("role")]);
+    let parent = json!({ "access_key_id": "AKIAPARENT" });
+    assert_eq!(api.send_json("POST", "/v1/revocations", parent).await.1["sessions"], 3);
+    let past = json!({ "account": "111122223333", "issued_before": "2026-01-02T03:04:05Z" });
+    assert_eq!(api.send_json("POST", "/v1/revocations", past).await.1["sessions"], 0);
+}
+
+#[tokio::test]
+async fn refuses_unclear_revocations() {
+    let api = Api::new();
+    for body in [
+        json!({}),
+        json!({ "role": "a", "account": "b" }),
+        json!({ "role": "a", "issued_before": "yesterday" }),
+        json!({ "role": "a", "issued_before": "2027-01-01T00:00:00Z" }),
+        json!({ "role": "a", "force": true }),
+        json!({ "access_key_id": "a b" }),
+        json!({ "account": "" }),
+        json!([]),
+    ] {
+        let (status, answer) = api.send_json("POST", "/v1/revocations", body.clone()).await;
+        assert_eq!(status, 400, "{body}: {answer}");
+    }
+    assert_eq!(api.admin.store.position(), 0);
+}
+
+#[tokio::test]
+async fn an_access_key_lives_from_creation_to_deletion() {
+    let api = Api::new();
+    let creation = json!({ "user": "alice", "account": "123456789012" });
+    let (status, created) = api.send_json("POST", "/v1/access-keys", creation).await;
+    assert_eq!(status, 201);
+    let id = created["access_key_id"].as_str().unwrap();
+    let secret = created["secret_access_key"].as_str().unwrap();
+    let record = api.admin.store.load(id).await.unwrap().unwrap();
+    assert_eq!(record.credential().principal.arn, "arn:aws:iam::123456789012:user/alice");
+    assert_eq!(record.credential().secret.expose_secret(), secret.as_bytes());
+
+    let (_, listed) = api.get("/v1/access-keys").await;
+    assert_eq!(listed["access_keys"][0]["status"], "Active");
+    assert!(!listed.to_string().contains(secret));
+    let path = format!("/v1/access-keys/{}", id.replace('A', "%41"));
+    let (status, _) = api.send_json("PUT", &format!("{path}/status"), json!({ "status": "Inactive" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(api.get("/v1/access-keys").await.1["access_keys"][0]["status"], "Inactive");
+    assert_eq!(api.send("DELETE", &path, "", b"").await.0, 200);
+    assert_eq!(api.get("/v1/access-keys").await.1, json!({ "access_keys": [] }));
+    assert_eq!(api.send("DELETE", &path, "", b"").await.0, 404);
+}
+
+#[tokio::test]
+async fn refuses_principals_that_are_none() {
+    let api = Api::new();
+    for (body, path) in [
+        (json!({}), "user"),
+        (json!({ "user": "alice" }), "account"),
+        (json!({ "user": "a:b", "account": "123456789012" }), "user"),
+        (json!({ "arn": "arn:aws:iam::123456789012:role/r" }), "arn"),
+    ] {
+        let (status, answer) = api.send_json("POST", "/v1/access-keys", body).await;
+        assert_eq!((status, &answer["error"]["path"]), (400, &json!(path)), "{answer}");
+    }
+}

@@ -69,9 +69,9 @@ pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Fa
     match &args.command {
         Command::Create(create) => create.run(environment).await,
         Command::List(list) => list.run(environment).await,
-        Command::Disable(key) => key.put_status("Inactive", environment).await,
-        Command::Enable(key) => key.put_status("Active", environment).await,
-        Command::Delete(key) => key.call(Method::DELETE, "", None, "deleted", environment).await,
+        Command::Disable(key) => key.change(Change::Disable, environment).await,
+        Command::Enable(key) => key.change(Change::Enable, environment).await,
+        Command::Delete(key) => key.change(Change::Delete, environment).await,
     }
 }
 
@@ -121,23 +121,29 @@ impl List {
     }
 }
 
-impl Named {
-    async fn put_status(&self, status: &str, environment: &Environment) -> Result<(), Failure> {
-        let body = json!({ "status": status });
-        self.call(Method::PUT, "/status", Some(&body), &status.to_ascii_lowercase(), environment).await
-    }
+/// What becomes of a key.
+#[derive(Clone, Copy)]
+enum Change {
+    Disable,
+    Enable,
+    Delete,
+}
 
-    async fn call(
-        &self,
-        method: Method,
-        below: &str,
-        body: Option<&Value>,
-        done: &str,
-        environment: &Environment,
-    ) -> Result<(), Failure> {
-        let id = encode_query(self.access_key_id.as_bytes());
-        let target = format!("/v1/access-keys/{id}{below}");
-        let answer = Client::new(&self.admin, environment)?.call(method, &target, body).await?;
+impl Named {
+    async fn change(&self, change: Change, environment: &Environment) -> Result<(), Failure> {
+        let key = format!("/v1/access-keys/{}", encode_query(self.access_key_id.as_bytes()));
+        let status = |status: &str| (Method::PUT, format!("{key}/status"), Some(json!({ "status": status })));
+        let (method, target, body) = match change {
+            Change::Disable => status("Inactive"),
+            Change::Enable => status("Active"),
+            Change::Delete => (Method::DELETE, key, None),
+        };
+        let answer = Client::new(&self.admin, environment)?.call(method, &target, body.as_ref()).await?;
+        let done = match change {
+            Change::Disable => "disabled",
+            Change::Enable => "enabled",
+            Change::Delete => "deleted",
+        };
         let mut out = std::io::stdout().lock();
         if self.admin.json {
             writeln!(out, "{answer}")?;

@@ -2,7 +2,8 @@
 
 use super::{ConfigArgs, Failure};
 use crate::config::{Config, Environment};
-use crate::{server, telemetry};
+use crate::server;
+use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -14,10 +15,17 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     let file = args.config.file(environment);
     let config = Config::load(&file, environment)?;
-    let server_failure = |error| Failure::Server(Box::new(error));
     telemetry::init(&config.log).map_err(|error| Failure::Server(Box::new(error)))?;
-    let environment = environment.clone();
-    let reload = move || Config::load(&file, &environment);
+    // The environment of a process does not change under it; the file and the secrets may.
+    block_on(server::run(config, || Config::load(&file, environment)))
+}
+
+/// Runs a server on all processors.
+pub(super) fn block_on<F, E>(server: F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), E>>,
+    E: std::error::Error + Send + Sync + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(server::run(config, reload)).map_err(server_failure)
+    runtime.block_on(server).map_err(|error| Failure::Server(Box::new(error)))
 }

@@ -76,6 +76,27 @@ pub struct Gateway {
     pub sts: bool,
 }
 
+/// The defaults of the file.
+impl Default for Gateway {
+    fn default() -> Self {
+        let raw = raw::Gateway::default();
+        Self {
+            listen: raw.listen.parse().expect("the default is an address"),
+            tls: None,
+            regions: raw.regions.into_iter().map(Box::from).collect(),
+            domains: Vec::new(),
+            unsigned_headers: Vec::new(),
+            strict: raw.strict,
+            explain_mismatch: raw.explain_mismatch,
+            max_connections: raw.max_connections,
+            head_timeout: raw.head_timeout.0,
+            max_head_bytes: raw.max_head_size.0 as usize,
+            max_sts_body_bytes: raw.max_sts_body_size.0 as usize,
+            sts: raw.sts,
+        }
+    }
+}
+
 /// Certificate chain and private key, PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -152,6 +173,14 @@ pub struct Store {
     pub cache_bytes: u64,
     /// Files of sealing keys: the first seals, all unseal.
     pub sealing_key_files: Vec<PathBuf>,
+}
+
+/// The defaults of the file.
+impl Default for Store {
+    fn default() -> Self {
+        let raw = raw::Store::default();
+        Self { path: raw.path, cache_bytes: raw.cache_size.0, sealing_key_files: raw.sealing_key_files }
+    }
 }
 
 /// A long-term key of the configuration.

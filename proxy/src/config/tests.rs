@@ -98,6 +98,17 @@ fn paths_start_at_the_file_and_secrets_lose_their_line_feed() {
 }
 
 #[test]
+fn an_embedding_program_starts_from_the_same_defaults() {
+    let loaded = load(GOOD, &[]).unwrap();
+    assert_eq!(format!("{:?}", loaded.gateway), format!("{:?}", Gateway::default()));
+    let sealing_key_files = Store::default().sealing_key_files;
+    assert_eq!(
+        format!("{:?}", Store { sealing_key_files, ..loaded.store }),
+        format!("{:?}", Store::default())
+    );
+}
+
+#[test]
 fn environment_wins_over_the_file() {
     let text = format!("{GOOD}\n[gateway]\nlisten = \"127.0.0.1:1\"\nstrict = true");
     let variables = [

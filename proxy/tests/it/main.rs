@@ -1,5 +1,7 @@
 //! Tests of the proxy through its public interface.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 mod config;
 mod layers;
 //! it
