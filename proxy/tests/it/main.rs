@@ -1,1 +1,4 @@
-//! it
+//! Tests of the public API, one module per part.
+
+mod log;
+mod sts;
