@@ -1,2 +1,7 @@
-//! bin
-fn main() {}
+//! The binary `sigward`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sigward::cli::run()
+}

@@ -70,9 +70,18 @@ enum Framing {
 }
 
 impl PayloadVerifier {
-    /// A verifier for a body under `mode`. `head` must have been parsed with the same mode; a head of another
-    /// mode can make it refuse, never accept.
+    /// A verifier for a body under `mode`. `head` must have been parsed with the same mode; of another mode, it
+    /// lacks what the framing needs and good bodies are refused. What is signed is proved in any case.
     pub fn new(mode: PayloadMode, head: PayloadHead) -> Self {
+        // A SHA-256 stated twice is computed once.
+        let stated_twice = |checksum: &Checksum| match &mode {
+            PayloadMode::Sha256(sha256) => checksum.value() == sha256,
+            PayloadMode::Unsigned
+            | PayloadMode::SignedChunks { .. }
+            | PayloadMode::UnsignedChunks
+            | PayloadMode::Verified => false,
+        };
+        let checksum = head.checksum.filter(|checksum| !stated_twice(checksum));
         let chunked = |form| {
             let length = head.decoded_length.unwrap_or(0);
             Framing::Chunked(Box::new(ChunkDecoder::new(form, length, head.trailer)))
@@ -87,7 +96,7 @@ impl PayloadVerifier {
         };
         Self {
             framing,
-            content: Content::new(head.content_md5, head.checksum, head.trailer),
+            content: Content::new(head.content_md5, checksum, head.trailer),
             content_length: head.content_length,
             received: 0,
             reads: head.reads,
@@ -101,11 +110,13 @@ impl PayloadVerifier {
     pub fn push(&mut self, wire: Bytes, out: &mut VecDeque<Bytes>) -> Result<(), PayloadError> {
         let before = out.len();
         let room = self.content_length.map_or(u64::MAX, |length| length.saturating_sub(self.received));
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
         self.received = self.received.saturating_add(wire.len() as u64);
         match &mut self.framing {
             Framing::Plain(sha256) => {
                 // What exceeds the announced length is counted, for the answer, but is not the body.
-                let data = wire.slice(..usize::try_from(room).unwrap_or(usize::MAX).min(wire.len()));
+                let mut data = wire;
+                data.truncate(room);
                 if let Some(sha256) = sha256 {
                     sha256.computed.update(&data);
                 }

@@ -21,6 +21,11 @@ impl Authenticated {
         self.record.credential()
     }
 
+    /// Whether a raw `+` in the path means a space: see [`Verified::plus_is_space`].
+    pub fn plus_is_space(&self) -> bool {
+        self.verified.plus_is_space()
+    }
+
     pub(super) fn into_parts(self) -> (Arc<Record>, Verified) {
         (self.record, self.verified)
     }

@@ -21,9 +21,7 @@ use super::{
     Admin, AdminToken, Backend, BackendAuth, Config, ConfigError, ConfigFault, DeclaredAccessKey, Drain,
     Environment, Gateway, Log, Store, TlsFiles,
 };
-use crate::iam::{AccessKeyId, KeyStatus};
-
-mod principal;
+use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 
 /// hyper reads a head into a buffer that cannot be smaller.
 const SMALLEST_HEAD: u64 = 8 << 10;
@@ -259,9 +257,11 @@ impl Check<'_> {
             Some(text) => self.access_key_id(&key("access_key_id"), text),
             None => self.fault(&key("access_key_id"), "is required"),
         };
-        let principal = match principal::parse(&raw) {
+        let declared =
+            DeclaredPrincipal { user: raw.user, account: raw.account, arn: raw.arn, user_id: raw.user_id };
+        let principal = match declared.resolve() {
             Ok(principal) => Some(principal),
-            Err((name, message)) => self.fault(&key(name), message),
+            Err(error) => self.fault(&key(error.field), error.problem),
         };
         let [file, variable] = [key("secret_access_key_file"), key("secret_access_key_env")];
         let secret = self.secret([&file, &variable], raw.secret_access_key_file, raw.secret_access_key_env);
@@ -269,10 +269,7 @@ impl Check<'_> {
             access_key_id: access_key_id?,
             secret: secret?,
             principal: principal?,
-            status: match raw.status {
-                raw::KeyStatus::Active => KeyStatus::Active,
-                raw::KeyStatus::Inactive => KeyStatus::Inactive,
-            },
+            status: raw.status.unwrap_or(KeyStatus::Active),
         })
     }
 

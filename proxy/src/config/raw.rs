@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LogFormat;
 use super::units::{Size, Span};
+use crate::iam::KeyStatus;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -151,19 +152,8 @@ pub(super) struct AccessKey {
     pub(super) arn: Option<String>,
     /// The principal's unique id; derived from the ARN when absent.
     pub(super) user_id: Option<String>,
-    /// Whether the key may be used.
-    pub(super) status: KeyStatus,
-}
-
-/// `access_keys.status`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum KeyStatus {
-    /// May be used.
-    #[default]
-    Active,
-    /// Kept, but answers as if it did not exist.
-    Inactive,
+    /// Whether the key may be used; `Active` when absent.
+    pub(super) status: Option<KeyStatus>,
 }
 
 /// `[log]`

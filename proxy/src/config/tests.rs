@@ -265,7 +265,7 @@ fn declared_access_keys_are_read() {
         access_key_id = \"AKIA2\"
         secret_access_key_env = \"ROOT_SECRET\"
         arn = \"arn:aws:iam::123456789012:root\"
-        status = \"inactive\""
+        status = \"Inactive\""
     );
     let config = load(&text, &[("ROOT_SECRET", "hush\n")]).unwrap();
     let [alice, root] = &config.access_keys[..] else { panic!("two keys") };

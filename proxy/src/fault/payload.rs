@@ -3,6 +3,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
@@ -49,11 +51,7 @@ pub fn payload_fault(error: &PayloadError, access_key_id: &str) -> Fault {
         | PayloadError::MalformedTrailer
         | PayloadError::UnannouncedTrailer
         | PayloadError::MissingTrailer(_)
-        | PayloadError::TrailersTooLong => bad_request(
-            "MalformedTrailerError",
-            "The request contained trailing data that was not well-formed or did not conform to our published \
-             schema.",
-        ),
+        | PayloadError::TrailersTooLong => malformed_trailer(),
         PayloadError::LengthMismatch { expected, provided } => bad_request(
             "IncompleteBody",
             "You did not provide the number of bytes specified by the Content-Length HTTP header",
@@ -96,12 +94,20 @@ pub fn payload_fault(error: &PayloadError, access_key_id: &str) -> Fault {
     }
 }
 
-fn bad_request(code: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
+fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(StatusCode::BAD_REQUEST, code, message)
 }
 
-fn invalid_request(message: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
+fn invalid_request(message: impl Into<Cow<'static, str>>) -> Fault {
     bad_request("InvalidRequest", message)
+}
+
+fn malformed_trailer() -> Fault {
+    bad_request(
+        "MalformedTrailerError",
+        "The request contained trailing data that was not well-formed or did not conform to our published \
+         schema.",
+    )
 }
 
 fn signature_mismatch(explanation: &ChunkExplanation, access_key_id: &str) -> Fault {
@@ -121,4 +127,161 @@ fn signature_mismatch(explanation: &ChunkExplanation, access_key_id: &str) -> Fa
 /// Two hexadecimal digits per byte, with `separator` between bytes.
 fn hex(bytes: &[u8], separator: &str) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use sigv4::ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha1};
+
+    use super::*;
+
+    type Row = (PayloadError, u16, &'static str, &'static str);
+
+    fn assert_plain(table: impl IntoIterator<Item = Row>) {
+        for (error, status, code, message) in table {
+            let fault = payload_fault(&error, "AKIAIOSFODNN7EXAMPLE");
+            assert_eq!((fault.status.as_u16(), fault.code, fault.message.as_ref()), (status, code, message));
+            assert!(fault.elements.is_empty(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn errors_in_the_head_are_answered_in_the_words_of_s3() {
+        assert_plain([
+            (
+                PayloadError::MissingContentLength,
+                411,
+                "MissingContentLength",
+                "You must provide the Content-Length HTTP header.",
+            ),
+            (
+                PayloadError::SeveralChecksums,
+                400,
+                "InvalidRequest",
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ),
+            (
+                PayloadError::HeaderAndTrailer,
+                400,
+                "InvalidRequest",
+                "Expecting a single x-amz-checksum- header",
+            ),
+            (
+                PayloadError::UnknownChecksumHeader,
+                400,
+                "InvalidRequest",
+                "The algorithm type you specified in x-amz-checksum- header is invalid.",
+            ),
+            (
+                PayloadError::InvalidChecksumHeader(Crc32),
+                400,
+                "InvalidRequest",
+                "Value for x-amz-checksum-crc32 header is invalid.",
+            ),
+            (
+                PayloadError::InvalidSdkAlgorithm,
+                400,
+                "InvalidRequest",
+                "Value for x-amz-sdk-checksum-algorithm header is invalid.",
+            ),
+            (
+                PayloadError::SdkAlgorithmAlone,
+                400,
+                "InvalidRequest",
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer \
+                 headers were found.",
+            ),
+            (
+                PayloadError::UnsupportedTrailer,
+                400,
+                "InvalidRequest",
+                "The value specified in the x-amz-trailer header is not supported",
+            ),
+            (
+                PayloadError::InvalidTrailer(Crc64Nvme),
+                400,
+                "InvalidRequest",
+                "Value for x-amz-checksum-crc64nvme trailing header is invalid.",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn errors_in_the_body_are_answered_in_the_words_of_s3() {
+        let truncated = "The request body terminated unexpectedly";
+        let trailers = "The request contained trailing data that was not well-formed or did not conform to our \
+                        published schema.";
+        assert_plain([
+            (PayloadError::TrailerWithoutFraming, 400, "MalformedTrailerError", trailers),
+            (PayloadError::MalformedTrailer, 400, "MalformedTrailerError", trailers),
+            (PayloadError::UnannouncedTrailer, 400, "MalformedTrailerError", trailers),
+            (PayloadError::MissingTrailer(Crc32), 400, "MalformedTrailerError", trailers),
+            (PayloadError::TrailersTooLong, 400, "MalformedTrailerError", trailers),
+            (PayloadError::Truncated, 400, "IncompleteBody", truncated),
+            (PayloadError::MalformedChunkHeader, 400, "IncompleteBody", truncated),
+            (PayloadError::ChunkHeaderTooLong, 400, "IncompleteBody", truncated),
+            (PayloadError::MissingChunkSignature, 400, "IncompleteBody", truncated),
+            (PayloadError::MissingChunkEnd, 400, "IncompleteBody", truncated),
+            (PayloadError::MissingTrailerSignature, 400, "IncompleteBody", truncated),
+            (PayloadError::MissingSignedTrailer, 400, "IncompleteBody", truncated),
+            (
+                PayloadError::ChecksumMismatch(Sha1),
+                400,
+                "BadDigest",
+                "The SHA1 you specified did not match the calculated checksum.",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn errors_about_values_carry_the_elements_of_s3() {
+        let explanation =
+            ChunkExplanation { string_to_sign: "A\nB".into(), signature_provided: "bad".into() };
+        let table = [
+            (
+                PayloadError::InvalidContentMd5 { value: "invalid".into() },
+                (400, "InvalidDigest"),
+                vec![("Content-MD5", "invalid")],
+            ),
+            (
+                PayloadError::LengthMismatch { expected: 32, provided: 4 },
+                (400, "IncompleteBody"),
+                vec![("NumberBytesExpected", "32"), ("NumberBytesProvided", "4")],
+            ),
+            (
+                PayloadError::ChunkTooSmall { next: 2, size: 1024 },
+                (403, "InvalidChunkSizeError"),
+                vec![("Chunk", "2"), ("BadChunkSize", "1024")],
+            ),
+            (
+                PayloadError::SignatureMismatch(Box::new(explanation)),
+                (403, "SignatureDoesNotMatch"),
+                vec![
+                    ("AWSAccessKeyId", "AKIAIOSFODNN7EXAMPLE"),
+                    ("StringToSign", "A\nB"),
+                    ("SignatureProvided", "bad"),
+                    ("StringToSignBytes", "41 0a 42"),
+                ],
+            ),
+            (
+                PayloadError::Sha256Mismatch { declared: "AA".into(), computed: "bb".into() },
+                (400, "XAmzContentSHA256Mismatch"),
+                vec![("ClientComputedContentSHA256", "AA"), ("S3ComputedContentSHA256", "bb")],
+            ),
+            (
+                PayloadError::Md5Mismatch { declared: [0xab; 16], computed: [0; 16] },
+                (400, "BadDigest"),
+                vec![
+                    ("ExpectedDigest", "abababababababababababababababab"),
+                    ("CalculatedDigest", "AAAAAAAAAAAAAAAAAAAAAA=="),
+                ],
+            ),
+        ];
+        for (error, (status, code), elements) in table {
+            let fault = payload_fault(&error, "AKIAIOSFODNN7EXAMPLE");
+            assert_eq!((fault.status.as_u16(), fault.code), (status, code));
+            let found: Vec<_> = fault.elements.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(found, elements);
+        }
+    }
 }

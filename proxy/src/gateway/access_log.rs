@@ -18,8 +18,9 @@ use super::Peer;
 use super::body::Verdict;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
 use crate::clock::UnixMillis;
-use crate::iam::{AccessKeyId, Credential, Principal};
+use crate::iam::{AccessKeyId, Credential};
 use crate::s3::{Action, Target};
+use crate::sts;
 
 /// Makes request ids: unique within the process, not guessable from one another's neighbours in other processes.
 pub(super) struct RequestIds {
@@ -56,18 +57,36 @@ pub(super) struct Call {
     /// Without the query: that is where presigned requests keep their signature and their session token.
     path: String,
     user_agent: Option<HeaderValue>,
-    action: Action,
+    asked: Asked,
     bucket: Option<String>,
     who: Option<Who>,
     verdict: Option<Verdict>,
     first_byte: Option<Duration>,
-    refused: Option<(Reason, &'static str)>,
+    refused: Option<Reason>,
+    error_code: Option<&'static str>,
+}
+
+/// What was asked, and of whom.
+#[derive(Clone, Copy)]
+enum Asked {
+    S3(Action),
+    Sts(Option<sts::Operation>),
+}
+
+impl Asked {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::S3(action) => action.name(),
+            Self::Sts(Some(operation)) => operation.name(),
+            Self::Sts(None) => "Unknown",
+        }
+    }
 }
 
 /// The principal of the line.
 struct Who {
     access_key_id: AccessKeyId,
-    principal: Principal,
+    principal_arn: String,
     session_name: Option<String>,
 }
 
@@ -82,12 +101,13 @@ impl Call {
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),
             user_agent: parts.headers.get(USER_AGENT).cloned(),
-            action: Action::Unknown,
+            asked: Asked::S3(Action::Unknown),
             bucket: None,
             who: None,
             verdict: None,
             first_byte: None,
             refused: None,
+            error_code: None,
         }
     }
 
@@ -98,7 +118,7 @@ impl Call {
     pub(super) fn identify(&mut self, credential: &Credential) {
         self.who = Some(Who {
             access_key_id: credential.access_key_id.clone(),
-            principal: credential.principal.clone(),
+            principal_arn: credential.principal.arn.clone(),
             session_name: credential.session.as_ref().and_then(|session| session.name.clone()),
         });
     }
@@ -109,8 +129,19 @@ impl Call {
     }
 
     pub(super) fn aim(&mut self, action: Action, target: &Target) {
-        self.action = action;
+        self.asked = Asked::S3(action);
         self.bucket = target.bucket().map(|bucket| bucket.as_str().to_owned());
+    }
+
+    /// Takes over what STS says about a request it has answered.
+    pub(super) fn handled(&mut self, handled: sts::Handled) {
+        self.asked = Asked::Sts(handled.operation);
+        self.error_code = handled.code;
+        self.who = handled.caller.map(|caller| Who {
+            access_key_id: caller.access_key_id,
+            principal_arn: caller.principal_arn,
+            session_name: caller.session_name,
+        });
     }
 
     pub(super) fn receive(&mut self, verdict: Verdict) {
@@ -122,12 +153,13 @@ impl Call {
     }
 
     pub(super) fn refuse(&mut self, reason: Reason, code: &'static str) {
-        self.refused = Some((reason, code));
+        self.refused = Some(reason);
+        self.error_code = Some(code);
     }
 
     fn outcome(&self, status: StatusCode) -> Outcome {
         match self.refused {
-            Some((reason, _)) if reason.is_rejection() => Outcome::Rejected,
+            Some(reason) if reason.is_rejection() => Outcome::Rejected,
             Some(_) => Outcome::Unavailable,
             None if status.is_server_error() => Outcome::ServerError,
             None if status.is_client_error() => Outcome::ClientError,
@@ -228,9 +260,13 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let elapsed = self.call.started.elapsed();
         let received = self.call.verdict.as_ref().map_or(0, Verdict::received);
-        self.metrics.finished(self.call.action, self.call.outcome(self.status), elapsed);
+        match self.call.asked {
+            Asked::S3(action) => self.metrics.finished(action, self.call.outcome(self.status), elapsed),
+            // STS counts its operations itself.
+            Asked::Sts(_) => {}
+        }
         self.metrics.moved(received, self.sent);
-        if let Some((reason, _)) = self.call.refused {
+        if let Some(reason) = self.call.refused {
             self.metrics.rejected(reason);
         }
         if self.log {
@@ -250,14 +286,13 @@ impl Ending {
             remote_ip = %call.peer.address.ip(),
             method = %call.method,
             path = call.path,
-            operation = call.action.name(),
+            operation = call.asked.name(),
             bucket = call.bucket.as_deref(),
             status = self.status.as_u16(),
-            error_code = call.refused.map(|(_, code)| code),
-            reason = call.refused.map(|(reason, _)| reason.as_str()),
+            error_code = call.error_code,
+            reason = call.refused.map(Reason::as_str),
             access_key_id = who.map(|who| who.access_key_id.as_str()),
-            principal = who.map(|who| who.principal.arn.as_str()),
-            account = who.map(|who| who.principal.account.as_str()),
+            principal = who.map(|who| who.principal_arn.as_str()),
             session_name = who.and_then(|who| who.session_name.as_deref()),
             bytes_received = received,
             bytes_sent = self.sent,

@@ -10,7 +10,7 @@ use super::body::Verdict;
 use super::metrics::Reason;
 use crate::auth::{AuthError, Denied};
 use crate::config;
-use crate::fault::{Fault, payload};
+use crate::fault::{Fault, payload, signature};
 use crate::s3;
 use crate::upstream::UpstreamError;
 
@@ -122,17 +122,13 @@ impl GatewayError {
         }
         let mut fault = self.fault(parts, call.access_key_id());
         if !settings.explain_mismatch {
-            fault.elements.retain(|(name, _)| !EXPLANATION.contains(name));
+            fault = signature::without_explanation(fault);
         }
         call.refuse(self.reason(), fault.code);
         let head = parts.method == Method::HEAD;
         s3::respond(&fault, &call.request_id, call.host_id, head).map(AnswerBody::whole)
     }
 }
-
-/// Elements of `SignatureDoesNotMatch` that repeat what the client sent and how it was read.
-const EXPLANATION: [&str; 4] =
-    ["StringToSign", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes"];
 
 /// As S3 answers for a bucket without a CORS configuration.
 fn preflight(parts: &Parts) -> Fault {

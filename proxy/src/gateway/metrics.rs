@@ -97,14 +97,35 @@ impl Reason {
 
     pub(super) fn of_auth(error: &AuthError) -> Self {
         match error {
-            AuthError::Parse(ParseError::Anonymous) => Self::Anonymous,
-            AuthError::Parse(_) => Self::Malformed,
+            AuthError::Parse(error) => Self::of_head(error),
             AuthError::UnknownAccessKey(_) => Self::UnknownKey,
             AuthError::MissingToken(_) => Self::MissingToken,
             AuthError::InvalidToken => Self::InvalidToken,
             AuthError::ExpiredToken => Self::ExpiredToken,
             AuthError::Verify { .. } => Self::Signature,
             AuthError::Store(_) => Self::Store,
+        }
+    }
+
+    fn of_head(error: &ParseError) -> Self {
+        match error {
+            ParseError::Anonymous => Self::Anonymous,
+            ParseError::Skewed { .. } | ParseError::NotYetValid { .. } => Self::Skew,
+            ParseError::Expired { .. } => Self::Expired,
+            ParseError::MalformedPath { .. }
+            | ParseError::MalformedQuery(_)
+            | ParseError::SeveralMechanisms { .. }
+            | ParseError::SeveralAuthorizations { .. }
+            | ParseError::ConflictingHosts
+            | ParseError::AuthorizationSpace { .. }
+            | ParseError::UnsupportedScheme { .. }
+            | ParseError::SignatureV2
+            | ParseError::Asymmetric(_)
+            | ParseError::Authorization(_)
+            | ParseError::Parameters(_)
+            | ParseError::Credential { .. }
+            | ParseError::HostNotSigned
+            | ParseError::Date { .. } => Self::Malformed,
         }
     }
 

@@ -13,10 +13,10 @@ mod body;
 mod error;
 mod metrics;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, EXPECT, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -92,7 +92,7 @@ impl Gateway {
             strict: settings.strict,
             ..Endpoint::s3(&region)
         };
-        let sts = settings.sts.then(|| Sts::new(store.clone(), clock.clone(), &settings.regions, metrics));
+        let sts = settings.sts.then(|| Sts::new(store.clone(), &settings.regions, settings.strict, metrics));
         Ok(Self {
             upstream: Upstream::new(backend)?,
             sts,
@@ -138,7 +138,8 @@ impl Gateway {
         let authenticated = authenticated?;
         call.identify(authenticated.credential());
 
-        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), &self.domains)?;
+        let path = signed_path(parts, authenticated.plus_is_space());
+        let target = Target::parse(&path, host(parts), &self.domains)?;
         call.aim(
             Action::of(&parts.method, &target, parts.uri.query().map(str::as_bytes), &parts.headers),
             &target,
@@ -150,8 +151,11 @@ impl Gateway {
         call.receive(verdict.clone());
         self.prime(&mut body, &verdict).await?;
 
-        let path = parts.uri.path().as_bytes();
-        let path = if self.upstream.is_passthrough() { path.into() } else { target.backend_path(path) };
+        let path = if self.upstream.is_passthrough() {
+            path
+        } else {
+            Cow::Owned(target.backend_path(&path).into_owned())
+        };
         let signed = |name: &str| is_signed(parts, name);
         let outbound = Outbound {
             parts,
@@ -276,8 +280,10 @@ impl Gateway {
             Ok(Err(_)) => return Err(GatewayError::ClientGone),
             Err(_) => return Err(GatewayError::ClientStalled),
         };
-        let response = sts.respond(parts, &body, &call.request_id, call.now).await;
-        call.sts(&response);
+        let mut response = sts.respond(parts, &body, &call.request_id, call.now).await;
+        if let Some(handled) = response.extensions_mut().remove::<sts::Handled>() {
+            call.handled(handled);
+        }
         Ok(response.map(AnswerBody::whole))
     }
 }
@@ -295,6 +301,13 @@ fn is_preflight(parts: &Parts) -> bool {
         && !parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
 }
 
+/// The path as received, unless its signature says that a raw `+` in it means a space: then that space, since what
+/// was signed is what must be authorised and forwarded.
+fn signed_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
+    let path = parts.uri.path();
+    if plus_is_space { path.replace('+', "%20").into_bytes().into() } else { path.as_bytes().into() }
+}
+
 /// Whether the client signed the header `name`. Asked of verified requests only.
 fn is_signed(parts: &Parts, name: &str) -> bool {
     let listed = |list: &[u8]| list.split(|&byte| byte == b';').any(|listed| listed == name.as_bytes());
@@ -305,7 +318,7 @@ fn is_signed(parts: &Parts, name: &str) -> bool {
     let in_query = || {
         let mut pairs = parts.uri.query().unwrap_or_default().split('&');
         let value = pairs.find_map(|pair| pair.strip_prefix("X-Amz-SignedHeaders="));
-        value.and_then(|value| sigv4::uri::percent_decode(value.as_bytes())).is_some_and(|list| listed(&list))
+        value.is_some_and(|value| sigv4::uri::decode_query(value.as_bytes()).is_ok_and(|list| listed(&list)))
     };
     in_header || in_query()
 }

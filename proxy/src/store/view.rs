@@ -14,6 +14,8 @@ use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
 /// Which sessions to list. Everything that is given must match.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
+    /// Access key id of the session, or of the long-term key it was issued to.
+    pub access_key_id: Option<String>,
     /// ARN or unique id of the principal.
     pub principal: Option<String>,
     /// ARN of the role.
@@ -37,6 +39,8 @@ pub struct SessionSummary {
     pub session_name: Option<String>,
     /// ARN of its role.
     pub role_arn: Option<String>,
+    /// The credential that asked for it.
+    pub parent_access_key_id: Option<AccessKeyId>,
     /// When it was issued.
     pub issued_at: UnixMillis,
     /// When it expires.
@@ -120,10 +124,14 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn matches(&self, credential: &Credential) -> bool {
-        let SessionFilter { principal, role, account, expired } = &self.filter;
-        let session_role = credential.session.as_ref().and_then(|session| session.role_arn.as_ref());
+        let SessionFilter { access_key_id, principal, role, account, expired } = &self.filter;
+        let session = credential.session.as_ref();
+        let session_role = session.and_then(|session| session.role_arn.as_ref());
+        let parent = session.and_then(|session| session.parent_access_key_id.as_ref());
         let known = &credential.principal;
-        principal.as_ref().is_none_or(|name| known.arn == *name || known.user_id == *name)
+        access_key_id.as_ref().is_none_or(|id| {
+            credential.access_key_id.as_str() == id || parent.is_some_and(|parent| parent.as_str() == id)
+        }) && principal.as_ref().is_none_or(|name| known.arn == *name || known.user_id == *name)
             && role.as_ref().is_none_or(|role| session_role == Some(role))
             && account.as_ref().is_none_or(|account| known.account == *account)
             && (*expired || !credential.expired(self.now))
@@ -139,6 +147,7 @@ fn session_summary(credential: Credential, revocations: &Revocations) -> Option<
         principal: credential.principal,
         session_name: session.name,
         role_arn: session.role_arn,
+        parent_access_key_id: session.parent_access_key_id,
         issued_at: credential.issued_at,
         expires_at: session.expires_at,
         revoked,

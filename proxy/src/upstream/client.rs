@@ -79,7 +79,7 @@ pub struct Outbound<'a> {
     /// What is said about the body.
     pub content: Content,
     /// Names of the headers the client signed.
-    pub signed_headers: &'a dyn Fn(&str) -> bool,
+    pub signed_headers: &'a (dyn Fn(&str) -> bool + Sync),
     /// Address of the client.
     pub peer: std::net::IpAddr,
     /// Now.

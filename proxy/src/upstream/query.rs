@@ -24,10 +24,8 @@ fn is_authentication(pair: &str) -> bool {
         "X-Amz-Region-Set",
     ];
     let name = pair.split('=').next().unwrap_or_default();
-    let decoded = sigv4::uri::percent_decode(name.as_bytes());
-    NAMES
-        .iter()
-        .any(|known| decoded.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(known.as_bytes())))
+    let decoded = sigv4::uri::decode_query(name.as_bytes());
+    decoded.is_ok_and(|name| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())))
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Tests of the public API, one module per part.
+//! Tests of the proxy through its public interface.
 
+mod config;
+mod layers;
 mod log;
 mod sts;

@@ -249,7 +249,7 @@ impl<'a> Header<'a> {
             Some(at) => (&line[..at], Some(&line[at + 1..])),
             None => (line, None),
         };
-        let size = parse_size(size.trim_ascii_end()).ok_or(PayloadError::MalformedChunkHeader)?;
+        let size = parse_size(trim_end(size)).ok_or(PayloadError::MalformedChunkHeader)?;
         Ok(Self { size, parameters })
     }
 }
@@ -274,7 +274,7 @@ fn chunk_signature(parameters: Option<&[u8]>) -> Result<ChunkSignature, PayloadE
         (Some(value), None) => ChunkSignature::parse(value).ok_or(PayloadError::MissingChunkSignature),
         (Some(_), Some(_)) => Err(PayloadError::MalformedChunkHeader),
         (None, Some(second)) if second.is_some() || each.any(|value| value.is_some()) => {
-            ChunkSignature::parse(parameters.trim_ascii()).ok_or(PayloadError::MissingChunkSignature)
+            ChunkSignature::parse(trim(parameters)).ok_or(PayloadError::MissingChunkSignature)
         }
         (None, _) => Err(PayloadError::MissingChunkSignature),
     }
@@ -283,8 +283,23 @@ fn chunk_signature(parameters: Option<&[u8]>) -> Result<ChunkSignature, PayloadE
 /// The value of `chunk-signature = value`; `None` for every other parameter.
 fn signature_value(parameter: &[u8]) -> Option<&[u8]> {
     let equals = parameter.iter().position(|&b| b == b'=')?;
-    let (name, value) = (parameter[..equals].trim_ascii(), parameter[equals + 1..].trim_ascii());
+    let (name, value) = (trim(&parameter[..equals]), trim(&parameter[equals + 1..]));
     (name == CHUNK_SIGNATURE.as_bytes()).then_some(value)
+}
+
+/// Without the spaces and tabs around. A CR or LF is never space here.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    trim_end(text)
+}
+
+fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// The line being read.

@@ -6,3 +6,8 @@ mod roundtrip;
 mod s3_examples;
 mod sample;
 mod vectors;
+mod bodies;
+mod chunked;
+mod chunked_examples;
+mod chunked_properties;
+mod payload;

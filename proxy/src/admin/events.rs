@@ -1,0 +1,60 @@
+//! `POST /v1/events`: facts about credentials from elsewhere, as CloudEvents.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::answer::{self, Answer, ApiError};
+use super::body::MediaType;
+use super::{Admin, Caller};
+use crate::clock::UnixMillis;
+use crate::events::{Event, cloudevents};
+
+/// What became of one event.
+#[derive(Serialize)]
+struct Accepted {
+    source: String,
+    id: String,
+    seq: u64,
+    duplicate: bool,
+}
+
+/// Appends one event or a batch. Nothing is appended unless every event of the batch can be read; the answer is
+/// sent once all of them are on disk and in force.
+pub(super) async fn post(
+    admin: &Admin,
+    caller: Caller,
+    media_type: MediaType,
+    body: Bytes,
+) -> Result<Answer, ApiError> {
+    let events = parse(media_type, &body, admin.clock.now())?;
+    if events.iter().any(Event::carries_secret) {
+        caller.check_confidential()?;
+    }
+    let names: Vec<_> = events.iter().map(|event| (event.source.clone(), event.id.clone())).collect();
+    let receipts = admin.store.append(events).await?;
+    let accepted = names.into_iter().zip(receipts).map(|((source, id), receipt)| Accepted {
+        source,
+        id,
+        seq: receipt.seq,
+        duplicate: receipt.duplicate,
+    });
+    Ok(answer::json(StatusCode::OK, &accepted.collect::<Vec<_>>()))
+}
+
+fn parse(media_type: MediaType, body: &[u8], now: UnixMillis) -> Result<Vec<Event>, ApiError> {
+    match media_type {
+        MediaType::Json | MediaType::Event => Ok(vec![cloudevents::parse(body, now)?]),
+        MediaType::EventBatch => {
+            let batch: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
+                ApiError::invalid("", format!("is not a JSON array (line {})", error.line()))
+            })?;
+            let parse = |(at, event): (usize, &&RawValue)| {
+                let parsed = cloudevents::parse(event.get().as_bytes(), now);
+                parsed.map_err(|error| ApiError::from(error).below(&format!("[{at}]")))
+            };
+            batch.iter().enumerate().map(parse).collect()
+        }
+    }
+}

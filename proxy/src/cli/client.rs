@@ -1,0 +1,267 @@
+//! A small client of the admin listener's API, shared by the commands that talk to a running gateway.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::uri::Scheme;
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+
+use super::Failure;
+use crate::config::Environment;
+
+/// The admin listener unless told otherwise.
+const ADMIN_URL: &str = "http://127.0.0.1:9090";
+/// The environment variable that names it.
+const ADMIN_VARIABLE: &str = "SIGWARD_ADMIN";
+/// For a whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest answer that is read.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// How a running gateway is reached.
+#[derive(Debug, clap::Args)]
+pub(super) struct AdminArgs {
+    /// URL of the admin listener [env: SIGWARD_ADMIN] [default: http://127.0.0.1:9090]
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+    /// File with the admin listener's bearer token
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// Certificate authorities that sign the admin listener's certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Why the admin listener did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// There was no answer.
+    #[error("{url}: {reason}")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What went wrong, outermost cause first.
+        reason: String,
+    },
+    /// The answer is an error.
+    #[error("{code}: {message}")]
+    Refused {
+        /// For example `NotFound`.
+        code: String,
+        /// For people; names the field at fault, if there is one.
+        message: String,
+    },
+    /// The answer is none of ours.
+    #[error("{url} answered {status}, and not as an admin listener does")]
+    Foreign {
+        /// Who answered.
+        url: String,
+        /// The status of the answer.
+        status: StatusCode,
+    },
+}
+
+/// Connection to an admin listener.
+pub(super) struct Client {
+    base: Uri,
+    authorization: Option<HeaderValue>,
+    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// Runs a command that waits for answers.
+pub(super) fn block_on<F: Future<Output = Result<(), Failure>>>(command: F) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+impl Client {
+    /// Prepares a client; nothing is sent yet.
+    pub(super) fn new(args: &AdminArgs, environment: &Environment) -> Result<Self, Failure> {
+        let url = args.admin.as_deref().or(environment.get(ADMIN_VARIABLE)).unwrap_or(ADMIN_URL);
+        let base = parse_base(url)?;
+        let authorization = match &args.admin_token_file {
+            Some(_) if !is_confidential(&base) => {
+                let message = format!("the token would travel to {base} in the clear; use https");
+                return Err(Failure::Usage(message));
+            }
+            Some(file) => Some(bearer(file)?),
+            None => None,
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls_config(args.ca_file.as_ref())?)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let http = HyperClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { base, authorization, http })
+    }
+
+    /// Sends a request for `target`, a path with an optional query; the JSON of a successful answer.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
+        let unreachable = |reason| ClientError::Unreachable { url: self.base.to_string(), reason };
+        let request = self.request(method, target, body).map_err(|error| unreachable(chain(&error)))?;
+        let exchange = async {
+            let answer = self.http.request(request).await.map_err(|error| chain(&error))?;
+            let (parts, body) = answer.into_parts();
+            let body =
+                Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| chain(&*error))?;
+            Ok((parts.status, body.to_bytes()))
+        };
+        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+            .map_err(unreachable)?;
+        self.read(status, &body)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut uri = self.base.clone().into_parts();
+        uri.path_and_query = Some(target.parse()?);
+        let mut request = Request::builder().method(method).uri(Uri::from_parts(uri)?);
+        request = request.header(ACCEPT, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        match body {
+            Some(json) => {
+                request.header(CONTENT_TYPE, "application/json").body(Bytes::from(json.to_string()).into())
+            }
+            None => request.body(Full::default()),
+        }
+    }
+
+    fn read(&self, status: StatusCode, body: &[u8]) -> Result<Value, ClientError> {
+        let foreign = || ClientError::Foreign { url: self.base.to_string(), status };
+        let answer: Value = serde_json::from_slice(body).map_err(|_| foreign())?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let error = &answer["error"];
+        let text = |field: &str| error[field].as_str().map(str::to_owned);
+        let (code, message) = text("code").zip(text("message")).ok_or_else(foreign)?;
+        let message = text("path").map(|path| format!("{path}: {message}")).unwrap_or(message);
+        Err(ClientError::Refused { code, message })
+    }
+}
+
+fn parse_base(url: &str) -> Result<Uri, Failure> {
+    let good = |uri: &Uri| {
+        let scheme = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+        scheme && uri.authority().is_some() && uri.path() == "/" && uri.query().is_none()
+    };
+    let fault = || Failure::Usage(format!("{url:?} is not http://host[:port] or https://host[:port]"));
+    url.parse().ok().filter(good).ok_or_else(fault)
+}
+
+/// Whether nobody between here and there can read along.
+fn is_confidential(base: &Uri) -> bool {
+    let host = base.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>();
+    base.scheme() == Some(&Scheme::HTTPS)
+        || host.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn bearer(file: &PathBuf) -> Result<HeaderValue, Failure> {
+    let token = fs::read(file).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    let value = HeaderValue::from_bytes(&[b"Bearer ", token.trim_ascii()].concat());
+    let mut value = value.map_err(|_| Failure::Usage(format!("{} holds no bearer token", file.display())))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Trusts `ca_file` alone if there is one, the web's authorities otherwise.
+fn tls_config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, Failure> {
+    use hyper_rustls::ConfigBuilderExt;
+
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let Some(file) = ca_file else { return Ok(builder.with_webpki_roots().with_no_client_auth()) };
+    let fault = |error: String| Failure::Usage(format!("{}: {error}", file.display()));
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| fault(error.to_string()))? {
+        let certificate = certificate.map_err(|error| fault(error.to_string()))?;
+        roots.add(certificate).map_err(|error| fault(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(fault("holds no certificate".to_owned()));
+    }
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(admin: &str, admin_token_file: Option<PathBuf>) -> Result<Client, Failure> {
+        let args = AdminArgs { admin: Some(admin.into()), admin_token_file, ca_file: None, json: false };
+        Client::new(&args, &Environment::default())
+    }
+
+    #[test]
+    fn a_token_never_travels_in_the_clear() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "canary\n").unwrap();
+        for admin in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "https://admin.example"] {
+            assert!(client(admin, Some(file.path().into())).is_ok(), "{admin}");
+        }
+        for admin in ["http://admin.example", "http://10.0.0.1:9090"] {
+            let refused = client(admin, Some(file.path().into()));
+            assert!(matches!(refused, Err(Failure::Usage(_))), "{admin}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_not_an_admin_url() {
+        for admin in ["", "127.0.0.1:9090", "ftp://a", "http://a/v1", "http://a/?q"] {
+            assert!(matches!(client(admin, None), Err(Failure::Usage(_))), "{admin}");
+        }
+    }
+
+    #[test]
+    fn tells_an_admin_listener_from_anything_else() {
+        let client = client("http://127.0.0.1:1", None).unwrap();
+        let refused = client.read(
+            StatusCode::BAD_REQUEST,
+            br#"{"error":{"code":"InvalidRequest","message":"is missing","path":"data"}}"#,
+        );
+        assert_eq!(refused.unwrap_err().to_string(), "InvalidRequest: data: is missing");
+        for body in [&b"<Error/>"[..], b"{}", b"[]"] {
+            let error = client.read(StatusCode::NOT_FOUND, body).unwrap_err();
+            assert!(matches!(error, ClientError::Foreign { .. }));
+        }
+        assert_eq!(client.read(StatusCode::OK, b"{}").unwrap(), serde_json::json!({}));
+    }
+}
