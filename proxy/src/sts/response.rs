@@ -39,9 +39,9 @@ impl Format {
     /// JSON if `Accept` names it and no XML beside it; XML otherwise.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut media_types = ranges.flat_map(|ranges| ranges.split(',')).map(media_type).peekable();
+        let media_types = ranges.flat_map(|ranges| ranges.split(',')).map(media_type);
         let mut json = false;
-        while let Some(media_type) = media_types.next() {
+        for media_type in media_types {
             match media_type.as_str() {
                 "text/xml" | "application/xml" => return Self::Xml,
                 "application/json" => json = true,

@@ -4,6 +4,6 @@
 
 mod config;
 mod layers;
-//! it
-
+mod log;
 mod store;
+mod sts;
