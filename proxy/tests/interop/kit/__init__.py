@@ -1,0 +1,1 @@
+"""What the suite is built from: servers, clients, signatures and the backend's directory."""

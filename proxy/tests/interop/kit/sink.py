@@ -1,0 +1,89 @@
+"""A backend that keeps nothing, so that moving gigabytes costs the machine little beside the gateway.
+
+`python -m kit.sink` prints its port, then serves until it is ended. `PUT` swallows a body; `GET /bucket/<n>`
+answers n zero bytes. With `--record` it prints one JSON line for each request: what arrived and whether the
+body came to its end.
+"""
+
+import json
+import socketserver
+import sys
+
+BLOCK = memoryview(bytes(1 << 20))
+
+
+class Handler(socketserver.StreamRequestHandler):
+    rbufsize = 1 << 18
+
+    def handle(self) -> None:
+        while line := self.rfile.readline(65536):
+            method, target, _ = line.decode("latin-1").split(" ")
+            headers = {}
+            while (line := self.rfile.readline(65536)) not in (b"\r\n", b""):
+                name, _, value = line.decode("latin-1").partition(":")
+                headers.setdefault(name.strip().lower(), []).append(value.strip())
+            received, complete = self._swallow(headers)
+            if self.server.record:
+                entry = {"method": method, "target": target, "headers": headers, "body": received, "complete": complete}
+                print(json.dumps(entry), flush=True)
+            if not complete:
+                return
+            self._answer(method, target)
+
+    def _swallow(self, headers: dict[str, list[str]]) -> tuple[int, bool]:
+        if "transfer-encoding" in headers:
+            return self._swallow_chunked()
+        length = int(headers.get("content-length", ["0"])[0])
+        received = self._discard(length)
+        return received, received == length
+
+    def _swallow_chunked(self) -> tuple[int, bool]:
+        total = 0
+        while line := self.rfile.readline(1024):
+            size = int(line.split(b";")[0], 16)
+            if size == 0:
+                while (line := self.rfile.readline(65536)) not in (b"\r\n", b""):
+                    pass
+                return total, line == b"\r\n"
+            received = self._discard(size)
+            total += received
+            if received < size or self._discard(2) < 2:
+                break
+        return total, False
+
+    def _discard(self, length: int) -> int:
+        buffer = memoryview(bytearray(min(length, 1 << 20)))
+        received = 0
+        while received < length:
+            count = self.rfile.readinto1(buffer[: min(len(buffer), length - received)])
+            if not count:
+                break
+            received += count
+        return received
+
+    def _answer(self, method: str, target: str) -> None:
+        size = int(target.partition("?")[0].rpartition("/")[2] or 0) if method in ("GET", "HEAD") else 0
+        head = f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "0"\r\n\r\n'
+        self.wfile.write(head.encode())
+        while method == "GET" and size:
+            self.wfile.write(BLOCK[: min(size, len(BLOCK))])
+            size -= min(size, len(BLOCK))
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, record: bool):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.record = record
+
+    def handle_error(self, request, client_address) -> None:
+        """A peer that goes away in the middle is no news."""
+
+
+if __name__ == "__main__":
+    with Server("--record" in sys.argv) as server:
+        print(server.server_address[1], flush=True)
+        server.serve_forever()

@@ -1,0 +1,176 @@
+"""Sessions from the built-in STS and from events: what they may do, and how they end."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from kit import clients, events
+from kit.credentials import Credentials
+from kit.server import sigward
+
+ROLE = f"arn:aws:iam::{events.ACCOUNT}:role"
+
+
+def refusal(gateway, credentials) -> tuple[str, int, str]:
+    """What ListBuckets answers; fails if it works."""
+    with pytest.raises(ClientError) as caught:
+        clients.s3(gateway, credentials).list_buckets()
+    answer = caught.value.response
+    return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], caught.value.operation_name
+
+
+def works(gateway, credentials) -> bool:
+    return "Buckets" in clients.s3(gateway, credentials).list_buckets()
+
+
+def revoke(gateway, *scope: str) -> None:
+    done = sigward("revoke", "--admin", gateway.admin, *scope)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+REVOKED = ("AccessDenied", 403, "ListBuckets")
+
+
+def test_a_session_lists_as_its_user(own_dev):
+    answer = clients.sts(own_dev).get_session_token(DurationSeconds=900)["Credentials"]
+    remaining = answer["Expiration"] - datetime.now(UTC)
+    assert timedelta(seconds=880) < remaining <= timedelta(seconds=900)
+    assert answer["AccessKeyId"].startswith("ASIA")
+    assert len(answer["AccessKeyId"]) == 20
+    session = Credentials.from_sts(answer)
+    assert works(own_dev, session)
+    own, its = (clients.sts(own_dev, who).get_caller_identity() for who in (None, session))
+    assert [own[name] for name in ("Arn", "UserId", "Account")] == [its[name] for name in ("Arn", "UserId", "Account")]
+
+
+def test_a_session_cannot_make_another_session(own_dev):
+    with pytest.raises(ClientError, match="AccessDenied"):
+        clients.session(own_dev, clients.session(own_dev))
+
+
+@pytest.mark.parametrize("seconds", [899, 129601])
+def test_a_session_lasts_as_long_as_aws_allows(own_dev, seconds):
+    with pytest.raises(ClientError, match="ValidationError"):
+        clients.sts(own_dev).get_session_token(DurationSeconds=seconds)
+
+
+def test_a_session_of_another_sts_works_and_knows_its_principal(own_dev):
+    session = events.issue(own_dev)
+    assert works(own_dev, session)
+    identity = clients.sts(own_dev, session).get_caller_identity()
+    assert identity["Arn"] == f"arn:aws:sts::{events.ACCOUNT}:assumed-role/reader/interop"
+    assert identity["Account"] == events.ACCOUNT
+
+
+def test_a_session_ends_when_its_time_is_over(own_dev):
+    session = events.issue(own_dev, timedelta(seconds=2))
+    ends = time.monotonic() + 2
+    client = clients.s3(own_dev, session)
+    assert "Buckets" in client.list_buckets()
+    time.sleep(max(0.0, ends - time.monotonic()) + 0.1)
+    # The same client, the same connection: the next request is refused.
+    with pytest.raises(ClientError) as caught:
+        client.list_buckets()
+    assert caught.value.response["Error"]["Code"] == "ExpiredToken"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert works(own_dev, events.issue(own_dev))
+
+
+def test_revoking_an_access_key_id_ends_that_session_alone(own_dev):
+    revoked, other = clients.session(own_dev), clients.session(own_dev)
+    client = clients.s3(own_dev, revoked)
+    assert "Buckets" in client.list_buckets()
+    revoke(own_dev, "--access-key-id", revoked.access_key_id)
+    with pytest.raises(ClientError, match=r"AccessDenied.*ListBuckets"):
+        client.list_buckets()
+    assert refusal(own_dev, revoked) == REVOKED
+    assert works(own_dev, other)
+    assert works(own_dev, own_dev.credentials)
+    assert works(own_dev, clients.session(own_dev))
+
+
+def test_revoking_a_principal_ends_its_sessions_but_not_its_key(own_dev):
+    arn = clients.sts(own_dev).get_caller_identity()["Arn"]
+    revoked, foreign = [clients.session(own_dev) for _ in range(2)], events.issue(own_dev)
+    revoke(own_dev, "--principal", arn)
+    assert [refusal(own_dev, session) for session in revoked] == [REVOKED, REVOKED]
+    assert works(own_dev, foreign)
+    assert works(own_dev, own_dev.credentials)
+    assert works(own_dev, clients.session(own_dev))
+
+
+def test_revoking_a_role_ends_what_was_issued_for_it_before(own_dev):
+    revoked, other = (events.issue(own_dev, role_arn=f"{ROLE}/{name}") for name in ("revoked", "other"))
+    revoke(own_dev, "--role", f"{ROLE}/revoked")
+    assert refusal(own_dev, revoked) == REVOKED
+    assert works(own_dev, other)
+    assert works(own_dev, events.issue(own_dev, role_arn=f"{ROLE}/revoked"))
+    assert works(own_dev, own_dev.credentials)
+
+
+def test_revoking_an_account_ends_every_session_of_it(own_dev):
+    revoked = [events.issue(own_dev, role_arn=f"{ROLE}/{name}") for name in ("one", "two")]
+    foreign = clients.session(own_dev)
+    revoke(own_dev, "--account", events.ACCOUNT)
+    assert [refusal(own_dev, session) for session in revoked] == [REVOKED, REVOKED]
+    assert works(own_dev, foreign)
+    assert works(own_dev, events.issue(own_dev))
+    assert works(own_dev, own_dev.credentials)
+
+
+def test_a_revoked_session_cannot_upload(own_dev):
+    session = clients.session(own_dev)
+    clients.s3(own_dev).create_bucket(Bucket="revoked-upload")
+    revoke(own_dev, "--access-key-id", session.access_key_id)
+    with own_dev.backend.untouched(), pytest.raises(ClientError, match="AccessDenied"):
+        clients.s3(own_dev, session).put_object(Bucket="revoked-upload", Key="object", Body=b"late")
+
+
+def test_an_event_is_taken_once(own_dev):
+    """Source and id name an event; what comes later under the same names changes nothing."""
+    first, second = events.new_credentials(), events.new_credentials()
+    lifetime = timedelta(minutes=15)
+    for credentials in (first, second, first):
+        answer = events.post(
+            own_dev, events.event("credential.issued", events.issued(credentials, lifetime), identity="once")
+        )
+        assert 200 <= answer.status < 300
+    assert works(own_dev, first)
+    assert refusal(own_dev, second)[:2] == ("InvalidAccessKeyId", 403)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"not json",
+        b"{}",
+        json.dumps(events.event("credential.issued", {})).encode(),
+        json.dumps(events.event("credential.unheard-of", {})).encode(),
+        json.dumps({**events.event("credential.issued", {}), "specversion": "0.3"}).encode(),
+    ],
+    ids=["no json", "no event", "no data", "unknown type", "old version"],
+)
+def test_an_event_that_says_nothing_is_refused(own_dev, document):
+    assert 400 <= events.post(own_dev, document).status < 500
+
+
+def test_a_revocation_may_come_as_an_event(own_dev):
+    session = events.issue(own_dev)
+    assert works(own_dev, session)
+    answer = events.post(own_dev, events.revoked_access_key(session.access_key_id))
+    assert 200 <= answer.status < 300, answer
+    assert refusal(own_dev, session) == REVOKED
+
+
+def test_keys_and_sessions_are_listed_without_secrets(own_dev):
+    session = events.issue(own_dev)
+    sessions = sigward("sessions", "--admin", own_dev.admin, "--json")
+    keys = sigward("keys", "list", "--admin", own_dev.admin, "--json")
+    assert sessions.returncode == keys.returncode == 0
+    assert session.access_key_id in json.dumps(json.loads(sessions.stdout))
+    assert own_dev.credentials.access_key_id in json.dumps(json.loads(keys.stdout))
+    for secret in (session.secret_access_key, session.session_token, own_dev.credentials.secret_access_key):
+        assert secret.encode() not in sessions.stdout + sessions.stderr + keys.stdout + keys.stderr
