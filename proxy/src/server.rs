@@ -62,7 +62,6 @@ pub struct Server {
     /// Keeps answering probes until the gateway has drained.
     admin_drain: watch::Sender<bool>,
     admin_task: JoinHandle<()>,
-    compaction: JoinHandle<()>,
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration again and reconciles the declared keys.
@@ -128,7 +127,6 @@ impl Server {
         Ok(Self {
             gateway: gateway_address,
             admin: admin_address,
-            compaction: tokio::spawn(compact(store.clone())),
             store,
             readiness,
             drain: config.drain,
@@ -194,7 +192,6 @@ impl Server {
         settle(self.gateway_task, self.drain.timeout, "requests").await;
         self.admin_drain.send_replace(true);
         settle(self.admin_task, Duration::from_secs(1), "admin requests").await;
-        self.compaction.abort();
         self.store.close().await;
         tracing::info!("stopped");
     }
@@ -234,17 +231,5 @@ fn declared_key(key: &DeclaredAccessKey) -> DeclaredKey {
         secret: key.secret.clone(),
         principal: key.principal.clone(),
         status: key.status,
-    }
-}
-
-/// Drops what has expired from the log, every few minutes.
-async fn compact(store: Store) {
-    let mut timer = tokio::time::interval(Duration::from_secs(300));
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        timer.tick().await;
-        if let Err(error) = store.compact().await {
-            tracing::error!(%error, "the event log was not compacted");
-        }
     }
 }

@@ -1,18 +1,18 @@
 //! `/v1/access-keys`: long-term keys that live in the event log rather than in the configuration.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sigv4::SecretAccessKey;
-use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, ApiError};
 use super::sessions::revoked_by;
 use super::{Admin, Caller, admin_event};
 use crate::events::EventData;
-use crate::iam::{AccessKeyId, Credential, DeclaredPrincipal, KeyStatus, Principal};
+use crate::iam::{
+    AccessKeyId, Credential, DeclaredPrincipal, KeyStatus, Principal, random_access_key_id,
+    random_secret_access_key,
+};
 
 /// A key as it is listed.
 #[derive(Serialize)]
@@ -68,7 +68,7 @@ pub(super) async fn create(admin: &Admin, caller: Caller, creation: Creation) ->
     caller.check_confidential()?;
     let Creation { user, account, arn, user_id } = creation;
     let principal = DeclaredPrincipal { user, account, arn, user_id }.resolve()?;
-    let (access_key_id, secret) = generate()?;
+    let (access_key_id, secret) = (random_access_key_id("AKIA")?, random_secret_access_key()?);
     let credential = Credential {
         access_key_id: access_key_id.clone(),
         secret: SecretAccessKey::new(secret.as_bytes()),
@@ -81,16 +81,6 @@ pub(super) async fn create(admin: &Admin, caller: Caller, creation: Creation) ->
     tracing::info!(%access_key_id, principal = principal.arn, "access key created");
     let created = Created { access_key_id, secret_access_key: &secret, principal, seq: receipt.seq };
     Ok(answer::json(StatusCode::CREATED, &created))
-}
-
-/// An id and a secret of the shapes AWS gives: `AKIA` and 16 characters of base 32, 40 characters of base 64.
-fn generate() -> Result<(AccessKeyId, Zeroizing<String>), ApiError> {
-    const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let letters = admin_event::random::<16>()?.map(|byte| char::from(BASE32[usize::from(byte % 32)]));
-    let id: String = "AKIA".chars().chain(letters).collect();
-    let bytes = Zeroizing::new(admin_event::random::<30>()?);
-    let id = AccessKeyId::parse(&id).expect("letters and digits make an access key id");
-    Ok((id, Zeroizing::new(STANDARD.encode(*bytes))))
 }
 
 /// The status a key shall have.
@@ -115,18 +105,4 @@ pub(super) async fn delete(admin: &Admin, id: AccessKeyId) -> Result<Answer, Api
     let receipt = admin_event::append(admin, event).await?;
     tracing::info!(access_key_id = %id, "access key deleted");
     Ok(answer::json(StatusCode::OK, &json!({ "access_key_id": id, "seq": receipt.seq })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generated_keys_have_the_shape_of_aws_and_never_repeat() {
-        let (id, secret) = generate().unwrap();
-        assert!(id.as_str().starts_with("AKIA") && id.as_str().len() == 20, "{id}");
-        assert_eq!(secret.len(), 40);
-        let (other_id, other_secret) = generate().unwrap();
-        assert!(id != other_id && secret != other_secret);
-    }
 }

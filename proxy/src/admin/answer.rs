@@ -7,7 +7,7 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use crate::events::EventError;
-use crate::iam::PrincipalError;
+use crate::iam::{NoRandomNumbers, PrincipalError};
 use crate::store::StoreError;
 
 /// A complete answer.
@@ -79,6 +79,12 @@ impl From<EventError> for ApiError {
 impl From<PrincipalError> for ApiError {
     fn from(error: PrincipalError) -> Self {
         Self::invalid(error.field, error.problem)
+    }
+}
+
+impl From<NoRandomNumbers> for ApiError {
+    fn from(error: NoRandomNumbers) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", error.to_string())
     }
 }
 

@@ -33,8 +33,7 @@ impl RequestIds {
     pub(super) fn new() -> Self {
         let mut seed = [0; 8];
         // Without randomness ids start at zero: they identify requests in logs and protect nothing.
-        drop(SystemRandom::new().fill(&mut seed));
-        let base = u64::from_ne_bytes(seed);
+        let base = SystemRandom::new().fill(&mut seed).map_or(0, |()| u64::from_ne_bytes(seed));
         let host_id: &'static str = Box::leak(format!("{base:016x}").into_boxed_str());
         Self { base, next: AtomicU64::new(0), host_id }
     }

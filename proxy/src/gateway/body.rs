@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 /// What reaches the backend.
 #[derive(Debug)]
-pub enum Framing {
+pub(super) enum Framing {
     /// The bytes as the client sent them, framing included.
     Raw,
     /// The content, without the client's framing.
@@ -33,7 +33,7 @@ pub enum Framing {
 
 /// Why a request body ended early.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(super) enum BodyError {
     /// The body is not what was signed. The error itself is in the [`Verdict`].
     #[error("the request body is not what was signed")]
     Unproved,
@@ -44,7 +44,7 @@ pub enum BodyError {
 
 /// What became of a request body, readable while the backend still talks.
 #[derive(Clone, Debug)]
-pub struct Verdict(Arc<Progress>);
+pub(super) struct Verdict(Arc<Progress>);
 
 #[derive(Debug)]
 struct Progress {
@@ -77,7 +77,7 @@ impl Verdict {
     }
 
     /// What was wrong with the body, if anything.
-    pub fn refused(&self) -> Option<&PayloadError> {
+    pub(super) fn refused(&self) -> Option<&PayloadError> {
         match self.0.outcome.get() {
             Some(Outcome::Refused(error)) => Some(error),
             Some(Outcome::Proved | Outcome::ClientGone) | None => None,
@@ -85,23 +85,23 @@ impl Verdict {
     }
 
     /// Whether the body ended without its proof: it was refused, or the client went away.
-    pub fn failed(&self) -> bool {
+    pub(super) fn failed(&self) -> bool {
         matches!(self.0.outcome.get(), Some(Outcome::Refused(_) | Outcome::ClientGone))
     }
 
     /// Whether the next move is the client's.
-    pub fn waiting_for_client(&self) -> bool {
+    pub(super) fn waiting_for_client(&self) -> bool {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
     /// When the last piece of the body came, or when the body began.
-    pub fn last_activity(&self) -> Instant {
+    pub(super) fn last_activity(&self) -> Instant {
         let millis = self.0.last_frame.load(Ordering::Relaxed);
         self.0.start + std::time::Duration::from_millis(millis)
     }
 
     /// Bytes received from the client, framing included.
-    pub fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
     }
 
@@ -119,7 +119,7 @@ impl Verdict {
 }
 
 /// A request body on its way to the backend.
-pub struct ProvingBody<B> {
+pub(super) struct ProvingBody<B> {
     inner: B,
     state: State,
     /// Pieces for the backend. While the proof is outstanding the last one stays here.
@@ -144,7 +144,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// `length` is the exact number of bytes the backend is promised, `None` when nobody knows.
-    pub fn new(inner: B, verifier: PayloadVerifier, framing: Framing, length: Option<u64>) -> Self {
+    pub(super) fn new(inner: B, verifier: PayloadVerifier, framing: Framing, length: Option<u64>) -> Self {
         Self {
             inner,
             state: State::Proving(Box::new(verifier)),
@@ -157,7 +157,7 @@ where
     }
 
     /// Where the outcome will be left.
-    pub fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> Verdict {
         self.verdict.clone()
     }
 
@@ -165,7 +165,7 @@ where
     ///
     /// A body without content would be complete with the request head: it must be proved before the backend
     /// hears of it. The other bodies lose nothing, as their first piece is needed first anyway.
-    pub async fn prime(&mut self) -> Result<(), BodyError> {
+    pub(super) async fn prime(&mut self) -> Result<(), BodyError> {
         std::future::poll_fn(|context| {
             loop {
                 if self.sendable() || !matches!(self.state, State::Proving(_)) {

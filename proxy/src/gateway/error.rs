@@ -16,7 +16,7 @@ use crate::upstream::UpstreamError;
 
 /// Why a request was not answered by the backend.
 #[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
+pub(super) enum GatewayError {
     /// Who asked is not proved.
     #[error(transparent)]
     Auth(#[from] AuthError),

@@ -29,7 +29,7 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 pub use access_log::AnswerBody;
 use access_log::Call;
 use body::{Framing, ProvingBody, Verdict};
-pub use error::GatewayError;
+use error::GatewayError;
 use metrics::GatewayMetrics;
 
 use crate::auth;

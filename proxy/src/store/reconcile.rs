@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use sigv4::SecretAccessKey;
 
 use super::error::{Conflict, StoreError};
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, RowError, StoredCredential};
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal};
+use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, random_id};
 
 /// A long-term key of the configuration.
 #[derive(Clone, Debug)]
@@ -96,8 +95,6 @@ fn create(key: &DeclaredKey, now: UnixMillis) -> EventData {
 
 /// The id is random: the same change may have to be made again after it was undone.
 fn event(data: EventData, time: UnixMillis) -> Result<Event, StoreError> {
-    let mut id = [0; 16];
-    SystemRandom::new().fill(&mut id).map_err(|_| StoreError::Seal(RowError::Sealing))?;
-    let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = random_id().map_err(|_| StoreError::Seal(RowError::Sealing))?;
     Ok(Event { source: Event::CONFIG_SOURCE.to_owned(), id, time, data })
 }

@@ -8,14 +8,16 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use ring::rand::{SecureRandom, SystemRandom};
 use sigv4::{SecretAccessKey, Timestamp};
 use zeroize::Zeroizing;
 
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData};
 use crate::fault::Fault;
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash};
+use crate::iam::{
+    AccessKeyId, Credential, KeyStatus, NoRandomNumbers, Principal, Session, SessionKind, SessionTokenHash,
+    random_access_key_id, random_bytes, random_id, random_secret_access_key,
+};
 use crate::store::{Store, StoreError};
 
 /// First byte of a session token that says nothing to anyone but the store.
@@ -45,12 +47,11 @@ pub(super) struct Issued {
 pub(super) struct Mint {
     store: Store,
     source: String,
-    random: SystemRandom,
 }
 
 impl Mint {
     pub(super) fn new(store: Store, region: &str) -> Self {
-        Self { store, source: format!("/sts/{region}"), random: SystemRandom::new() }
+        Self { store, source: format!("/sts/{region}") }
     }
 
     /// Issues a session from `now` on, and returns once it can be used and survives a crash.
@@ -58,10 +59,10 @@ impl Mint {
     /// `now` must be the time at which the caller was found unrevoked: a revocation that comes in between is
     /// later than that, and so reaches the session.
     pub(super) async fn issue(&self, grant: &Grant<'_>, now: UnixMillis) -> Result<Issued, IssueError> {
-        let issued = self.make(now.timestamp().plus(grant.seconds.into()))?;
+        let issued = make(now.timestamp().plus(grant.seconds.into()))?;
         let event = Event {
             source: self.source.clone(),
-            id: base32(&*self.random::<20>()?),
+            id: random_id()?,
             time: now,
             data: EventData::CredentialIssued(credential(grant, &issued, now)),
         };
@@ -79,24 +80,17 @@ impl Mint {
         );
         Ok(issued)
     }
+}
 
-    fn make(&self, expires_at: Timestamp) -> Result<Issued, IssueError> {
-        let access_key_id = format!("ASIA{}", base32(&*self.random::<10>()?));
-        let mut session_token = self.random::<48>()?;
-        session_token[0] = OPAQUE_TOKEN;
-        Ok(Issued {
-            access_key_id: AccessKeyId::parse(&access_key_id).expect("base32 has only legal characters"),
-            secret_access_key: Zeroizing::new(STANDARD.encode(*self.random::<30>()?)),
-            session_token: Zeroizing::new(STANDARD.encode(*session_token)),
-            expires_at,
-        })
-    }
-
-    fn random<const N: usize>(&self) -> Result<Zeroizing<[u8; N]>, IssueError> {
-        let mut bytes = Zeroizing::new([0; N]);
-        self.random.fill(&mut *bytes).map_err(|_| IssueError::NoRandomNumbers)?;
-        Ok(bytes)
-    }
+fn make(expires_at: Timestamp) -> Result<Issued, NoRandomNumbers> {
+    let mut session_token = random_bytes::<48>()?;
+    session_token[0] = OPAQUE_TOKEN;
+    Ok(Issued {
+        access_key_id: random_access_key_id("ASIA")?,
+        secret_access_key: random_secret_access_key()?,
+        session_token: Zeroizing::new(STANDARD.encode(*session_token)),
+        expires_at,
+    })
 }
 
 /// What the store keeps of a session: all but the token, of which it keeps the hash.
@@ -120,23 +114,11 @@ fn credential(grant: &Grant<'_>, issued: &Issued, now: UnixMillis) -> Credential
     }
 }
 
-/// Eight characters for every five bytes, as in RFC 4648; a shorter rest is dropped.
-fn base32(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let quanta = bytes.as_chunks::<5>().0.iter();
-    quanta
-        .flat_map(|quantum| {
-            let bits = quantum.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
-            (0..8).rev().map(move |place| char::from(ALPHABET[(bits >> (5 * place) & 31) as usize]))
-        })
-        .collect()
-}
-
 /// Why no session was issued.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum IssueError {
-    #[error("the system has no random numbers")]
-    NoRandomNumbers,
+    #[error(transparent)]
+    NoRandomNumbers(#[from] NoRandomNumbers),
     #[error("the event's random id is in the log already")]
     Repeated,
     #[error(transparent)]
@@ -152,7 +134,7 @@ impl From<IssueError> for Fault {
                 "ServiceUnavailable",
                 "The request has failed due to a temporary failure of the server.",
             ),
-            IssueError::NoRandomNumbers | IssueError::Repeated => Self::new(
+            IssueError::NoRandomNumbers(_) | IssueError::Repeated => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",
@@ -164,13 +146,6 @@ impl From<IssueError> for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base32_is_that_of_rfc_4648() {
-        assert_eq!(base32(b"fooba"), "MZXW6YTB");
-        assert_eq!(base32(&[0xff; 10]), "7777777777777777");
-        assert_eq!(base32(&[0; 20]).len(), 32);
-    }
 
     #[test]
     fn failures_are_the_receivers() {

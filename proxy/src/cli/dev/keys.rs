@@ -1,32 +1,14 @@
-//! The access keys that `dev` makes up, and the file that keeps one from start to start.
+//! The file that keeps the access key of `dev` from start to start.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use ring::rand::{SecureRandom, SystemRandom};
 use sigv4::SecretAccessKey;
 use zeroize::Zeroizing;
 
 use crate::iam::AccessKeyId;
-
-/// What access key ids are made of: 32 characters, so that each is five random bits.
-const ID_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// What secrets are made of: 64 characters, none of which has to be quoted in a shell.
-const SECRET_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// A new access key, of the form AWS gives its own: `AKIA` and 16 characters, and a secret of 40. `None` when the
-/// system has no random bytes.
-pub(super) fn generate() -> Option<(AccessKeyId, SecretAccessKey)> {
-    let mut random = Zeroizing::new([0; 16 + 40]);
-    SystemRandom::new().fill(&mut *random).ok()?;
-    let (id, secret) = random.split_at(16);
-    let id = id.iter().map(|&byte| char::from(ID_ALPHABET[usize::from(byte) % ID_ALPHABET.len()]));
-    let secret = secret.iter().map(|&byte| SECRET_ALPHABET[usize::from(byte) % SECRET_ALPHABET.len()]);
-    let id = AccessKeyId::parse(&format!("AKIA{}", id.collect::<String>()))?;
-    Some((id, SecretAccessKey::new(secret.collect::<Vec<u8>>())))
-}
 
 /// Makes a directory, where there is none, that nobody else may enter.
 pub(super) fn private_directory(path: &Path) -> io::Result<()> {
@@ -77,7 +59,7 @@ mod tests {
         private_directory(&directory).unwrap();
         private_directory(&directory).unwrap();
         let path = directory.join("access-key");
-        let (id, secret) = generate().unwrap();
+        let (id, secret) = (AccessKeyId::parse("AKIA").unwrap(), SecretAccessKey::new("secret"));
         write_private(&path, id.as_str(), &secret).unwrap();
         assert_eq!((mode(&directory), mode(&path)), (0o700, 0o600));
         let (read_id, read_secret) = read(&path).unwrap().unwrap();
@@ -95,13 +77,5 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             assert!(read(&path).unwrap().is_none(), "{content:?}");
         }
-    }
-
-    #[test]
-    fn access_keys_look_like_those_of_aws() {
-        let (id, secret) = generate().unwrap();
-        assert!(id.as_str().starts_with("AKIA") && id.as_str().len() == 20);
-        assert_eq!(secret.expose_secret().len(), 40);
-        assert_ne!(generate().unwrap().0, id);
     }
 }

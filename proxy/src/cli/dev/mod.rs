@@ -17,7 +17,9 @@ use crate::config::{
     Store as StoreConfig,
 };
 use crate::events::{Keyring, KeyringError};
-use crate::iam::{AccessKeyId, KeyStatus, Principal};
+use crate::iam::{
+    AccessKeyId, KeyStatus, NoRandomNumbers, Principal, random_access_key_id, random_secret_access_key,
+};
 use crate::server::{Server, ServerError};
 use crate::telemetry;
 
@@ -62,9 +64,9 @@ enum DevError {
     /// The file that an earlier start left behind.
     #[error("{0}: holds no access key id and secret access key")]
     AccessKey(PathBuf),
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
-    Random,
+    /// Nothing secret can be made up.
+    #[error(transparent)]
+    Random(#[from] NoRandomNumbers),
     /// The sealing key.
     #[error(transparent)]
     SealingKey(KeyringError),
@@ -117,7 +119,7 @@ async fn start(args: &Args, layout: &Layout) -> Result<(Server, Backend), Failur
     if !sealing_key.exists() {
         Keyring::create(&sealing_key).map_err(DevError::SealingKey)?;
     }
-    let backend_key = AccessKey::random()?;
+    let backend_key = AccessKey::random().map_err(DevError::Random)?;
     let backend = Backend::start(&layout.objects, backend_key.id.as_str(), &backend_key.secret).await;
     let backend = backend.map_err(DevError::Backend)?;
     let config = configuration(args, layout, &access_key, backend_config(backend.address(), backend_key));
@@ -150,9 +152,9 @@ impl Layout {
 }
 
 impl AccessKey {
-    fn random() -> Result<Self, DevError> {
-        let (id, secret) = keys::generate().ok_or(DevError::Random)?;
-        Ok(Self { id, secret })
+    fn random() -> Result<Self, NoRandomNumbers> {
+        let secret = random_secret_access_key()?;
+        Ok(Self { id: random_access_key_id("AKIA")?, secret: SecretAccessKey::new(secret.as_bytes()) })
     }
 
     /// A file of two lines: access key id, secret access key.

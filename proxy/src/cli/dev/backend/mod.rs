@@ -35,7 +35,6 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-pub use names::path_of;
 use objects::Objects;
 
 /// How long requests under way may take once the backend stops.
@@ -45,7 +44,7 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// A running backend. It stops, gracefully, when dropped.
 #[derive(Debug)]
-pub struct Backend {
+pub(super) struct Backend {
     address: SocketAddr,
     /// Dropping it stops the server.
     stop: watch::Sender<()>,
@@ -59,7 +58,11 @@ impl Backend {
     /// # Errors
     ///
     /// When the directory cannot be used, no port be had, or the secret is not UTF-8.
-    pub async fn start(directory: &Path, access_key_id: &str, secret: &SecretAccessKey) -> io::Result<Self> {
+    pub(super) async fn start(
+        directory: &Path,
+        access_key_id: &str,
+        secret: &SecretAccessKey,
+    ) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let secret = str::from_utf8(secret.expose_secret())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the secret is not UTF-8"))?;
@@ -73,12 +76,12 @@ impl Backend {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Stops accepting, and returns once requests under way are answered, or after five seconds.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         drop(self.stop);
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the S3 backend failed");
