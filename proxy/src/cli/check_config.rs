@@ -2,8 +2,14 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
+use http_body_util::Full;
+
 use super::{ConfigArgs, Failure};
-use crate::config::{Config, Environment};
+use crate::config::{Config, ConfigError, ConfigFault, Environment, TlsFiles};
+use crate::events::Keyring;
+use crate::listen;
+use crate::upstream::Upstream;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -11,10 +17,33 @@ pub(super) struct Args {
     config: ConfigArgs,
 }
 
-/// Says that the configuration is good, or everything that is not.
+/// Says that the configuration is good, or everything that is not. Nothing is opened that another process could
+/// be using: it can run beside the gateway it is about.
 pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     let file = args.config.file(environment);
-    Config::load(&file, environment)?;
+    let faults = unusable_files(Config::load(&file, environment)?);
+    if !faults.is_empty() {
+        return Err(ConfigError { faults }.into());
+    }
     writeln!(std::io::stdout(), "{}: ok", file.display())?;
     Ok(())
+}
+
+/// Files that are there, but do not hold what a start would look for in them.
+fn unusable_files(config: Config) -> Vec<ConfigFault> {
+    let tls = |files: Option<&TlsFiles>| files.map(listen::acceptor).transpose().err();
+    let found = [
+        ("store.sealing_key_files", text(Keyring::load(&config.store.sealing_key_files).err())),
+        ("gateway.tls", text(tls(config.gateway.tls.as_ref()))),
+        ("admin.tls", text(tls(config.admin.tls.as_ref()))),
+        ("backend", text(Upstream::<Full<Bytes>>::new(config.backend).err())),
+    ];
+    let fault = |(key, message): (&str, Option<String>)| {
+        Some(ConfigFault { key: key.to_owned(), message: message?, origin: None })
+    };
+    found.into_iter().filter_map(fault).collect()
+}
+
+fn text(error: Option<impl std::fmt::Display>) -> Option<String> {
+    error.map(|error| error.to_string())
 }
