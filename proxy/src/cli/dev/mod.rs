@@ -1,6 +1,6 @@
 //! `sigward dev`: everything on loopback, with an S3 backend in the same process.
 
-mod backend;
+pub mod backend;
 mod keys;
 
 use std::io::Write;

@@ -8,6 +8,7 @@
 //! * Parts of an upload are numbered 1, 2, 3, … without gaps, and the object that becomes of them has no checksum.
 //! * An object that is replaced while it is read may for a moment be told with the ETag of the other, and a copy is
 //!   visible before it is complete. An upload never is.
+//! * Keys with control characters that XML cannot express are listed only with `encoding-type=url`.
 //! * Conditional reads know ETags, not dates. There are no versions, ACLs, tags, policies or lists of uploads.
 
 mod listing;
@@ -142,3 +143,6 @@ async fn answer(
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;
