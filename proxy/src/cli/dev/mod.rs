@@ -1,6 +1,6 @@
 //! `sigward dev`: everything on loopback, with an S3 backend in the same process.
 
-pub mod backend;
+mod backend;
 mod keys;
 
 use std::io::Write;
@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use http::uri::{Authority, Scheme};
 use sigv4::SecretAccessKey;
 
@@ -17,9 +16,12 @@ use crate::config::{
     Admin, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Gateway, Log, LogFormat,
     Store as StoreConfig,
 };
-use crate::events::Keyring;
+use crate::events::{Keyring, KeyringError};
 use crate::iam::{AccessKeyId, KeyStatus, Principal};
-use crate::server::Server;
+use crate::server::{Server, ServerError};
+use crate::telemetry;
+
+use super::Failure;
 
 use backend::Backend;
 
@@ -29,8 +31,8 @@ const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
 /// Runs the gateway and a file-system S3 backend on loopback. Not for production: the secret is printed.
-#[derive(Debug, Args)]
-pub struct DevArgs {
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
     /// Keeps objects, keys and the event log here; a second start finds everything as it was. A temporary
     /// directory, removed at the end, when absent.
     #[arg(long)]
@@ -48,7 +50,7 @@ pub struct DevArgs {
 
 /// Why `dev` does not run.
 #[derive(Debug, thiserror::Error)]
-pub enum DevError {
+enum DevError {
     /// The directory, or a file in it.
     #[error("{path}: {source}")]
     Directory {
@@ -57,24 +59,27 @@ pub enum DevError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The secret that an earlier start left behind.
+    /// The file that an earlier start left behind.
     #[error("{0}: holds no access key id and secret access key")]
     AccessKey(PathBuf),
-    /// Random bytes could not be had.
+    /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
+    /// The sealing key.
+    #[error(transparent)]
+    SealingKey(KeyringError),
     /// The backend.
     #[error("backend: {0}")]
     Backend(std::io::Error),
-    /// The sealing key.
-    #[error(transparent)]
-    Keyring(#[from] crate::events::KeyringError),
     /// The server; most often a port that is taken.
     #[error("{0} (--port and --admin-port choose other ports, 0 any free one)")]
-    Server(#[from] crate::server::ServerError),
-    /// Standard output.
-    #[error("standard output: {0}")]
-    Output(std::io::Error),
+    Server(#[from] ServerError),
+}
+
+impl From<DevError> for Failure {
+    fn from(error: DevError) -> Self {
+        Self::Server(Box::new(error))
+    }
 }
 
 /// The long-term key that `dev` hands out.
@@ -92,24 +97,33 @@ struct Layout {
 }
 
 /// Runs until interrupted.
-pub async fn run(args: DevArgs) -> Result<(), DevError> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    telemetry::init(&log()).map_err(|error| Failure::Server(Box::new(error)))?;
     let layout = Layout::prepare(args.dir.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (server, backend) = start(args, &layout).await?;
+        let unchanged = || Err("`sigward dev` has no configuration to reload");
+        server.until_signal(unchanged).await.map_err(DevError::Server)?;
+        backend.stop().await;
+        Ok(())
+    })
+}
+
+/// Starts the backend, the server in front of it, and says so.
+async fn start(args: &Args, layout: &Layout) -> Result<(Server, Backend), Failure> {
     let access_key = AccessKey::load_or_create(&layout.state.join("access-key"))?;
     let sealing_key = layout.state.join("sealing.key");
     if !sealing_key.exists() {
-        Keyring::create(&sealing_key)?;
+        Keyring::create(&sealing_key).map_err(DevError::SealingKey)?;
     }
     let backend_key = AccessKey::random()?;
-    let backend = Backend::start(&layout.objects, backend_key.id.as_str(), &backend_key.secret)
-        .await
-        .map_err(DevError::Backend)?;
-    let config = configuration(&args, &layout, &access_key, backend_config(backend.address(), backend_key));
-    let server = Server::start(config, Clock::system()).await?;
-    announce(&args, &layout, &access_key, &server).map_err(DevError::Output)?;
-    let unchanged = || Err("`sigward dev` has no configuration to reload");
-    server.until_signal(unchanged).await?;
-    backend.stop().await;
-    Ok(())
+    let backend = Backend::start(&layout.objects, backend_key.id.as_str(), &backend_key.secret).await;
+    let backend = backend.map_err(DevError::Backend)?;
+    let config = configuration(args, layout, &access_key, backend_config(backend.address(), backend_key));
+    let server = Server::start(config, Clock::system()).await.map_err(DevError::Server)?;
+    announce(args, layout, &access_key, &server)?;
+    Ok((server, backend))
 }
 
 impl Layout {
@@ -171,21 +185,29 @@ fn backend_config(address: SocketAddr, key: AccessKey) -> BackendConfig {
     }
 }
 
-fn configuration(args: &DevArgs, layout: &Layout, key: &AccessKey, backend: BackendConfig) -> Config {
+fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: BackendConfig) -> Config {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     Config {
         gateway: Gateway {
             listen: loopback(args.port),
             regions: vec![REGION.into()],
             domains: vec!["localhost".to_owned()],
-            ..Gateway::default()
+            tls: None,
+            unsigned_headers: Vec::new(),
+            strict: false,
+            explain_mismatch: true,
+            max_connections: 10_000,
+            head_timeout: Duration::from_secs(10),
+            max_head_bytes: 64 << 10,
+            max_sts_body_bytes: 256 << 10,
+            sts: true,
         },
         admin: Admin { listen: loopback(args.admin_port), tls: None, token: None },
         backend,
         store: StoreConfig {
             path: layout.state.join("events.redb"),
             sealing_key_files: vec![layout.state.join("sealing.key")],
-            ..StoreConfig::default()
+            cache_bytes: 64 << 20,
         },
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
@@ -197,13 +219,17 @@ fn configuration(args: &DevArgs, layout: &Layout, key: &AccessKey, backend: Back
             },
             status: KeyStatus::Active,
         }],
-        log: Log { format: LogFormat::Text, filter: "info".to_owned(), access_log: true },
+        log: log(),
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
     }
 }
 
+fn log() -> Log {
+    Log { format: LogFormat::Text, filter: "info".to_owned(), access_log: true }
+}
+
 /// Says where everything is, to a script or to a person.
-fn announce(args: &DevArgs, layout: &Layout, key: &AccessKey, server: &Server) -> std::io::Result<()> {
+fn announce(args: &Args, layout: &Layout, key: &AccessKey, server: &Server) -> std::io::Result<()> {
     let endpoint = format!("http://{}", server.gateway_address());
     let admin = format!("http://{}", server.admin_address());
     let secret = String::from_utf8_lossy(key.secret.expose_secret());

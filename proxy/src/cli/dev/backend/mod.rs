@@ -1,7 +1,7 @@
 //! The S3 backend of `sigward dev`: real objects in a directory, served over HTTP on loopback, in this process.
 //!
 //! [`s3s`] speaks the protocol and verifies the signature that the gateway made; [`s3s_fs`] keeps an object as a
-//! file (where: [`path_of`]) and what is known of it in a file beside the buckets. It is a backend to develop and
+//! file (where: [`names`]) and what is known of it in a file beside the buckets. It is a backend to develop and
 //! test against, with these limits:
 //!
 //! * A key and the same key with `/` and more behind it exclude each other, as a file and a directory do.
@@ -36,7 +36,6 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-pub use names::path_of;
 use objects::Objects;
 
 /// How long requests under way may take once the backend stops.
@@ -46,7 +45,7 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// A running backend. It stops, gracefully, when dropped.
 #[derive(Debug)]
-pub struct Backend {
+pub(super) struct Backend {
     address: SocketAddr,
     /// Dropping it stops the server.
     stop: watch::Sender<()>,
@@ -60,7 +59,7 @@ impl Backend {
     /// # Errors
     ///
     /// When the directory cannot be used, no port be had, or the secret is not UTF-8.
-    pub async fn start(directory: &Path, access_key_id: &str, secret: &SecretAccessKey) -> io::Result<Self> {
+    pub(super) async fn start(directory: &Path, access_key_id: &str, secret: &SecretAccessKey) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let secret = str::from_utf8(secret.expose_secret())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the secret is not UTF-8"))?;
@@ -74,12 +73,12 @@ impl Backend {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Stops accepting, and returns once requests under way are answered, or after five seconds.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         drop(self.stop);
         if let Err(error) = self.server.await {
             tracing::error!(%error, "the S3 backend failed");

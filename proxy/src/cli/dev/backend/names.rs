@@ -30,7 +30,7 @@ const SIDECAR_OVERHEAD: usize =
 /// Where the content of the object `key` of `bucket` lies, below the `directory` that the backend was given.
 ///
 /// Always below the directory of the bucket, provided that `bucket` is a bucket name.
-pub fn path_of(directory: &Path, bucket: &str, key: &str) -> PathBuf {
+pub(super) fn path_of(directory: &Path, bucket: &str, key: &str) -> PathBuf {
     directory.join(bucket).join(name_of(bucket, key))
 }
 

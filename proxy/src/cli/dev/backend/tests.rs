@@ -5,6 +5,7 @@ use s3s::dto::*;
 use s3s::{Body, S3, S3ErrorCode, S3Request, S3Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::names::path_of;
 use super::objects::{Objects, request};
 use super::*;
 
