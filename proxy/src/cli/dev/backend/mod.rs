@@ -59,7 +59,11 @@ impl Backend {
     /// # Errors
     ///
     /// When the directory cannot be used, no port be had, or the secret is not UTF-8.
-    pub(super) async fn start(directory: &Path, access_key_id: &str, secret: &SecretAccessKey) -> io::Result<Self> {
+    pub(super) async fn start(
+        directory: &Path,
+        access_key_id: &str,
+        secret: &SecretAccessKey,
+    ) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let secret = str::from_utf8(secret.expose_secret())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the secret is not UTF-8"))?;
