@@ -1,13 +1,14 @@
 //! The S3 backend of `sigward dev`: real objects in a directory, served over HTTP on loopback, in this process.
 //!
 //! [`s3s`] speaks the protocol and verifies the signature that the gateway made; [`s3s_fs`] keeps an object as a
-//! file (where: [`path_of`]) and what is known of it in a file beside the buckets. It is a backend to develop and
+//! file (where: [`names`]) and what is known of it in a file beside the buckets. It is a backend to develop and
 //! test against, with these limits:
 //!
 //! * A key and the same key with `/` and more behind it exclude each other, as a file and a directory do.
 //! * Parts of an upload are numbered 1, 2, 3, … without gaps, and the object that becomes of them has no checksum.
 //! * An object that is replaced while it is read may for a moment be told with the ETag of the other, and a copy is
 //!   visible before it is complete. An upload never is.
+//! * Keys with control characters that XML cannot express are listed only with `encoding-type=url`.
 //! * Conditional reads know ETags, not dates. There are no versions, ACLs, tags, policies or lists of uploads.
 
 mod listing;
@@ -145,3 +146,6 @@ async fn answer(
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

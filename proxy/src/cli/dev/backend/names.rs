@@ -30,7 +30,7 @@ const SIDECAR_OVERHEAD: usize =
 /// Where the content of the object `key` of `bucket` lies, below the `directory` that the backend was given.
 ///
 /// Always below the directory of the bucket, provided that `bucket` is a bucket name.
-pub fn path_of(directory: &Path, bucket: &str, key: &str) -> PathBuf {
+pub(super) fn path_of(directory: &Path, bucket: &str, key: &str) -> PathBuf {
     directory.join(bucket).join(name_of(bucket, key))
 }
 
@@ -53,7 +53,12 @@ pub(super) fn key_of(directory: &Path, bucket: &str, name: &str) -> Option<Strin
 
 /// Keeps `key` where [`key_of`] finds it, when `name` does not tell.
 pub(super) fn remember(directory: &Path, name: &str, key: &str) -> io::Result<()> {
-    if is_digest_name(name) { fs::write(key_file(directory, name), key) } else { Ok(()) }
+    if !is_digest_name(name) {
+        return Ok(());
+    }
+    let file = key_file(directory, name);
+    // Not written again, so that no listing meets it half written.
+    if fs::read(&file).is_ok_and(|known| known == key.as_bytes()) { Ok(()) } else { fs::write(file, key) }
 }
 
 /// Undoes [`remember`].

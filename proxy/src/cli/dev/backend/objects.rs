@@ -45,9 +45,9 @@ impl Objects {
 
     /// Name and size of an object that exists.
     pub(super) fn object(&self, bucket: &str, key: &str) -> S3Result<(String, u64)> {
-        let name = names::name_of(bucket, key);
-        match fs::metadata(self.bucket(bucket)?.join(&name)) {
-            Ok(metadata) if metadata.is_file() => Ok((name, metadata.len())),
+        self.bucket(bucket)?;
+        match fs::metadata(names::path_of(&self.root, bucket, key)) {
+            Ok(metadata) if metadata.is_file() => Ok((names::name_of(bucket, key), metadata.len())),
             _ => Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
         }
     }
@@ -192,7 +192,7 @@ impl Objects {
 }
 
 /// A request of our own.
-fn request<T>(input: T) -> S3Request<T> {
+pub(super) fn request<T>(input: T) -> S3Request<T> {
     S3Request {
         input,
         method: http::Method::GET,

@@ -75,6 +75,7 @@ impl S3 for Objects {
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let declared = Declared::read(&req.headers, req.input.content_length, req.trailing_headers.clone())?;
         req.input.key = self.place(&req.input.bucket, &req.input.key)?;
+        req.input.content_encoding = req.input.content_encoding.as_deref().and_then(without_framing);
         // Without it, s3s-fs does not compute what only a trailer declares.
         req.input.checksum_algorithm = declared.algorithm().map(|a| a.name().to_uppercase().into());
         let (body, outcome) = declared.prove(req.input.body.take().unwrap_or_else(empty));
@@ -342,6 +343,12 @@ fn limit(max_keys: Option<i32>) -> S3Result<(i32, usize)> {
     let limit = max_keys.unwrap_or(1000).min(1000);
     let count = usize::try_from(limit).map_err(|_| s3_error!(InvalidArgument, "max-keys is negative"))?;
     Ok((limit, count))
+}
+
+/// A content encoding less `aws-chunked`, which says how the body travelled and not what the object is.
+fn without_framing(encoding: &str) -> Option<String> {
+    let kept: Vec<_> = encoding.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
+    (!kept.is_empty()).then(|| kept.join(","))
 }
 
 /// The body of a request that has none.
