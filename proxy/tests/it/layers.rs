@@ -132,7 +132,7 @@ fn secrets_are_exposed_in_named_files_only() {
     let exposing = code.filter(|line| line.text.contains(".expose_secret()"));
     let files: BTreeSet<String> = exposing
         .map(|line| line.file.display().to_string())
-        .filter(|file| !file.ends_with("/tests.rs"))
+        .filter(|file| !file.ends_with("/tests.rs") && !file.contains("/tests/"))
         .collect();
     assert_eq!(files, MAY_EXPOSE_SECRETS.map(|(file, _)| file.to_owned()).into());
 }
