@@ -108,6 +108,10 @@ impl Admin {
             Ok(answer) => answer,
             Err(error) => error.into_answer(),
         };
+        if !parts.method.is_safe() {
+            let (method, path, status) = (&parts.method, parts.uri.path(), answer.status().as_u16());
+            tracing::info!(peer = %peer.address, %method, path, status, "admin request");
+        }
         if head {
             *answer.body_mut() = Full::default();
         }

@@ -131,11 +131,12 @@ pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answ
         None => admin.store.mark_now(&scope).await?,
     };
     let filter = filter_of(&scope);
+    let revoked = format!("{scope:?}");
     let event = EventData::SessionRevoked { scope, issued_before, reason: revocation.reason };
     let receipt = admin_event::append(admin, event).await?;
     let sessions = count(admin, filter, issued_before).await?;
     let answer = Revoked { issued_before: issued_before.to_rfc3339(), sessions, seq: receipt.seq };
-    tracing::info!(seq = receipt.seq, sessions, issued_before = answer.issued_before, "sessions revoked");
+    tracing::info!(scope = revoked, sessions, issued_before = answer.issued_before, "sessions revoked");
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
