@@ -450,3 +450,6 @@ fn internal_error() -> Fault {
         "We encountered an internal error. Please try again.",
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -503,3 +503,18 @@ fn an_explanation_shows_neither_token_nor_customer_key_nor_the_right_signature()
     let printed = format!("{error:?}");
     assert!(printed.contains("X-Amz-Security-Token=REDACTED") && !printed.contains("canary"), "{printed}");
 }
+
+/// The manual is only worth reading while every test it names exists.
+#[test]
+fn the_manual_names_tests_that_exist() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = ["attacks", "presigned", "roundtrip", "payload", "chunked", "chunked_properties"];
+    let read = |path: String| std::fs::read_to_string(folder.join(path)).unwrap();
+    let tests: String = files.map(|file| read(format!("tests/it/{file}.rs"))).concat();
+    let manual = read("src/manual.rs".to_owned());
+    let names: Vec<_> = manual.split('`').filter(|word| word.matches('_').count() > 1).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        assert!(tests.contains(&format!("fn {name}(")), "{name} is no test");
+    }
+}

@@ -1,0 +1,85 @@
+//! Attacks considered: where each is stopped, and the test that shows it.
+//!
+//! Tests of heads are in `attacks.rs`, `presigned.rs` and `roundtrip.rs` of `tests/it`, those of bodies in
+//! `payload.rs`, `chunked.rs` and `chunked_properties.rs`.
+//!
+//! # Replaying a signature where it was not meant
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | send a request that does not sign `host` to another host | S3: `host` must be signed, checked with the other unsigned headers; Generic: when parsing | `rejects_unsigned_host_header` |
+//! | send it to another host all the same | the canonical request holds the host as received | `rejects_replay_on_another_host` |
+//! | name two hosts, one for the verifier and one for the router | two `Host` headers, or one that differs from `:authority`, are refused | `rejects_two_hosts` |
+//! | sign for another region, service or day | the scope is compared with the endpoint and with the request's own date before a key is derived | `rejects_wrong_region_service_terminator_and_day_before_any_key_is_derived` |
+//! | have it verified with a key of another scope | a signing key knows its scope | `rejects_a_key_of_another_scope` |
+//! | wait | fifteen minutes, or the lifetime of a presigned request | `rejects_requests_older_or_newer_than_fifteen_minutes`, `window_is_from_fifteen_minutes_ahead_to_the_last_second` |
+//! | give an old signature a fresh date | the scope's day and the string to sign hold the date | `rejects_a_fresh_date_on_an_old_signature` |
+//! | give two dates, or one that reads differently elsewhere | `x-amz-date` alone counts, once, in one format | `rejects_dates_that_are_missing_ambiguous_or_malformed` |
+//!
+//! # Changing a signed request
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | `HEAD`, `DELETE` or a method override on a URL for `GET` | the method is signed as received; override headers mean nothing | `rejects_head_on_a_url_for_get` |
+//! | another path, also one that normalises to the same | S3 paths are never normalised | `rejects_altered_path` |
+//! | a query parameter more, less or different | every parameter but the signature is signed | `rejects_altered_query` |
+//! | a signed header changed, repeated or removed | every value is signed, in order | `rejects_altered_removed_or_repeated_signed_header` |
+//! | a signed header removed that was empty | absent is not empty | `rejects_signed_header_that_is_absent_rather_than_taking_it_for_empty` |
+//! | `Connection: x-amz-date`, so that a hop removes it | verify what was received, before hop-by-hop headers are removed | `rejects_signed_header_dropped_by_connection` |
+//! | any other letter | the signature | `no_signed_letter_can_be_changed` |
+//!
+//! # Adding to a signed request
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | `x-amz-copy-source` on a presigned `PUT` reads any object | S3: every `x-amz-*` header must be signed | `rejects_unsigned_copy_source_on_presigned_put` |
+//! | any other `x-amz-*` header | the same; exceptions are the endpoint's to name | `rejects_every_unsigned_amz_header_but_the_tolerated` |
+//! | a credential in the query beside the header's, each checked by half | one mechanism or none | `rejects_credential_in_query_beside_authorization` |
+//! | a second `Authorization` header, or a parameter given twice | refused (S3) | `rejects_several_authorization_headers`, `each_mandatory_parameter_is_missed_by_name` |
+//! | a second session token | tokens that differ are none | `session_token_is_read_from_query_and_header` |
+//!
+//! # Getting an unsigned body accepted
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | replace the hash by `UNSIGNED-PAYLOAD` or a chunk framing | `x-amz-content-sha256` is the last line of the canonical request | `rejects_unsigned_payload_word_put_in_place_of_a_hash` |
+//! | leave it out, give it twice, spell it otherwise | refused before the signature is checked | `rejects_content_sha256_that_is_missing_repeated_or_no_known_word` |
+//! | announce chunks in a presigned request | no framing is decoded there | `chunk_framing_is_not_decoded_in_presigned_requests` |
+//! | another body, shorter or longer | hash and announced length are proved at the end | `a_body_must_have_the_declared_hash`, `a_body_must_have_the_announced_length` |
+//! | swap, drop, repeat or add signed chunks | each signature chains on the one before | `chunks_cannot_be_swapped_dropped_repeated_or_added` |
+//! | cut a chunked body off before its end | the terminal chunk is signed, the decoded length announced | `the_terminal_chunk_is_signed_like_any_other`, `the_decoded_length_must_be_the_announced_one` |
+//! | another trailing checksum | the trailer is signed, and the checksum computed | `a_signed_trailer_must_also_be_right` |
+//! | go on after an error | a verifier that failed fails for good | `nothing_is_proved_after_an_error` |
+//!
+//! # Getting a signature accepted that is none
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | another spelling, a prefix, nothing | 64 lower-case digits, compared in constant time | `rejects_signatures_that_are_not_the_one_canonical_spelling` |
+//! | a header that two parsers read differently | three components, one space, names exact | `rejects_malformed_authorization_headers` |
+//! | an older or another algorithm | only `AWS4-HMAC-SHA256` is offered | `tells_other_signature_versions_apart` |
+//! | escapes that decode twice or not at all | decoded once, malformed ones refused | `rejects_a_credential_escaped_twice`, `rejects_malformed_escapes_in_path_and_query` |
+//! | read the right signature off an error | it is never written anywhere | `an_explanation_shows_neither_token_nor_customer_key_nor_the_right_signature` |
+//!
+//! # Wearing the verifier down
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | keys that are long, empty or not text | refused without a look-up | `rejects_access_key_ids_not_worth_a_look_up` |
+//! | lists of thousands | bounded, or sorted in n log n | `huge_inputs_are_refused_without_harm` |
+//! | bytes of any kind | total functions, no panics | `nothing_that_arrives_panics`, `garbage_never_panics` |
+//! | chunk lines and trailers without end | bounded | `lines_and_trailers_are_bounded`, `repeated_trailers_are_bounded_too` |
+//!
+//! # Left open on purpose
+//!
+//! Unless [`Endpoint::strict`](crate::Endpoint::strict), a signature that does not hold over the standard form
+//! is tried over those that deployed signers are known to make, one deviation at a time
+//! (`accepts_the_known_deviations_of_signers_unless_strict`,
+//! `rejects_two_deviations_at_once_and_ports_that_are_no_default`). Each form is a function of the bytes
+//! received, so what they let through is a request that differs from the signed one in its spelling: the
+//! default port of `host`, white space inside a value, Latin-1 for UTF-8. One of them has weight: a raw `+`
+//! in a path, read as a space, is another key to most backends. [`Verified`](crate::Verified) tells, and the
+//! caller must then forward a space.
+//!
+//! A repeated query parameter may change places with its like: the specification sorts values. The wire's
+//! spelling of a path, `%2F` or `/`, is not signed: a backend must take both for one key, as S3 does.
