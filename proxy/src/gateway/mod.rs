@@ -4,7 +4,7 @@
 //! authenticate ─► target, action ─► authorize ─► prove the body ─► forward ─► respond
 //! ```
 //!
-//! Every step moves its input forward and nobody calls back up; [`Gateway::s3`] is the whole line. Errors of all
+//! Every step moves its input forward and nobody calls back up; `Gateway::s3` is the whole line. Errors of all
 //! steps become answers in `error.rs`, metrics and the access log are written when the last byte of the answer
 //! has left, in `access_log.rs`.
 

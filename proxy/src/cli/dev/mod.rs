@@ -194,22 +194,14 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             listen: loopback(args.port),
             regions: vec![REGION.into()],
             domains: vec!["localhost".to_owned()],
-            tls: None,
-            unsigned_headers: Vec::new(),
-            strict: false,
-            explain_mismatch: true,
-            max_connections: 10_000,
-            head_timeout: Duration::from_secs(10),
-            max_head_bytes: 64 << 10,
-            max_sts_body_bytes: 256 << 10,
-            sts: true,
+            ..Gateway::default()
         },
         admin: Admin { listen: loopback(args.admin_port), tls: None, token: None },
         backend,
         store: StoreConfig {
             path: layout.state.join("events.redb"),
             sealing_key_files: vec![layout.state.join("sealing.key")],
-            cache_bytes: 64 << 20,
+            ..StoreConfig::default()
         },
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
