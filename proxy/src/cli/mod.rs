@@ -106,7 +106,7 @@ pub fn run() -> ExitCode {
     let environment = Environment::of_process();
     let done = match cli.command {
         #[cfg(feature = "dev")]
-        Command::Dev(args) => dev::run(&args),
+        Command::Dev(args) => dev::run(&args, &environment),
         Command::Serve(args) => serve::run(&args, &environment),
         Command::CheckConfig(args) => check_config::run(&args, &environment),
         Command::Keys(args) => client::block_on(keys::run(&args, &environment)),
