@@ -1,4 +1,4 @@
-"""What operators see: probes, metrics, access log, identity for the backend, and an orderly end."""
+"""What operators see: probes, metrics, access log, and an orderly end."""
 
 import json
 import threading
@@ -61,68 +61,6 @@ def test_requests_in_flight_are_finished_after_sigterm(tmp_path):
     ending.join()
     assert codes == [0]
     gateway.backend.assert_stored("drained", upload.body)
-
-
-def recorded(sink) -> list[dict]:
-    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
-
-
-@pytest.fixture
-def identity(tmp_path, sink):
-    """A gateway whose backend believes its headers."""
-    gateway = start_serve(tmp_path / "serve", sink.endpoint, {"auth": "identity"})
-    yield gateway
-    gateway.process.stop()
-
-
-def test_the_backend_is_told_who_asks_and_nothing_secret(identity, sink):
-    session = events.issue(identity)
-    upload = uploads.chunked(
-        identity, "/bucket/a//b/../%2F?x-id=PutObject".partition("?")[0], [b"content"], credentials=session
-    )
-    assert upload.send().status == 200
-    (entry,) = recorded(sink)
-    assert (entry["target"], entry["body"]) == ("/bucket/a//b/../%2F", len(b"content"))
-    headers = entry["headers"]
-    assert "authorization" not in headers
-    assert "x-amz-security-token" not in headers
-    values = [value for several in headers.values() for value in several]
-    assert f"arn:aws:sts::{events.ACCOUNT}:assumed-role/reader/interop" in values
-    assert not any(session.secret_access_key in value or session.session_token in value for value in values)
-
-
-def test_a_client_cannot_claim_an_identity(identity, sink):
-    session = events.issue(identity)
-    host = [("Host", authority(identity.endpoint))]
-
-    def ask(extra):
-        headers, _ = Signer(session, identity.region).headers("GET", "/bucket/0", "", [*host, *extra])
-        assert exchange(identity.endpoint, "GET", "/bucket/0", headers).status == 200
-
-    ask([])
-    told = {
-        name: values
-        for name, values in recorded(sink)[0]["headers"].items()
-        if any(events.ACCOUNT in value for value in values)
-    }
-    assert told
-    for variant in (str.lower, str.title, lambda name: name.replace("-", "_")):
-        ask([(variant(name), "arn:aws:iam::999999999999:root") for name in told])
-        again = recorded(sink)[-1]["headers"]
-        assert {name: again[name] for name in told} == told
-        assert not any("999999999999" in value for values in again.values() for value in values)
-
-
-def test_a_spoilt_body_reaches_the_backend_unfinished(identity, sink):
-    for make in (uploads.plain, uploads.chunked):
-        body = b"x" * 50_000
-        upload = make(identity, "/bucket/object", body if make is uploads.plain else uploads.split(body))
-        upload.wire[-1 if make is uploads.plain else -3] = upload.wire[-1 if make is uploads.plain else -3].replace(
-            b"xx", b"xy", 1
-        )
-        assert upload.send().status in (400, 403)
-    # Either nothing was sent on, or it was cut off.
-    assert [entry for entry in recorded(sink) if entry["complete"]] == []
 
 
 def test_a_configuration_is_checked_before_it_is_used(tmp_path):

@@ -1,8 +1,8 @@
 """A backend that keeps nothing, so that moving gigabytes costs the machine little beside the gateway.
 
 `python -m kit.sink` prints its port, then serves until it is ended. `PUT` swallows a body; `GET /bucket/<n>`
-answers n zero bytes. With `--record` it prints one JSON line for each request: what arrived and whether the
-body came to its end.
+answers n zero bytes. With `--record` it prints one JSON line for each request: what arrived, the first 64 KiB of
+the body's bytes as Latin-1 among it, and whether the body came to its end.
 """
 
 import json
@@ -10,6 +10,7 @@ import socketserver
 import sys
 
 BLOCK = memoryview(bytes(1 << 20))
+KEPT = 1 << 16
 
 
 class Handler(socketserver.StreamRequestHandler):
@@ -22,10 +23,11 @@ class Handler(socketserver.StreamRequestHandler):
             while (line := self.rfile.readline(65536)) not in (b"\r\n", b""):
                 name, _, value = line.decode("latin-1").partition(":")
                 headers.setdefault(name.strip().lower(), []).append(value.strip())
+            self.kept = bytearray()
             received, complete = self._swallow(headers)
             if self.server.record:
-                entry = {"method": method, "target": target, "headers": headers, "body": received, "complete": complete}
-                print(json.dumps(entry), flush=True)
+                entry = {"method": method, "target": target, "headers": headers, "body": self.kept.decode("latin-1")}
+                print(json.dumps({**entry, "length": received, "complete": complete}), flush=True)
             if not complete:
                 return
             self._answer(method, target)
@@ -47,7 +49,7 @@ class Handler(socketserver.StreamRequestHandler):
                 return total, line == b"\r\n"
             received = self._discard(size)
             total += received
-            if received < size or self._discard(2) < 2:
+            if received < size or len(self.rfile.read(2)) < 2:
                 break
         return total, False
 
@@ -58,6 +60,7 @@ class Handler(socketserver.StreamRequestHandler):
             count = self.rfile.readinto1(buffer[: min(len(buffer), length - received)])
             if not count:
                 break
+            self.kept += buffer[: min(count, KEPT - len(self.kept))]
             received += count
         return received
 
