@@ -15,6 +15,8 @@ use crate::rig::{ALICE, BACKEND_KEY, Call, NOW, Rig, SESSION, UNSIGNED, Who};
 
 const HOUR: i64 = 3_600_000;
 
+type Damage = fn(&mut Vec<u8>);
+
 fn sha256(bytes: &[u8]) -> String {
     digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -90,7 +92,7 @@ async fn signed_chunks_reach_the_backend_with_a_trailing_checksum() {
 async fn what_is_not_proved_is_never_completed_upstream() {
     let rig = Rig::resigning().await;
     let content = vec![7; 20_000];
-    let damaged: [(&str, fn(&mut Vec<u8>)); 2] = [
+    let damaged: [(&str, Damage); 2] = [
         ("a byte of the last chunk", |body| flip(body, 17_000)),
         ("the trailer's signature", |body| flip_last_digit(body)),
     ];
@@ -99,7 +101,7 @@ async fn what_is_not_proved_is_never_completed_upstream() {
         assert_eq!(answer.verdict(), (403, "SignatureDoesNotMatch"), "{what}: {}", answer.0);
         assert_eq!(rig.backend.completed(), 0, "{what}");
     }
-    let cut: [(&str, fn(&mut Vec<u8>)); 2] = [
+    let cut: [(&str, Damage); 2] = [
         ("no terminal chunk", |body| cut_before(body, b"\r\n0;")),
         ("the end of the trailer", |body| body.truncate(body.len() - 90)),
     ];
