@@ -109,7 +109,7 @@ pub fn run() -> ExitCode {
     let environment = Environment::of_process();
     let done = match cli.command {
         #[cfg(feature = "dev")]
-        Command::Dev(args) => dev::run(&args),
+        Command::Dev(args) => dev::run(&args, &environment),
         Command::Serve(args) => serve::run(&args, &environment),
         Command::CheckConfig(args) => check_config::run(&args, &environment),
         Command::Explain(args) => match explain::run(&args) {

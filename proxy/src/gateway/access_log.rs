@@ -147,6 +147,11 @@ impl Call {
         self.verdict = Some(verdict);
     }
 
+    /// Whether the client has been asked for its body.
+    pub(super) fn has_read_body(&self) -> bool {
+        self.verdict.is_some()
+    }
+
     pub(super) fn answered(&mut self) {
         self.first_byte = Some(self.started.elapsed());
     }

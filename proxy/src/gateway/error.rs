@@ -1,12 +1,13 @@
 //! Every way a request can end badly, and the one place where it becomes an answer.
 
-use http::header::ORIGIN;
+use http::header::{CONNECTION, ORIGIN};
 use http::request::Parts;
-use http::{Method, Response};
+use http::{HeaderValue, Method, Response};
 use sigv4::Dialect;
 
 use super::access_log::{AnswerBody, Call};
 use super::body::Verdict;
+use super::lingering::expects_continue;
 use super::metrics::Reason;
 use crate::auth::{AuthError, Denied};
 use crate::config;
@@ -80,8 +81,8 @@ impl GatewayError {
             Self::Preflight => preflight(parts),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
             Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
-            Self::Upstream(UpstreamError::Connect(_)) => s3::service_unavailable(),
-            Self::Upstream(UpstreamError::Broken(_) | UpstreamError::Unwritable(_)) => s3::internal_error(),
+            Self::Upstream(UpstreamError::Connect(_) | UpstreamError::Broken(_)) => s3::service_unavailable(),
+            Self::Upstream(UpstreamError::Unwritable(_)) => s3::internal_error(),
             Self::UpstreamTimeout => s3::slow_down(),
         }
     }
@@ -126,7 +127,12 @@ impl GatewayError {
         }
         call.refuse(self.reason(), fault.code);
         let head = parts.method == Method::HEAD;
-        s3::respond(&fault, &call.request_id, call.host_id, head).map(AnswerBody::whole)
+        let mut response = s3::respond(&fault, &call.request_id, call.host_id, head);
+        if expects_continue(&parts.headers) && !call.has_read_body() {
+            // The client may still send its body, or not: what comes next could be either.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(AnswerBody::whole)
     }
 }
 

@@ -11,25 +11,27 @@
 mod access_log;
 mod body;
 mod error;
+mod lingering;
 mod metrics;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, EXPECT, HOST};
+use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use sigv4::{Endpoint, Head, PayloadHead, PayloadMode, PayloadVerifier, Reframer};
-use tokio::time::{Duration, Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 pub use access_log::AnswerBody;
 use access_log::Call;
 use body::{Framing, ProvingBody, Verdict};
 use error::GatewayError;
+pub(crate) use lingering::Lingering;
 use metrics::GatewayMetrics;
 
 use crate::auth;
@@ -57,7 +59,7 @@ pub struct Gateway {
     endpoint: Endpoint,
     domains: Domains,
     settings: config::Gateway,
-    upstream: Upstream<ProvingBody<Incoming>>,
+    upstream: Upstream<ProvingBody<Lingering>>,
     sts: Option<Sts>,
     metrics: Arc<GatewayMetrics>,
     access_log: bool,
@@ -128,7 +130,7 @@ impl Gateway {
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        let mut incoming = Unread::new(parts, incoming);
+        let incoming = Lingering::new(incoming, &parts.headers);
         if is_preflight(parts) {
             return Err(GatewayError::Preflight);
         }
@@ -146,7 +148,7 @@ impl Gateway {
         );
         let (permitted, payload) = auth::authorize(&self.store, authenticated)?;
 
-        let (mut body, content) = self.body(parts, payload, &mut incoming)?;
+        let (mut body, content) = self.body(parts, payload, incoming)?;
         let verdict = body.verdict();
         call.receive(verdict.clone());
         self.prime(&mut body, &verdict).await?;
@@ -177,8 +179,8 @@ impl Gateway {
         &self,
         parts: &Parts,
         mode: PayloadMode,
-        incoming: &mut Unread,
-    ) -> Result<(ProvingBody<Incoming>, Content), GatewayError> {
+        incoming: Lingering,
+    ) -> Result<(ProvingBody<Lingering>, Content), GatewayError> {
         let head = PayloadHead::parse(&Head::from_parts(parts), &mode)?;
         let declared = match &mode {
             PayloadMode::Sha256(hash) => Some(*hash),
@@ -188,7 +190,7 @@ impl Gateway {
             | PayloadMode::Verified => None,
         };
         let verifier = PayloadVerifier::new(mode, head);
-        let received = incoming.length();
+        let received = incoming.size_hint().exact();
         let (framing, content) = if self.upstream.is_passthrough() {
             (Framing::Raw, Content::Raw { length: received })
         } else if verifier.is_chunked() {
@@ -199,7 +201,7 @@ impl Gateway {
                 length => (Framing::Decoded, Content::Plain { length, sha256: declared }),
             }
         };
-        Ok((ProvingBody::new(incoming.take(), verifier, framing, content.length()), content))
+        Ok((ProvingBody::new(incoming, verifier, framing, content.length()), content))
     }
 
     /// The client's chunks carry the client's signatures: the backend gets its own framing, or none.
@@ -216,7 +218,7 @@ impl Gateway {
     }
 
     /// Waits for the first piece of the body, or for its proof if it has no content.
-    async fn prime(&self, body: &mut ProvingBody<Incoming>, verdict: &Verdict) -> Result<(), GatewayError> {
+    async fn prime(&self, body: &mut ProvingBody<Lingering>, verdict: &Verdict) -> Result<(), GatewayError> {
         match self.patiently(body.prime(), verdict).await {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) => Err(GatewayError::Body(verdict.clone())),
@@ -269,6 +271,7 @@ impl Gateway {
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
+        let incoming = Lingering::new(incoming, &parts.headers);
         let limited = Limited::new(incoming, self.settings.max_sts_body_bytes);
         let body = match timeout(self.settings.head_timeout, limited.collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -321,39 +324,4 @@ fn is_signed(parts: &Parts, name: &str) -> bool {
         value.is_some_and(|value| sigv4::uri::decode_query(value.as_bytes()).is_ok_and(|list| listed(&list)))
     };
     in_header || in_query()
-}
-
-/// A request body that nobody has started to read.
-///
-/// A client that is refused while it still sends would lose the answer to a connection reset. What it has under
-/// way is therefore read and thrown away, within bounds. A client that waits for `100 Continue` sends nothing, and
-/// reading would tell it to.
-struct Unread {
-    body: Option<Incoming>,
-    client_waits: bool,
-}
-
-impl Unread {
-    fn new(parts: &Parts, body: Incoming) -> Self {
-        Self { body: Some(body), client_waits: parts.headers.contains_key(EXPECT) }
-    }
-
-    /// In bytes on the wire; `None` for transfer chunks.
-    fn length(&self) -> Option<u64> {
-        self.body.as_ref().and_then(|body| body.size_hint().exact())
-    }
-
-    fn take(&mut self) -> Incoming {
-        self.body.take().expect("the body is taken once, by the one step that reads it")
-    }
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        const BYTES: usize = 1 << 20;
-        const TIME: Duration = Duration::from_secs(2);
-        if let Some(body) = self.body.take().filter(|body| !self.client_waits && !body.is_end_stream()) {
-            tokio::spawn(timeout(TIME, Limited::new(body, BYTES).collect()));
-        }
-    }
 }

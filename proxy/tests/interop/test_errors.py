@@ -168,13 +168,14 @@ def test_a_request_for_another_host_is_refused(dev):
 
 
 def test_every_answer_names_its_request(dev, bucket):
-    identities = set()
-    for answer in (ask(dev), ask(dev, target=f"/{bucket}/missing"), ask(dev, dev.credentials.with_secret("wrong"))):
-        identities.add(answer.headers["x-amz-request-id"])
-        if answer.status != 200:
-            assert answer.error()["RequestId"] == answer.headers["x-amz-request-id"]
-            assert answer.headers["content-type"] == "application/xml"
-    assert len(identities) == 3
+    wrong = dev.credentials.with_secret("wrong")
+    answers = [ask(dev), ask(dev, target=f"/{bucket}/missing"), ask(dev, wrong), ask(dev, wrong)]
+    assert [answer.status for answer in answers] == [200, 404, 403, 403]
+    assert len({answer.headers["x-amz-request-id"] for answer in answers}) == 4
+    for refusal in answers[2:]:
+        assert refusal.error()["RequestId"] == refusal.headers["x-amz-request-id"]
+        assert refusal.error()["HostId"] == refusal.headers["x-amz-id-2"]
+        assert refusal.headers["content-type"] == "application/xml"
 
 
 @pytest.mark.parametrize("secret", ["right", "wrong"])

@@ -51,6 +51,4 @@ def test_a_running_program_ends_in_access_denied_once_it_is_revoked(own_dev, pro
     assert another_round() == ""
     last = child.stderr.read().strip().splitlines()[-1]
     assert child.wait(10) == 1
-    assert last.startswith(
-        "botocore.exceptions.ClientError: An error occurred (AccessDenied) when calling the ListBuckets operation"
-    )
+    assert "An error occurred (AccessDenied) when calling the ListBuckets operation" in last

@@ -114,6 +114,7 @@ def early_terminal_chunk(dev, bucket):
 
 
 def data_after_the_terminal_chunk(dev, bucket):
+    """Every byte that was announced has come: what follows the end stands where trailers stand."""
     upload = make(uploads.chunked, dev, bucket, split(BODY))
     more = signing.signed_chunks(upload.seed, [*split(BODY), b"more"])
     upload.wire = [*upload.wire[:-1], *more[-3:]]
@@ -201,7 +202,7 @@ REFUSED = {
     missing_terminal_chunk: (400, "IncompleteBody"),
     missing_terminal_chunk_of_unsigned_chunks: (400, "IncompleteBody"),
     early_terminal_chunk: (400, "IncompleteBody"),
-    data_after_the_terminal_chunk: (400, "IncompleteBody"),
+    data_after_the_terminal_chunk: (400, "MalformedTrailerError"),
     no_decoded_length: (411, "MissingContentLength"),
     not_chunked_at_all: (400, "IncompleteBody"),
     wrong_signed_trailer: (403, "SignatureDoesNotMatch"),

@@ -53,8 +53,10 @@ def test_a_session_cannot_make_another_session(own_dev):
 
 @pytest.mark.parametrize("seconds", [899, 129601])
 def test_a_session_lasts_as_long_as_aws_allows(own_dev, seconds):
+    # botocore knows one of the limits itself.
+    sts = clients.client("sts", own_dev, parameter_validation=False)
     with pytest.raises(ClientError, match="ValidationError"):
-        clients.sts(own_dev).get_session_token(DurationSeconds=seconds)
+        sts.get_session_token(DurationSeconds=seconds)
 
 
 def test_a_session_of_another_sts_works_and_knows_its_principal(own_dev):

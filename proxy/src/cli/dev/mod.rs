@@ -13,8 +13,8 @@ use sigv4::SecretAccessKey;
 
 use crate::clock::Clock;
 use crate::config::{
-    Admin, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Gateway, Log, LogFormat,
-    Store as StoreConfig,
+    Admin, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Environment, Gateway,
+    Log, LogFormat, Store as StoreConfig,
 };
 use crate::events::{Keyring, KeyringError};
 use crate::iam::{
@@ -33,6 +33,8 @@ const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
 /// Runs the gateway and a file-system S3 backend on loopback. Not for production: the secret is printed.
+///
+/// Takes no configuration but `SIGWARD__LOG__FILTER`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Keeps objects, keys and the event log here; a second start finds everything as it was. A temporary
@@ -99,12 +101,13 @@ struct Layout {
 }
 
 /// Runs until interrupted.
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    telemetry::init(&log()).map_err(|error| Failure::Server(Box::new(error)))?;
+pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
+    let log = log(environment);
+    telemetry::init(&log).map_err(|error| Failure::Server(Box::new(error)))?;
     let layout = Layout::prepare(args.dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (server, backend) = start(args, &layout).await?;
+        let (server, backend) = start(args, &layout, log).await?;
         let unchanged = || Err("`sigward dev` has no configuration to reload");
         server.until_signal(unchanged).await.map_err(DevError::Server)?;
         backend.stop().await;
@@ -113,7 +116,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Starts the backend, the server in front of it, and says so.
-async fn start(args: &Args, layout: &Layout) -> Result<(Server, Backend), Failure> {
+async fn start(args: &Args, layout: &Layout, log: Log) -> Result<(Server, Backend), Failure> {
     let access_key = AccessKey::load_or_create(&layout.state.join("access-key"))?;
     let sealing_key = layout.state.join("sealing.key");
     if !sealing_key.exists() {
@@ -122,7 +125,8 @@ async fn start(args: &Args, layout: &Layout) -> Result<(Server, Backend), Failur
     let backend_key = AccessKey::random().map_err(DevError::Random)?;
     let backend = Backend::start(&layout.objects, backend_key.id.as_str(), &backend_key.secret).await;
     let backend = backend.map_err(DevError::Backend)?;
-    let config = configuration(args, layout, &access_key, backend_config(backend.address(), backend_key));
+    let config =
+        configuration(args, layout, &access_key, backend_config(backend.address(), backend_key), log);
     let server = Server::start(config, Clock::system()).await.map_err(DevError::Server)?;
     announce(args, layout, &access_key, &server)?;
     Ok((server, backend))
@@ -187,7 +191,7 @@ fn backend_config(address: SocketAddr, key: AccessKey) -> BackendConfig {
     }
 }
 
-fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: BackendConfig) -> Config {
+fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: BackendConfig, log: Log) -> Config {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     Config {
         gateway: Gateway {
@@ -213,13 +217,15 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             },
             status: KeyStatus::Active,
         }],
-        log: log(),
+        log,
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
     }
 }
 
-fn log() -> Log {
-    Log { format: LogFormat::Text, filter: "info".to_owned(), access_log: true }
+/// Text for people, who may ask for more or less of it as they would of `serve`.
+fn log(environment: &Environment) -> Log {
+    let filter = environment.get("SIGWARD__LOG__FILTER").unwrap_or("info").to_owned();
+    Log { format: LogFormat::Text, filter, access_log: true }
 }
 
 /// Says where everything is, to a script or to a person.

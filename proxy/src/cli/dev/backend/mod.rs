@@ -38,6 +38,8 @@ use tracing::subscriber::NoSubscriber;
 
 use objects::Objects;
 
+use crate::gateway::Lingering;
+
 /// How long requests under way may take once the backend stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be accepted, most often for want of file descriptors.
@@ -135,7 +137,10 @@ async fn answer(
     request: http::Request<hyper::body::Incoming>,
 ) -> Result<http::Response<s3s::Body>, Infallible> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = service.call(request.map(s3s::Body::from)).with_subscriber(NoSubscriber::default()).await;
+    let (head, body) = request.into_parts();
+    let body = s3s::Body::http_body(Lingering::new(body, &head.headers));
+    let request = http::Request::from_parts(head, body);
+    let response = service.call(request).with_subscriber(NoSubscriber::default()).await;
     let response = response.unwrap_or_else(|_| {
         let mut response = http::Response::new(s3s::Body::empty());
         *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
