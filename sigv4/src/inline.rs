@@ -20,7 +20,13 @@ impl<T: Copy + Default, const N: usize> Inline<T, N> {
     }
 
     pub(crate) fn push(&mut self, item: T) {
-        self.extend(&[item]);
+        match self.place.get_mut(self.length) {
+            Some(free) if self.spill.is_empty() => {
+                *free = item;
+                self.length += 1;
+            }
+            _ => self.extend(&[item]),
+        }
     }
 
     pub(crate) fn extend(&mut self, items: &[T]) {
@@ -56,7 +62,10 @@ mod tests {
         for step in 1..7 {
             let items: Vec<u8> = (0..40).collect();
             let mut list = Inline::<u8, 8>::new();
-            items.chunks(step).for_each(|chunk| list.extend(chunk));
+            items.chunks(step).for_each(|chunk| match chunk {
+                [item] => list.push(*item),
+                items => list.extend(items),
+            });
             assert_eq!(list.as_slice(), items);
             assert_eq!(list.as_mut_slice(), items);
         }

@@ -10,6 +10,7 @@ mod check_config;
 mod client;
 #[cfg(feature = "dev")]
 mod dev;
+mod explain;
 mod keys;
 mod revoke;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Serve(serve::Args),
     /// Print everything that is wrong with the configuration.
     CheckConfig(check_config::Args),
+    /// Say whether a captured request would be accepted, and why not.
+    Explain(explain::Args),
     /// Long-term access keys of a running gateway: create, list, disable, enable, delete.
     Keys(keys::Args),
     /// List the live sessions of a running gateway.
@@ -109,6 +112,10 @@ pub fn run() -> ExitCode {
         Command::Dev(args) => dev::run(&args, &environment),
         Command::Serve(args) => serve::run(&args, &environment),
         Command::CheckConfig(args) => check_config::run(&args, &environment),
+        Command::Explain(args) => match explain::run(&args) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Command::Keys(args) => client::block_on(keys::run(&args, &environment)),
         Command::Sessions(args) => client::block_on(sessions::run(&args, &environment)),
         Command::Revoke(args) => client::block_on(revoke::run(&args, &environment)),

@@ -2,7 +2,7 @@
 //!
 //! | `type` (also without `io.sigward.` and `.v1`) | `data` |
 //! |---|---|
-//! | `io.sigward.credential.issued.v1` | `access_key_id`, `secret_access_key`, `session_token` or `session_token_sha256` (hex), `kind`, `expires_at`, `principal`; optional `issued_at` (default: `time`), `session_name`, `role_arn`, `parent_access_key_id`, `tags`, `mfa` |
+//! | `io.sigward.credential.issued.v1` | `access_key_id`, `secret_access_key`, `session_token` or `session_token_sha256` (hex), `kind`, `expires_at`, `principal`; optional `issued_at` (default: `time`), `session_name`, `role_arn` (default: the role of an `assumed-role` principal), `parent_access_key_id`, `tags`, `mfa` |
 //! | `io.sigward.access_key.created.v1` | `access_key_id`, `secret_access_key`, `principal`; optional `status`, `issued_at` |
 //! | `io.sigward.access_key.status.v1` | `access_key_id`, `status`: `Active` or `Inactive` |
 //! | `io.sigward.access_key.deleted.v1` | `access_key_id` |

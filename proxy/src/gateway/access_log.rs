@@ -264,12 +264,11 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let elapsed = self.call.started.elapsed();
         let received = self.call.verdict.as_ref().map_or(0, Verdict::received);
-        match self.call.asked {
-            Asked::S3(action) => self.metrics.finished(action, self.call.outcome(self.status), elapsed),
-            // STS counts its operations itself.
-            Asked::Sts(_) => {}
+        // STS counts its operations itself.
+        if let Asked::S3(action) = self.call.asked {
+            self.metrics.ended(action, self.call.outcome(self.status));
         }
-        self.metrics.moved(received, self.sent);
+        self.metrics.moved(received, self.sent, elapsed);
         if let Some(reason) = self.call.refused {
             self.metrics.rejected(reason);
         }

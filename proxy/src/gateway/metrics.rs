@@ -153,7 +153,7 @@ impl GatewayMetrics {
     pub(super) fn register(metrics: &Metrics) -> Self {
         let requests = metrics.counters(
             "requests_total",
-            "Requests by S3 or STS operation and by how they ended.",
+            "S3 requests by operation and by how they ended.",
             &["operation", "outcome"],
         );
         let rejections = metrics.counters(
@@ -193,11 +193,10 @@ impl GatewayMetrics {
         InFlight(self.in_flight.clone())
     }
 
-    pub(super) fn finished(&self, action: Action, outcome: Outcome, elapsed: std::time::Duration) {
+    pub(super) fn ended(&self, action: Action, outcome: Outcome) {
         if let Some(counter) = self.requests.get(action as usize).and_then(|row| row.get(outcome as usize)) {
             counter.inc();
         }
-        self.request_seconds.observe(elapsed.as_secs_f64());
     }
 
     pub(super) fn rejected(&self, reason: Reason) {
@@ -206,7 +205,8 @@ impl GatewayMetrics {
         }
     }
 
-    pub(super) fn moved(&self, received: u64, sent: u64) {
+    pub(super) fn moved(&self, received: u64, sent: u64, elapsed: std::time::Duration) {
+        self.request_seconds.observe(elapsed.as_secs_f64());
         self.received_bytes.inc_by(received);
         self.sent_bytes.inc_by(sent);
     }

@@ -35,7 +35,7 @@ pub use operation::Operation;
 pub use recognize::is_sts_request;
 
 /// How long a presigned STS request is valid, in seconds, whatever its `X-Amz-Expires` says.
-const PRESIGNED_LIFETIME: u32 = 900;
+pub(crate) const PRESIGNED_LIFETIME: u32 = 900;
 
 /// Answers STS requests out of the store, and issues sessions into it.
 pub struct Sts {

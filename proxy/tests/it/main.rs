@@ -4,7 +4,9 @@
 
 mod cli;
 mod config;
+mod gateway;
 mod layers;
 mod log;
+mod rig;
 mod store;
 mod sts;

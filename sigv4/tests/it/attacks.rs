@@ -498,7 +498,7 @@ fn an_explanation_shows_neither_token_nor_customer_key_nor_the_right_signature()
     assert!(printed.contains("x-amz-security-token:REDACTED"), "{printed}");
     assert!(!printed.contains("canary"), "{printed}");
 
-    let url = Sample::new("GET", b"/k?X-Amz-Security-Token=canary").presigned(&s3()).to_method("PUT");
+    let url = Sample::new("GET", b"/k?X-Amz-Security-Token=canary").presigned(&s3()).sent_as("PUT");
     let Err(Refusal::Verify(error)) = url.verify(&s3()) else { panic!("accepted") };
     let printed = format!("{error:?}");
     assert!(printed.contains("X-Amz-Security-Token=REDACTED") && !printed.contains("canary"), "{printed}");

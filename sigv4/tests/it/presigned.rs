@@ -6,6 +6,8 @@ use sigv4::{
 
 use crate::sample::{EMPTY_SHA256, Refusal, Sample, assert_refused, now};
 
+type Expected = fn(&ParameterFault) -> bool;
+
 fn s3() -> Endpoint {
     Endpoint::s3("us-east-1")
 }
@@ -23,7 +25,7 @@ fn fault(sample: &Sample, endpoint: &Endpoint) -> ParameterFault {
 
 #[test]
 fn limits_of_expires_are_those_of_s3() {
-    let table: [(&str, fn(&ParameterFault) -> bool); 8] = [
+    let table: [(&str, Expected); 8] = [
         ("604801", |fault| matches!(fault, ParameterFault::ExpiresTooLong)),
         ("9223372036854775807", |fault| matches!(fault, ParameterFault::ExpiresTooLong)),
         ("9223372036854775808", |fault| matches!(fault, ParameterFault::ExpiresNotANumber)),
@@ -104,7 +106,7 @@ fn parameter_names_are_recognised_in_their_encoded_spelling_too() {
 
 #[test]
 fn algorithm_date_and_signed_headers_must_be_well_formed() {
-    let table: [(&str, &str, fn(&ParameterFault) -> bool); 5] = [
+    let table: [(&str, &str, Expected); 5] = [
         ("HMAC-SHA256", "HMAC-SHA1", |fault| matches!(fault, ParameterFault::Algorithm)),
         ("T081530Z", "T081530", |fault| matches!(fault, ParameterFault::Date { .. })),
         ("SignedHeaders=host", "SignedHeaders=Host", |fault| matches!(fault, ParameterFault::SignedHeaders)),

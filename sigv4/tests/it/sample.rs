@@ -70,7 +70,7 @@ impl Sample {
     }
 
     /// With another method.
-    pub(crate) fn to_method(self, method: &str) -> Self {
+    pub(crate) fn sent_as(self, method: &str) -> Self {
         Self { method: method.to_owned(), ..self }
     }
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{CREATED, DELETED, ISSUED, PREFIX, REVOKED, STATUS, SUFFIX};
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, EventError, RevocationScope};
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionTokenHash};
+use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash};
 
 const MAX_ATTRIBUTE_BYTES: usize = 256;
 const MAX_TOKEN_BYTES: usize = 8_192;
@@ -110,12 +110,15 @@ fn issued(
     if expires_at <= now {
         return Err(data.fault("expires_at", "is in the past"));
     }
+    let kind =
+        data.parsed("kind", "must be session_token, assumed_role, web_identity, saml or federation")?;
+    let principal = principal(&mut data)?;
     let session = Session {
-        kind: data.parsed("kind", "must be session_token, assumed_role, web_identity, saml or federation")?,
+        kind,
         token,
         expires_at,
         name: session_name(&mut data)?,
-        role_arn: data.optional_text("role_arn")?.map(|text| arn(&data, "role_arn", text)).transpose()?,
+        role_arn: role(&mut data, kind, &principal)?,
         parent_access_key_id: data.optional_access_key_id("parent_access_key_id")?,
         tags: tags(&mut data)?,
         mfa: match data.map.remove("mfa") {
@@ -127,7 +130,7 @@ fn issued(
     Ok(EventData::CredentialIssued(Credential {
         access_key_id: data.access_key_id()?,
         secret,
-        principal: principal(&mut data)?,
+        principal,
         issued_at: data.time("issued_at")?.unwrap_or(time),
         status: KeyStatus::Active,
         session: Some(session),
@@ -207,6 +210,29 @@ fn principal(data: &mut Fields) -> Result<Principal, EventError> {
         return Err(fields.fault("arn", "names another account than data.principal.account"));
     }
     Ok(Principal { arn, user_id: fields.text("user_id")?, account })
+}
+
+/// The role of a session: given, or that of an `assumed-role` principal. A role's session that names none would be
+/// out of reach for a revocation of the role, and so is refused.
+fn role(data: &mut Fields, kind: SessionKind, principal: &Principal) -> Result<Option<String>, EventError> {
+    if let Some(text) = data.optional_text("role_arn")? {
+        return arn(data, "role_arn", text).map(Some);
+    }
+    match kind {
+        SessionKind::SessionToken | SessionKind::Federation => Ok(None),
+        SessionKind::AssumedRole | SessionKind::WebIdentity | SessionKind::Saml => {
+            let role = assumed_role(&principal.arn);
+            role.map(Some).ok_or_else(|| data.fault("role_arn", "is missing: the session is one of a role"))
+        }
+    }
+}
+
+/// `arn:aws:sts::account:assumed-role/name/session` is a session of `arn:aws:iam::account:role/name`.
+fn assumed_role(session_arn: &str) -> Option<String> {
+    let (partition, rest) = session_arn.strip_prefix("arn:")?.split_once(":sts::")?;
+    let (account, resource) = rest.split_once(':')?;
+    let (name, _) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+    Some(format!("arn:{partition}:iam::{account}:role/{name}"))
 }
 
 fn account(fields: &mut Fields) -> Result<String, EventError> {

@@ -74,6 +74,22 @@ fn reads_every_field_of_an_issued_credential() {
 }
 
 #[test]
+fn a_session_of_a_role_names_it_or_is_refused() {
+    let role_of = |event: &Value| match read(event).map(|event| event.data) {
+        Ok(EventData::CredentialIssued(credential)) => Ok(credential.session.unwrap().role_arn),
+        Ok(data) => panic!("{data:?}"),
+        Err(error) => Err(error.to_string()),
+    };
+    let nameless = with(issued_event(), "/data/role_arn", Value::Null);
+    assert_eq!(role_of(&nameless).unwrap_err(), "data.role_arn: is missing: the session is one of a role");
+    let arn = json!("arn:aws:sts::123456789012:assumed-role/reader/build");
+    let assumed = with(nameless.clone(), "/data/principal/arn", arn);
+    assert_eq!(role_of(&assumed).unwrap().as_deref(), Some("arn:aws:iam::123456789012:role/reader"));
+    let plain = with(nameless, "/data/kind", json!("session_token"));
+    assert_eq!(role_of(&plain).unwrap(), None);
+}
+
+#[test]
 fn a_token_may_come_as_its_hash() {
     let hex = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08";
     let event = with(issued_event(), "/data/session_token", Value::Null);
