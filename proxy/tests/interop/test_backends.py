@@ -324,7 +324,8 @@ def test_the_query_of_a_presigned_request_goes_through_untouched(untouched, sink
 
 
 @pytest.mark.parametrize(
-    "make", [uploads.plain, uploads.unsigned, uploads.chunked, uploads.chunked_with_trailer, uploads.unsigned_with_trailer]
+    "make",
+    [uploads.plain, uploads.unsigned, uploads.chunked, uploads.chunked_with_trailer, uploads.unsigned_with_trailer],
 )
 def test_a_backend_verifies_what_goes_through(passthrough, bucket, make):
     front, _ = passthrough

@@ -1,6 +1,7 @@
 """Kill -9 under load: what was acknowledged before is true after."""
 
 import itertools
+import os
 import subprocess
 import threading
 import time
@@ -10,7 +11,7 @@ from queue import Empty, SimpleQueue
 
 import pytest
 
-from kit import events, signing
+from kit import clients, events, signing
 from kit.credentials import Credentials
 from kit.server import Gateway, sigward, start_dev
 from kit.signing import Signer
@@ -135,6 +136,9 @@ def test_everything_acknowledged_survives_kill_9(tmp_path, record_property):
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 def test_a_second_start_finds_everything_as_it_was(tmp_path, ending):
     first = start_dev(tmp_path / "data", tmp_path / "logs-1")
+    s3, body = clients.s3(first), os.urandom(5000)
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="a//b/ü", Body=body, Metadata={"kept": "too"}, ContentType="text/x")
     session, revoked = get_session_token(first), events.issue(first)
     assert sigward("revoke", "--admin", first.admin, "--access-key-id", revoked.access_key_id).returncode == 0
     getattr(first.process, ending)()
@@ -143,4 +147,6 @@ def test_a_second_start_finds_everything_as_it_was(tmp_path, ending):
     assert status_and_code(second, second.credentials) == (200, "")
     assert status_and_code(second, session) == (200, "")
     assert status_and_code(second, revoked) == (403, "AccessDenied")
+    answer = clients.s3(second, session).get_object(Bucket="kept", Key="a//b/ü")
+    assert (answer["Body"].read(), answer["Metadata"], answer["ContentType"]) == (body, {"kept": "too"}, "text/x")
     second.process.stop()

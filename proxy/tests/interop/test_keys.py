@@ -1,11 +1,14 @@
 """Object keys that HTTP libraries, proxies and file systems like to change: each stays itself, all the way down."""
 
 import os
+import socket
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
-from kit import clients
+from kit import clients, signing
 from kit.backend import BackendDirectory
 from kit.signing import Signer, encode_key
 from kit.wire import authority, exchange
@@ -72,6 +75,30 @@ def test_keys_that_look_alike_are_different_objects(dev, s3, bucket):
         dev.backend.assert_stored(bucket, body, copies=0)
 
 
+# Where `dev` keeps the object: at the obvious place wherever a path can say what the key says.
+PLACES = {
+    "cat.jpg": "cat.jpg",
+    "photos/2026/cat.jpg": "photos/2026/cat.jpg",
+    "two  words/ü+&=?#;.txt": "two  words/ü+&=?#;.txt",
+    ".hidden": ".hidden",
+    "a%2Fb": "a%2Fb",
+    "folder/": "folder/%",
+    "/leading": "%/leading",
+    "a//b": "a/%/b",
+    "./a": "%./a",
+    "x/../y": "x/%../y",
+    "%41": "%%41",
+    "n" * 1000: "%" + signing.sha256(b"n" * 1000),
+}
+
+
+@pytest.mark.parametrize("key", PLACES, ids=lambda key: key[:30])
+def test_an_object_lies_where_its_key_says(dev, bucket, key):
+    body = os.urandom(64)
+    clients.s3(dev).put_object(Bucket=bucket, Key=key, Body=body)
+    assert dev.backend.copies(bucket, body) == [dev.backend.path / bucket / PLACES[key]]
+
+
 @pytest.mark.parametrize("key", ["..", ".", "../outside", "a/../../outside", "../../outside"])
 def test_a_key_never_leaves_its_bucket(dev, s3, bucket, key):
     body = os.urandom(64)
@@ -100,6 +127,36 @@ def test_reserved_characters_may_come_unescaped(dev, bucket):
     body, key = os.urandom(64), "!'()*:@$,;=&"
     clients.s3(dev).put_object(Bucket=bucket, Key=key, Body=body)
     assert get(dev, f"/{bucket}/{key}").body == body
+
+
+@pytest.fixture
+def every_localhost(monkeypatch):
+    """Names under `localhost` are this machine, whatever the system's resolver knows."""
+    resolve = socket.getaddrinfo
+
+    def local(host, *arguments, **options):
+        return resolve("localhost" if host.endswith(".localhost") else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", local)
+
+
+def test_boto3_may_address_buckets_by_host_name(dev, credentials, bucket, every_localhost):
+    here = replace(dev, endpoint=dev.endpoint.replace("127.0.0.1", "localhost"))
+    s3 = clients.s3(here, credentials, s3={"addressing_style": "virtual"}, signature_version="s3v4")
+    hosts = set()
+    s3.meta.events.register("before-send.s3", lambda request, **_: hosts.add(urlsplit(request.url).hostname))
+    for key in ("object", "a b/ü+", "a//b", "/leading", "x/../y", f"{bucket}/same"):
+        body = os.urandom(64)
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        dev.backend.assert_stored(bucket, body)
+        assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+        # What one style stored the other one finds.
+        assert clients.s3(dev).get_object(Bucket=bucket, Key=key)["Body"].read() == body
+        url = urlsplit(s3.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}))
+        target = f"{url.path}?{url.query}"
+        assert exchange(dev.endpoint, "GET", target, [("Host", url.netloc)]).body == body
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 6
+    assert hosts == {f"{bucket}.localhost"}
 
 
 @pytest.mark.parametrize("host", ["bucket", "bucket.localhost"])

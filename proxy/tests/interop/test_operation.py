@@ -1,14 +1,10 @@
 """What operators see: probes, metrics, access log, and an orderly end."""
 
-import json
 import threading
 
-import pytest
-
 from kit import clients, events, uploads
-from kit.server import sigward, start_dev, start_serve
-from kit.signing import Signer
-from kit.wire import authority, exchange
+from kit.server import sigward, start_dev
+from kit.wire import Connection, authority, exchange
 
 
 def admin(gateway, path: str):
@@ -45,6 +41,15 @@ def test_the_access_log_names_principal_and_session(tmp_path):
     assert len(lines) == 1, log[-2000:]
 
 
+def accepts(endpoint: str) -> bool:
+    """Whether a connection can be opened."""
+    try:
+        Connection(endpoint).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_requests_in_flight_are_finished_after_sigterm(tmp_path):
     gateway = start_dev(tmp_path / "data", tmp_path / "logs")
     clients.s3(gateway).create_bucket(Bucket="drained")
@@ -56,6 +61,9 @@ def test_requests_in_flight_are_finished_after_sigterm(tmp_path):
         clients.s3(gateway).list_buckets()
         ending = threading.Thread(target=lambda: codes.append(gateway.process.stop()))
         ending.start()
+        # Whoever comes from now on goes elsewhere, while probes and operators are still answered.
+        gateway.process.wait_for(lambda: not accepts(gateway.endpoint))
+        assert [admin(gateway, path).status for path in ("/livez", "/readyz", "/metrics")] == [200, 503, 200]
         connection.send(upload.body[50_000:])
         assert connection.receive("PUT").status == 200
     ending.join()

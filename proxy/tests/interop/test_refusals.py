@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from botocore.exceptions import ClientError
 
 from kit import clients, signing, uploads
 from kit.uploads import split
@@ -279,6 +280,52 @@ def test_a_spoilt_part_is_not_in_the_upload(dev, bucket):
         assert upload.send().code == "XAmzContentSHA256Mismatch"
         assert "Parts" not in s3.list_parts(**whose)
         s3.abort_multipart_upload(**whose)
+
+
+LARGE = os.urandom(32 << 20)
+
+# Refused long before the last byte has come, by the backend or by the gateway.
+EARLY = {
+    "no such bucket": (404, "NoSuchBucket", lambda dev, _: uploads.plain(dev, "/no-such-bucket/object", LARGE)),
+    "wrong secret": (
+        403,
+        "SignatureDoesNotMatch",
+        lambda dev, bucket: uploads.plain(
+            dev, f"/{bucket}/object", LARGE, credentials=dev.credentials.with_secret("not the secret")
+        ),
+    ),
+    "first chunk corrupted": (
+        403,
+        "SignatureDoesNotMatch",
+        lambda dev, bucket: spoilt(
+            make(uploads.chunked, dev, bucket, split(LARGE, 1 << 20)), 0, lambda wire: flipped(wire, 4000)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("why", EARLY)
+def test_a_client_that_is_refused_while_it_sends_learns_why(dev, bucket, why):
+    """The connection must take what the client has under way, or its reset overtakes the answer."""
+    status, code, upload = EARLY[why]
+    upload = upload(dev, bucket)
+    with dev.backend.untouched(), upload.start() as connection:
+        connection.send(upload.body)
+        answer = connection.receive("PUT")
+    assert (answer.status, answer.code) == (status, code)
+
+
+def test_a_client_works_on_after_refused_uploads(dev, bucket):
+    """boto3 waits for `100 Continue` and keeps its connections: a refusal must leave none that hangs or breaks."""
+    wrong = clients.s3(dev, dev.credentials.with_secret("not the secret"))
+    right = clients.s3(dev)
+    for body in (b"small", LARGE, b"small", LARGE):
+        with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+            wrong.put_object(Bucket=bucket, Key="object", Body=body)
+        with pytest.raises(ClientError, match="NoSuchBucket"):
+            right.put_object(Bucket="no-such-bucket", Key="object", Body=body)
+    right.put_object(Bucket=bucket, Key="object", Body=LARGE)
+    dev.backend.assert_stored(bucket, LARGE)
 
 
 def test_a_wrong_content_md5_is_told(dev, bucket):

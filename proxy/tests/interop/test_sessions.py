@@ -133,15 +133,15 @@ def test_a_revoked_session_cannot_upload(own_dev):
 
 def test_an_event_is_taken_once(own_dev):
     """Source and id name an event; what comes later under the same names changes nothing."""
-    first, second = events.new_credentials(), events.new_credentials()
+    first, second, third = (events.new_credentials() for _ in range(3))
     lifetime = timedelta(minutes=15)
-    for credentials in (first, second, first):
-        answer = events.post(
-            own_dev, events.event("credential.issued", events.issued(credentials, lifetime), identity="once")
-        )
+    for credentials, source in [(first, "/a"), (second, "/a"), (first, "/a"), (third, "/b")]:
+        data = events.issued(credentials, lifetime)
+        answer = events.post(own_dev, events.event("credential.issued", data, source=source, identity="once"))
         assert 200 <= answer.status < 300
     assert works(own_dev, first)
     assert refusal(own_dev, second)[:2] == ("InvalidAccessKeyId", 403)
+    assert works(own_dev, third)
 
 
 @pytest.mark.parametrize(
@@ -159,12 +159,46 @@ def test_an_event_that_says_nothing_is_refused(own_dev, document):
     assert 400 <= events.post(own_dev, document).status < 500
 
 
-def test_a_revocation_may_come_as_an_event(own_dev):
-    session = events.issue(own_dev)
-    assert works(own_dev, session)
-    answer = events.post(own_dev, events.revoked_access_key(session.access_key_id))
+# What an event revokes, given the session that must end and a role of its own.
+SCOPES = {
+    "access key id": lambda session, _: {"access_key_id": session.access_key_id},
+    "principal": lambda _, role: {
+        "principal": role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/me"
+    },
+    "role": lambda _, role: {"role": role},
+    "account": lambda _, role: {"account": role.split(":")[4]},
+}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_revocation_may_come_as_an_event(own_dev, scope):
+    account = f"{500000000000 + list(SCOPES).index(scope)}"
+    role = f"arn:aws:iam::{account}:role/{scope.replace(' ', '-')}"
+    arn = role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/me"
+    whose = {"principal": {"arn": arn, "user_id": "AROAROLE00000000001:me", "account": account}, "role_arn": role}
+    session, other = events.issue(own_dev, **whose), events.issue(own_dev)
+    client = clients.s3(own_dev, session)
+    assert "Buckets" in client.list_buckets()
+    answer = events.post(own_dev, events.event("session.revoked", SCOPES[scope](session, role)))
     assert 200 <= answer.status < 300, answer
+    # On the connection that has just been let in.
+    with pytest.raises(ClientError, match=r"AccessDenied.*ListBuckets"):
+        client.list_buckets()
     assert refusal(own_dev, session) == REVOKED
+    assert works(own_dev, other)
+    assert works(own_dev, events.issue(own_dev, **whose))
+
+
+def test_a_revocation_dated_back_spares_what_was_issued_since(own_dev):
+    role = f"{ROLE}/dated-back"
+    before = events.issue(own_dev, role_arn=role)
+    moment = datetime.now(UTC)
+    time.sleep(0.002)
+    since = events.issue(own_dev, role_arn=role)
+    data = {"role": role, "issued_before": events.timestamp(moment)}
+    assert 200 <= events.post(own_dev, events.event("session.revoked", data)).status < 300
+    assert refusal(own_dev, before) == REVOKED
+    assert works(own_dev, since)
 
 
 def test_keys_and_sessions_are_listed_without_secrets(own_dev):

@@ -91,8 +91,3 @@ def issue(gateway: Gateway, lifetime: timedelta = timedelta(minutes=15), **chang
     answer = post(gateway, event("credential.issued", issued(credentials, lifetime, **changes)))
     assert 200 <= answer.status < 300, answer
     return credentials
-
-
-def revoked_access_key(access_key_id: str) -> dict:
-    """The event that revokes one credential as of now."""
-    return event("session.revoked", {"access_key_id": access_key_id, "reason": "interop"})

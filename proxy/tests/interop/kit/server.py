@@ -103,6 +103,9 @@ class Process:
         finally:
             running.discard(self)
 
+    def send_signal(self, number: int) -> None:
+        self._child.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL: no chance to clean up."""
         self._child.kill()

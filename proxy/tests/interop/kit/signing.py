@@ -111,7 +111,9 @@ class Signer:
         )
         return [*whole, ("Authorization", authorization)], seed
 
-    def presign(self, method: str, path: str, query: str, headers: Headers, expires: int) -> str:
+    def presign(
+        self, method: str, path: str, query: str, headers: Headers, expires: int, payload: str = UNSIGNED
+    ) -> str:
         """The query of a presigned request: `query` and the `X-Amz-*` parameters."""
         timestamp = self._timestamp()
         signed = sorted({name.lower() for name, _ in headers})
@@ -127,7 +129,7 @@ class Signer:
         pieces = [query] if query else []
         pieces += [f"{name}={quote(value, safe='-._~')}" for name, value in parameters.items()]
         whole = "&".join(pieces)
-        seed = self._seed(timestamp, self._request(method, path, whole, headers, signed, UNSIGNED))
+        seed = self._seed(timestamp, self._request(method, path, whole, headers, signed, payload))
         return f"{whole}&X-Amz-Signature={seed.signature}"
 
     def _timestamp(self) -> str:
