@@ -1,4 +1,27 @@
 //! Sigward: a gateway that verifies AWS Signature Version 4 on every request.
+//!
+//! # Life of a request
+//!
+//! ```text
+//! listen ──► gateway::handle                          request id, the time, once
+//!              │ 1 auth::authenticate                 parse → store (hit: no wait) → signing key → verify
+//!              │ 2 s3::Target, s3::Action             only authenticated input reaches S3 parsing
+//!              │ 3 auth::authorize                    the revocation index ──► Permitted
+//!              │ 4 ProvingBody                        a body that cannot end well unproved
+//!              │ 5 upstream::forward(&Permitted, …)   nothing else can be forwarded
+//!              ▼ 6 the answer, or GatewayError::into_response in one place
+//! ```
+//!
+//! # Map
+//!
+//! Modules stand below in their total order: one may use only those above it, and a test holds that. `sts` walks
+//! the same line as a request to S3 with other nouns. Credentials live in `iam`, because events carry them and the
+//! store keeps them; each module registers its own metrics; [`auth::Permitted`] lives below the `upstream` that
+//! demands it.
+//!
+//! The truth about credentials is the log of [`events`]; the [`store`] is a view of it with one writer, a cache in
+//! front and the revocation index beside it. STS, the admin listener and the configuration append events and never
+//! touch the view.
 
 pub mod clock;
 pub mod xml;

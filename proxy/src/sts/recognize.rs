@@ -8,9 +8,11 @@ use sigv4::uri;
 /// Whether a request is for STS. It is then answered here, whatever comes of it, and never forwarded.
 ///
 /// STS has one path, `/`. There a request is for STS if its credential scope says so, if its query has an
-/// `Action`, or if it posts a form: S3 does none of these.
+/// `Action`, or if it posts a form without any query: S3 does none of these, but `POST /?delete` to the host of a
+/// bucket may carry any content type.
 pub fn is_sts_request(parts: &Parts) -> bool {
-    parts.uri.path() == "/" && (scope_says_sts(parts) || is_form(parts) || has_parameter(parts, b"Action"))
+    let posts_form = || is_form(parts) && parts.uri.query().is_none_or(str::is_empty);
+    parts.uri.path() == "/" && (scope_says_sts(parts) || posts_form() || has_parameter(parts, b"Action"))
 }
 
 /// Whether the body is a form of the query protocol.
@@ -96,6 +98,7 @@ mod tests {
         let (_, sts) = signed_for("sts");
         assert!(!recognized("GET", "/", &[(name, &s3)]));
         assert!(!recognized("GET", "/", &[]));
+        assert!(!recognized("POST", "/?delete", &[(name, &s3), ("content-type", FORM)]));
         assert!(!recognized("GET", "/?action=x&x-id=ListBuckets", &[(name, &s3)]));
         assert!(!recognized("POST", "/", &[("content-type", "multipart/form-data; boundary=x")]));
         assert!(!recognized("PUT", "/", &[("content-type", FORM)]));
