@@ -353,7 +353,9 @@ impl Drop for Unread {
         const BYTES: usize = 1 << 20;
         const TIME: Duration = Duration::from_secs(2);
         if let Some(body) = self.body.take().filter(|body| !self.client_waits && !body.is_end_stream()) {
-            tokio::spawn(timeout(TIME, Limited::new(body, BYTES).collect()));
+            let mut body = Limited::new(body, BYTES);
+            // One frame at a time: whoever is refused may send in as many connections as there are.
+            tokio::spawn(timeout(TIME, async move { while let Some(Ok(_)) = body.frame().await {} }));
         }
     }
 }
