@@ -27,7 +27,7 @@ use sigv4::{Endpoint, Head, PayloadHead, PayloadMode, PayloadVerifier, Reframer}
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 pub use access_log::AnswerBody;
-use access_log::Call;
+use access_log::{Call, Ledger};
 use body::{Framing, ProvingBody, Verdict};
 use error::GatewayError;
 use metrics::GatewayMetrics;
@@ -110,15 +110,14 @@ impl Gateway {
     /// Answers one request, whatever it is.
     pub async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
         let (parts, incoming) = request.into_parts();
-        let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now());
-        let in_flight = self.metrics.in_flight();
+        let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: self.access_log };
+        let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now(), ledger);
         let answer = match &self.sts {
             Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
             _ => self.s3(&parts, incoming, &mut call).await,
         };
         let answer = answer.unwrap_or_else(|error| error.into_response(&parts, &mut call, &self.settings));
-        let log = self.access_log;
-        call.finish(answer, &self.metrics, log, in_flight)
+        call.finish(answer)
     }
 
     /// The whole line of a request to the store behind us.
