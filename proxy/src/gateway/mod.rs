@@ -131,6 +131,9 @@ impl Gateway {
         if is_preflight(parts) {
             return Err(GatewayError::Preflight);
         }
+        if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
+            return Err(GatewayError::Method);
+        }
         let authenticated =
             auth::authenticate(&self.store, Head::from_parts(parts), &self.endpoint, call.now, None).await;
         self.metrics.verified(call.elapsed());
