@@ -24,6 +24,18 @@ pub struct Verified {
     payload: PayloadMode,
     mechanism: Mechanism,
     plus_is_space: bool,
+    signed_headers: SignedNames,
+}
+
+/// The names of the headers that a verified signature covers.
+#[derive(Clone, Debug)]
+pub struct SignedNames(Box<[u8]>);
+
+impl SignedNames {
+    /// Whether the header `name`, in lower case, is signed.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.split(|&byte| byte == b';').any(|signed| signed == name.as_bytes())
+    }
 }
 
 impl Verified {
@@ -35,6 +47,16 @@ impl Verified {
     /// What must be proved about the body.
     pub fn into_payload(self) -> PayloadMode {
         self.payload
+    }
+
+    /// What must be proved about the body, and which headers are signed.
+    pub fn into_parts(self) -> (PayloadMode, SignedNames) {
+        (self.payload, self.signed_headers)
+    }
+
+    /// Which headers are signed, read as the signature was: whoever reads the request again may read it otherwise.
+    pub fn signed_headers(&self) -> &SignedNames {
+        &self.signed_headers
     }
 
     /// How the request is signed.
@@ -105,7 +127,12 @@ impl SignedRequest<'_> {
     }
 
     fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
-        Verified { payload, mechanism: self.mechanism, plus_is_space: form == Form::PlusIsSpace }
+        Verified {
+            payload,
+            mechanism: self.mechanism,
+            plus_is_space: form == Form::PlusIsSpace,
+            signed_headers: SignedNames(self.signed_headers.line().into()),
+        }
     }
 
     /// The last line of the canonical request, verbatim, and what it says about the body (S3).

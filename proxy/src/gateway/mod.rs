@@ -140,7 +140,7 @@ impl Gateway {
         let authenticated = authenticated?;
         call.identify(authenticated.credential());
 
-        let path = signed_path(parts, authenticated.plus_is_space());
+        let path = self.unambiguous_path(parts, authenticated.plus_is_space());
         let target = Target::parse(&path, host(parts), &self.domains)?;
         call.aim(
             Action::of(&parts.method, &target, parts.uri.query().map(str::as_bytes), &parts.headers),
@@ -158,20 +158,26 @@ impl Gateway {
         } else {
             Cow::Owned(target.backend_path(&path).into_owned())
         };
-        let signed = |name: &str| is_signed(parts, name);
-        let outbound = Outbound {
-            parts,
-            path: &path,
-            content,
-            signed_headers: &signed,
-            peer: call.peer.address.ip(),
-            now: call.now.timestamp(),
-        };
+        let outbound =
+            Outbound { parts, path: &path, content, peer: call.peer.address.ip(), now: call.now.timestamp() };
         let sending = self.upstream.forward(&permitted, &outbound, body);
         let mut response = self.response(sending, &verdict).await?;
         call.answered();
         strip_hop_by_hop(response.headers_mut(), |_| false);
         Ok(response.map(AnswerBody::streaming))
+    }
+
+    /// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them. It is
+    /// spelt as what the signature says it means, since that is what is authorised and must be what the backend
+    /// sees. A backend that checks the client's signature itself gets a `+` as it was signed.
+    fn unambiguous_path<'p>(&self, parts: &'p Parts, plus_is_space: bool) -> Cow<'p, [u8]> {
+        let path = parts.uri.path();
+        match plus_is_space {
+            _ if !path.contains('+') => path.as_bytes().into(),
+            true => path.replace('+', "%20").into_bytes().into(),
+            false if self.upstream.is_passthrough() => path.as_bytes().into(),
+            false => path.replace('+', "%2B").into_bytes().into(),
+        }
     }
 
     /// What must be proved about the body, and how it is put to the backend.
@@ -301,28 +307,6 @@ fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS
         && !parts.headers.contains_key(AUTHORIZATION)
         && !parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
-}
-
-/// The path as received, unless its signature says that a raw `+` in it means a space: then that space, since what
-/// was signed is what must be authorised and forwarded.
-fn signed_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
-    let path = parts.uri.path();
-    if plus_is_space { path.replace('+', "%20").into_bytes().into() } else { path.as_bytes().into() }
-}
-
-/// Whether the client signed the header `name`. Asked of verified requests only.
-fn is_signed(parts: &Parts, name: &str) -> bool {
-    let listed = |list: &[u8]| list.split(|&byte| byte == b';').any(|listed| listed == name.as_bytes());
-    let in_header = parts.headers.get(AUTHORIZATION).is_some_and(|value| {
-        let mut components = value.as_bytes().split(|&byte| byte == b',' || byte == b' ');
-        components.find_map(|part| part.strip_prefix(b"SignedHeaders=")).is_some_and(listed)
-    });
-    let in_query = || {
-        let mut pairs = parts.uri.query().unwrap_or_default().split('&');
-        let value = pairs.find_map(|pair| pair.strip_prefix("X-Amz-SignedHeaders="));
-        value.is_some_and(|value| sigv4::uri::decode_query(value.as_bytes()).is_ok_and(|list| listed(&list)))
-    };
-    in_header || in_query()
 }
 
 /// A request body that nobody has started to read.
