@@ -58,11 +58,13 @@ pub(super) fn end_to_end(received: &HeaderMap, signed: impl Fn(&str) -> bool) ->
 
 /// Whether a name with `_` may stand for another header. Some backends read `_` as `-`: to them `x_amz_copy_source`
 /// would be the `x-amz-copy-source` that nobody signed. So such a name goes unless it is signed, and where it would
-/// stand for a header of AWS even then, since it was not seen as one. Names of metadata may hold what they like.
+/// stand for a header that the gateway acts upon even then. Names of metadata may hold what they like.
 fn is_disguised(name: &str, signed: impl Fn(&str) -> bool) -> bool {
+    const ACTED_UPON: [&str; 5] =
+        ["x-amz-", "content-length", "transfer-encoding", "x-forwarded-", "x-real-ip"];
     name.contains('_')
         && !name.starts_with("x-amz-meta-")
-        && (!signed(name) || begins_with_either_spelling(name, "x-amz-"))
+        && (!signed(name) || ACTED_UPON.iter().any(|prefix| begins_with_either_spelling(name, prefix)))
 }
 
 /// Takes away what authenticated the request to the gateway and what only described its framing.
@@ -184,13 +186,15 @@ mod tests {
             ("x-amz_acl", "public-read"),
             ("x-amz-copy_source", "/b/k"),
             ("content_length", "1"),
+            ("x_forwarded_for", "192.0.2.1"),
             ("my_header", "unsigned"),
             ("my_signed_header", "kept"),
             ("x-amz-meta-my_key", "kept"),
         ]);
         let kept = map(&[("my_signed_header", "kept"), ("x-amz-meta-my_key", "kept")]);
-        let signed = ["my_signed_header", "x-amz-meta-my_key", "x-amz-copy_source", "x_amz_copy_source"];
-        assert_eq!(end_to_end(&received, |name| signed.contains(&name)), kept);
+        assert_eq!(end_to_end(&received, |name| name != "my_header"), kept);
+        let unsigned = end_to_end(&received, |name| name == "x-amz-meta-my_key");
+        assert_eq!(unsigned, map(&[("x-amz-meta-my_key", "kept")]));
     }
 
     #[test]
