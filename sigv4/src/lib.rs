@@ -95,4 +95,4 @@ pub use request::{Head, Mechanism, Presented, SignedRequest};
 pub use scope::{Date, Scope};
 pub use sign::{Signer, Target};
 pub use time::Timestamp;
-pub use verify::Verified;
+pub use verify::{SignedNames, Verified};

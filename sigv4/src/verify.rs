@@ -1,6 +1,7 @@
 //! The verdict on a head: is it signed by this key?
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::HeaderName;
 
@@ -9,6 +10,7 @@ use crate::canonical::{
 };
 use crate::endpoint::Dialect;
 use crate::error::{Explanation, Received, VerifyError};
+use crate::inline::Inline;
 use crate::key::{Signature, SigningKey, hex, unhex};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
@@ -24,6 +26,24 @@ pub struct Verified {
     payload: PayloadMode,
     mechanism: Mechanism,
     plus_is_space: bool,
+    signed_headers: SignedNames,
+}
+
+/// The names of the headers that a verified signature covers.
+#[derive(Clone)]
+pub struct SignedNames(Inline<u8, 128>);
+
+impl SignedNames {
+    /// Whether the header `name`, in lower case, is signed.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.as_slice().split(|&byte| byte == b';').any(|signed| signed == name.as_bytes())
+    }
+}
+
+impl fmt::Debug for SignedNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.0.as_slice()))
+    }
 }
 
 impl Verified {
@@ -35,6 +55,16 @@ impl Verified {
     /// What must be proved about the body.
     pub fn into_payload(self) -> PayloadMode {
         self.payload
+    }
+
+    /// What must be proved about the body, and which headers are signed.
+    pub fn into_parts(self) -> (PayloadMode, SignedNames) {
+        (self.payload, self.signed_headers)
+    }
+
+    /// Which headers are signed, read as the signature was: whoever reads the request again may read it otherwise.
+    pub fn signed_headers(&self) -> &SignedNames {
+        &self.signed_headers
     }
 
     /// How the request is signed.
@@ -105,7 +135,12 @@ impl SignedRequest<'_> {
     }
 
     fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
-        Verified { payload, mechanism: self.mechanism, plus_is_space: form == Form::PlusIsSpace }
+        Verified {
+            payload,
+            mechanism: self.mechanism,
+            plus_is_space: form == Form::PlusIsSpace,
+            signed_headers: SignedNames(Inline::from_slice(self.signed_headers.line())),
+        }
     }
 
     /// The last line of the canonical request, verbatim, and what it says about the body (S3).

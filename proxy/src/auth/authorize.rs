@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sigv4::{Mechanism, PayloadMode};
+use sigv4::{Mechanism, PayloadMode, SignedNames};
 
 use super::Authenticated;
 use crate::iam::Credential;
@@ -13,6 +13,7 @@ use crate::store::{Record, RevokedBy, Store};
 pub struct Permitted {
     record: Arc<Record>,
     mechanism: Mechanism,
+    signed_headers: SignedNames,
 }
 
 impl Permitted {
@@ -24,6 +25,11 @@ impl Permitted {
     /// Where the signature stood.
     pub fn mechanism(&self) -> Mechanism {
         self.mechanism
+    }
+
+    /// Whether the signature covers the header `name`.
+    pub fn signs(&self, name: &str) -> bool {
+        self.signed_headers.contains(name)
     }
 }
 
@@ -57,6 +63,10 @@ pub fn authorize(store: &Store, authenticated: Authenticated) -> Result<(Permitt
     let (record, verified) = authenticated.into_parts();
     match store.revoked(record.credential()) {
         Some(by) => Err(Denied { record, by }),
-        None => Ok((Permitted { record, mechanism: verified.mechanism() }, verified.into_payload())),
+        None => {
+            let mechanism = verified.mechanism();
+            let (payload, signed_headers) = verified.into_parts();
+            Ok((Permitted { record, mechanism, signed_headers }, payload))
+        }
     }
 }

@@ -66,7 +66,7 @@ pub struct Gateway {
     pub explain_mismatch: bool,
     /// Connections at the same time; more wait in the backlog.
     pub max_connections: usize,
-    /// Time for a request head to arrive.
+    /// Time for a request head to arrive, counted from the end of the answer before.
     pub head_timeout: Duration,
     /// Largest request head in bytes.
     pub max_head_bytes: usize,

@@ -50,7 +50,7 @@ pub(super) struct Gateway {
     pub(super) sts: bool,
     /// Connections at the same time; more wait in the backlog.
     pub(super) max_connections: usize,
-    /// Time for a request head to arrive.
+    /// Time for a request head to arrive, counted from the end of the answer before.
     pub(super) head_timeout: Span,
     /// Largest request head.
     pub(super) max_head_size: Size,
@@ -189,7 +189,7 @@ impl Default for Gateway {
             explain_mismatch: true,
             sts: true,
             max_connections: 10_000,
-            head_timeout: Span::seconds(10),
+            head_timeout: Span::seconds(30),
             max_head_size: Size(64 << 10),
             max_sts_body_size: Size(256 << 10),
             tls: Tls::default(),

@@ -1,4 +1,6 @@
-//! What is remembered about a request while it runs, and the line that is written when it is over.
+//! What is remembered about a request while it runs, and the line that is written when it is over: when the last
+//! byte of the answer has gone, or when whoever asked no longer waits for one. What was asked may have been done even
+//! then, so no request goes without its line.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,7 +47,14 @@ impl RequestIds {
     }
 }
 
-/// One request, from its head to the last byte of its answer.
+/// Where requests are accounted for.
+pub(super) struct Ledger {
+    pub(super) metrics: Arc<GatewayMetrics>,
+    /// Whether to write one line per request.
+    pub(super) lines: bool,
+}
+
+/// One request, from its head to the last byte of its answer. Accounted for when dropped.
 pub(super) struct Call {
     pub(super) request_id: String,
     pub(super) host_id: &'static str,
@@ -63,6 +72,12 @@ pub(super) struct Call {
     first_byte: Option<Duration>,
     refused: Option<Reason>,
     error_code: Option<&'static str>,
+    /// `None`: the client went away before there was an answer.
+    status: Option<StatusCode>,
+    sent: u64,
+    ledger: Ledger,
+    #[expect(dead_code, reason = "held for its Drop: until then the request is in flight")]
+    in_flight: InFlight,
 }
 
 /// What was asked, and of whom.
@@ -90,8 +105,18 @@ struct Who {
 }
 
 impl Call {
-    pub(super) fn begin(parts: &Parts, peer: Peer, ids: (String, &'static str), now: UnixMillis) -> Self {
+    pub(super) fn begin(
+        parts: &Parts,
+        peer: Peer,
+        ids: (String, &'static str),
+        now: UnixMillis,
+        ledger: Ledger,
+    ) -> Self {
         Self {
+            in_flight: ledger.metrics.in_flight(),
+            ledger,
+            status: None,
+            sent: 0,
             request_id: ids.0,
             host_id: ids.1,
             now,
@@ -161,41 +186,80 @@ impl Call {
         self.error_code = Some(code);
     }
 
-    fn outcome(&self, status: StatusCode) -> Outcome {
-        match self.refused {
-            Some(reason) if reason.is_rejection() => Outcome::Rejected,
-            Some(_) => Outcome::Unavailable,
-            None if status.is_server_error() => Outcome::ServerError,
-            None if status.is_client_error() => Outcome::ClientError,
-            None => Outcome::Ok,
+    fn outcome(&self) -> Outcome {
+        match (self.refused, self.status) {
+            (Some(reason), _) if reason.is_rejection() => Outcome::Rejected,
+            (Some(_), _) | (None, None) => Outcome::Unavailable,
+            (None, Some(status)) if status.is_server_error() => Outcome::ServerError,
+            (None, Some(status)) if status.is_client_error() => Outcome::ClientError,
+            (None, Some(_)) => Outcome::Ok,
         }
     }
 
     /// Lets the answer go; the line is written when its body ends or is dropped.
-    pub(super) fn finish(
-        self,
-        mut response: Response<AnswerBody>,
-        metrics: &Arc<GatewayMetrics>,
-        log: bool,
-        in_flight: InFlight,
-    ) -> Response<AnswerBody> {
+    pub(super) fn finish(mut self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
         if let (false, Ok(id)) =
             (response.headers().contains_key("x-amz-request-id"), HeaderValue::from_str(&self.request_id))
         {
             response.headers_mut().insert("x-amz-request-id", id);
         }
-        let status = response.status();
-        let metrics = Arc::clone(metrics);
-        response.body_mut().ending =
-            Some(Box::new(Ending { call: self, status, metrics, log, sent: 0, in_flight }));
+        self.status = Some(response.status());
+        response.body_mut().call = Some(Box::new(self));
         response
+    }
+
+    fn write_line(&self, received: u64, elapsed: Duration) {
+        let who = self.who.as_ref();
+        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        tracing::info!(
+            target: "sigward::access",
+            request_id = self.request_id,
+            remote_ip = %self.peer.address.ip(),
+            method = %self.method,
+            path = self.path,
+            operation = self.asked.name(),
+            bucket = self.bucket.as_deref(),
+            status = self.status.map(|status| status.as_u16()),
+            error_code = self.error_code,
+            reason = self.refused.map(Reason::as_str),
+            access_key_id = who.map(|who| who.access_key_id.as_str()),
+            principal = who.map(|who| who.principal_arn.as_str()),
+            session_name = who.and_then(|who| who.session_name.as_deref()),
+            bytes_received = received,
+            bytes_sent = self.sent,
+            duration_ms = millis(elapsed),
+            first_byte_ms = self.first_byte.map(millis),
+            user_agent = self.user_agent.as_ref().and_then(|value| value.to_str().ok()),
+        );
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.refused.get_or_insert(Reason::ClientGone);
+        }
+        let elapsed = self.started.elapsed();
+        let received = self.verdict.as_ref().map_or(0, Verdict::received);
+        let metrics = &self.ledger.metrics;
+        // STS counts its operations itself.
+        if let Asked::S3(action) = self.asked {
+            metrics.ended(action, self.outcome());
+        }
+        metrics.moved(received, self.sent, elapsed);
+        if let Some(reason) = self.refused {
+            metrics.rejected(reason);
+        }
+        if self.ledger.lines {
+            self.write_line(received, elapsed);
+        }
     }
 }
 
 /// The body of an answer. Says when it is over.
 pub struct AnswerBody {
     source: Source,
-    ending: Option<Box<Ending>>,
+    call: Option<Box<Call>>,
 }
 
 enum Source {
@@ -203,27 +267,15 @@ enum Source {
     Whole(Option<Bytes>),
 }
 
-/// What is left to do when the last byte has gone.
-struct Ending {
-    call: Call,
-    status: StatusCode,
-    metrics: Arc<GatewayMetrics>,
-    log: bool,
-    sent: u64,
-    /// Dropped with the rest: the request is no longer in flight.
-    #[expect(dead_code, reason = "held for its Drop")]
-    in_flight: InFlight,
-}
-
 impl AnswerBody {
     /// The backend's answer, as it comes.
     pub(super) fn streaming(body: Incoming) -> Self {
-        Self { source: Source::Streaming(body), ending: None }
+        Self { source: Source::Streaming(body), call: None }
     }
 
     /// An answer of our own.
     pub(super) fn whole(body: Bytes) -> Self {
-        Self { source: Source::Whole((!body.is_empty()).then_some(body)), ending: None }
+        Self { source: Source::Whole((!body.is_empty()).then_some(body)), call: None }
     }
 }
 
@@ -239,8 +291,8 @@ impl Body for AnswerBody {
             Source::Streaming(body) => ready!(Pin::new(body).poll_frame(context)),
             Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),
         };
-        if let (Some(Ok(frame)), Some(ending)) = (&frame, &mut self.ending) {
-            ending.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
+            call.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
         Poll::Ready(frame)
     }
@@ -257,51 +309,5 @@ impl Body for AnswerBody {
             Source::Streaming(body) => body.size_hint(),
             Source::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let elapsed = self.call.started.elapsed();
-        let received = self.call.verdict.as_ref().map_or(0, Verdict::received);
-        // STS counts its operations itself.
-        if let Asked::S3(action) = self.call.asked {
-            self.metrics.ended(action, self.call.outcome(self.status));
-        }
-        self.metrics.moved(received, self.sent, elapsed);
-        if let Some(reason) = self.call.refused {
-            self.metrics.rejected(reason);
-        }
-        if self.log {
-            self.write_line(received, elapsed);
-        }
-    }
-}
-
-impl Ending {
-    fn write_line(&self, received: u64, elapsed: Duration) {
-        let call = &self.call;
-        let who = call.who.as_ref();
-        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
-        tracing::info!(
-            target: "sigward::access",
-            request_id = call.request_id,
-            remote_ip = %call.peer.address.ip(),
-            method = %call.method,
-            path = call.path,
-            operation = call.asked.name(),
-            bucket = call.bucket.as_deref(),
-            status = self.status.as_u16(),
-            error_code = call.error_code,
-            reason = call.refused.map(Reason::as_str),
-            access_key_id = who.map(|who| who.access_key_id.as_str()),
-            principal = who.map(|who| who.principal_arn.as_str()),
-            session_name = who.and_then(|who| who.session_name.as_deref()),
-            bytes_received = received,
-            bytes_sent = self.sent,
-            duration_ms = millis(elapsed),
-            first_byte_ms = call.first_byte.map(millis),
-            user_agent = call.user_agent.as_ref().and_then(|value| value.to_str().ok()),
-        );
     }
 }

@@ -36,6 +36,9 @@ pub(super) enum GatewayError {
     /// Nobody says how long the body is.
     #[error("the length of the request body is unknown")]
     MissingContentLength,
+    /// A method that is about the connection rather than about what is stored.
+    #[error("CONNECT and TRACE are not offered")]
+    Method,
     /// A browser asks whether it may ask.
     #[error("cross-origin requests are not enabled")]
     Preflight,
@@ -78,6 +81,7 @@ impl GatewayError {
                 None => s3::request_timeout(),
             },
             Self::MissingContentLength => s3::missing_content_length(),
+            Self::Method => s3::method_not_allowed(&parts.method, "SERVICE"),
             Self::Preflight => preflight(parts),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
             Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
@@ -92,7 +96,9 @@ impl GatewayError {
         match self {
             Self::Auth(error) => Reason::of_auth(error),
             Self::Denied(_) => Reason::Revoked,
-            Self::Target(_) | Self::MissingContentLength | Self::StsBodyTooLarge { .. } => Reason::Malformed,
+            Self::Target(_) | Self::MissingContentLength | Self::Method | Self::StsBodyTooLarge { .. } => {
+                Reason::Malformed
+            }
             Self::Payload(_) => Reason::Payload,
             Self::Body(verdict) if verdict.refused().is_some() => Reason::Payload,
             Self::Body(_) | Self::ClientStalled | Self::ClientGone => Reason::ClientGone,

@@ -28,7 +28,7 @@ use sigv4::{Endpoint, Head, PayloadHead, PayloadMode, PayloadVerifier, Reframer}
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use access_log::AnswerBody;
-use access_log::Call;
+use access_log::{Call, Ledger};
 use body::{Framing, ProvingBody, Verdict};
 use error::GatewayError;
 pub(crate) use lingering::Lingering;
@@ -112,15 +112,14 @@ impl Gateway {
     /// Answers one request, whatever it is.
     pub async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
         let (parts, incoming) = request.into_parts();
-        let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now());
-        let in_flight = self.metrics.in_flight();
+        let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: self.access_log };
+        let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now(), ledger);
         let answer = match &self.sts {
             Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
             _ => self.s3(&parts, incoming, &mut call).await,
         };
         let answer = answer.unwrap_or_else(|error| error.into_response(&parts, &mut call, &self.settings));
-        let log = self.access_log;
-        call.finish(answer, &self.metrics, log, in_flight)
+        call.finish(answer)
     }
 
     /// The whole line of a request to the store behind us.
@@ -134,13 +133,16 @@ impl Gateway {
         if is_preflight(parts) {
             return Err(GatewayError::Preflight);
         }
+        if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
+            return Err(GatewayError::Method);
+        }
         let authenticated =
             auth::authenticate(&self.store, Head::from_parts(parts), &self.endpoint, call.now, None).await;
         self.metrics.verified(call.elapsed());
         let authenticated = authenticated?;
         call.identify(authenticated.credential());
 
-        let path = signed_path(parts, authenticated.plus_is_space());
+        let path = self.unambiguous_path(parts, authenticated.plus_is_space());
         let target = Target::parse(&path, host(parts), &self.domains)?;
         call.aim(
             Action::of(&parts.method, &target, parts.uri.query().map(str::as_bytes), &parts.headers),
@@ -158,20 +160,26 @@ impl Gateway {
         } else {
             Cow::Owned(target.backend_path(&path).into_owned())
         };
-        let signed = |name: &str| is_signed(parts, name);
-        let outbound = Outbound {
-            parts,
-            path: &path,
-            content,
-            signed_headers: &signed,
-            peer: call.peer.address.ip(),
-            now: call.now.timestamp(),
-        };
+        let outbound =
+            Outbound { parts, path: &path, content, peer: call.peer.address.ip(), now: call.now.timestamp() };
         let sending = self.upstream.forward(&permitted, &outbound, body);
         let mut response = self.response(sending, &verdict).await?;
         call.answered();
         strip_hop_by_hop(response.headers_mut(), |_| false);
         Ok(response.map(AnswerBody::streaming))
+    }
+
+    /// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them. It is
+    /// spelt as what the signature says it means, since that is what is authorised and must be what the backend
+    /// sees. A backend that checks the client's signature itself gets a `+` as it was signed.
+    fn unambiguous_path<'p>(&self, parts: &'p Parts, plus_is_space: bool) -> Cow<'p, [u8]> {
+        let path = parts.uri.path();
+        match plus_is_space {
+            _ if !path.contains('+') => path.as_bytes().into(),
+            true => path.replace('+', "%20").into_bytes().into(),
+            false if self.upstream.is_passthrough() => path.as_bytes().into(),
+            false => path.replace('+', "%2B").into_bytes().into(),
+        }
     }
 
     /// What must be proved about the body, and how it is put to the backend.
@@ -302,26 +310,4 @@ fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS
         && !parts.headers.contains_key(AUTHORIZATION)
         && !parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
-}
-
-/// The path as received, unless its signature says that a raw `+` in it means a space: then that space, since what
-/// was signed is what must be authorised and forwarded.
-fn signed_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
-    let path = parts.uri.path();
-    if plus_is_space { path.replace('+', "%20").into_bytes().into() } else { path.as_bytes().into() }
-}
-
-/// Whether the client signed the header `name`. Asked of verified requests only.
-fn is_signed(parts: &Parts, name: &str) -> bool {
-    let listed = |list: &[u8]| list.split(|&byte| byte == b';').any(|listed| listed == name.as_bytes());
-    let in_header = parts.headers.get(AUTHORIZATION).is_some_and(|value| {
-        let mut components = value.as_bytes().split(|&byte| byte == b',' || byte == b' ');
-        components.find_map(|part| part.strip_prefix(b"SignedHeaders=")).is_some_and(listed)
-    });
-    let in_query = || {
-        let mut pairs = parts.uri.query().unwrap_or_default().split('&');
-        let value = pairs.find_map(|pair| pair.strip_prefix("X-Amz-SignedHeaders="));
-        value.is_some_and(|value| sigv4::uri::decode_query(value.as_bytes()).is_ok_and(|list| listed(&list)))
-    };
-    in_header || in_query()
 }

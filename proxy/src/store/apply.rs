@@ -134,11 +134,16 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             return refuse(StoreError::conflict(id, Conflict::IsSession));
         }
         let known = stored(&self.tables.access_keys, id, self.keyring)?;
+        let mut credential = credential.clone();
         if let Some(known) = &known {
             check_owner(known, event)?;
+            // The same secret is the same key, however it is described now: what revoked it still does.
+            if known.credential.secret.expose_secret() == credential.secret.expose_secret() {
+                credential.issued_at = known.credential.issued_at;
+            }
         }
         let event_row = self.encode_event(event)?;
-        let row = self.encode_credential(credential, self.next(), &event.source)?;
+        let row = self.encode_credential(&credential, self.next(), &event.source)?;
         let receipt = self.log(event, &event_row)?;
         if let Some(known) = known {
             // The replaced secret must not outlive its replacement in the log.

@@ -8,11 +8,14 @@ use sigv4::uri;
 /// Whether a request is for STS. It is then answered here, whatever comes of it, and never forwarded.
 ///
 /// STS has one path, `/`. There a request is for STS if its credential scope says so, if its query has an
-/// `Action`, or if it posts a form without any query: S3 does none of these, but `POST /?delete` to the host of a
-/// bucket may carry any content type.
+/// `Action`, or if it posts a form: S3 does none of these. But clients are seen to call every body a form, that of
+/// `POST /?delete` to the host of a bucket included; a query signed for S3 tells these apart.
 pub fn is_sts_request(parts: &Parts) -> bool {
-    let posts_form = || is_form(parts) && parts.uri.query().is_none_or(str::is_empty);
-    parts.uri.path() == "/" && (scope_says_sts(parts) || posts_form() || has_parameter(parts, b"Action"))
+    let query = !parts.uri.query().unwrap_or_default().is_empty();
+    parts.uri.path() == "/"
+        && (signed_for(parts, b"sts")
+            || has_parameter(parts, b"Action")
+            || (is_form(parts) && !(query && signed_for(parts, b"s3"))))
 }
 
 /// Whether the body is a form of the query protocol.
@@ -34,16 +37,16 @@ fn parameter<'a>(parts: &'a Parts, name: &'a [u8]) -> impl Iterator<Item = &'a [
 }
 
 /// Looks at every credential the request presents: one that presents several is refused later, but not by S3.
-fn scope_says_sts(parts: &Parts) -> bool {
+fn signed_for(parts: &Parts, name: &[u8]) -> bool {
     let in_headers = parts.headers.get_all(AUTHORIZATION).iter().any(|value| {
         let credential = value.to_str().ok().and_then(|value| value.split_once("Credential="));
         credential.is_some_and(|(_, rest)| {
-            service(rest.split([',', ' ']).next().unwrap_or_default().as_bytes()) == Some(b"sts")
+            service(rest.split([',', ' ']).next().unwrap_or_default().as_bytes()) == Some(name)
         })
     });
     in_headers
         || parameter(parts, b"X-Amz-Credential")
-            .any(|value| uri::decode_query(value).is_ok_and(|value| service(&value) == Some(b"sts")))
+            .any(|value| uri::decode_query(value).is_ok_and(|value| service(&value) == Some(name)))
 }
 
 /// The service of `…/service/aws4_request`; counted from the end, since an access key id may hold slashes.
@@ -63,14 +66,14 @@ mod tests {
         is_sts_request(&request.body(()).unwrap().into_parts().0)
     }
 
-    fn signed_for(service: &str) -> (&'static str, String) {
+    fn authorization(service: &str) -> (&'static str, String) {
         let scope = format!("AKID/20260101/us-east-1/{service}/aws4_request");
         ("authorization", format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"))
     }
 
     #[test]
     fn scope_action_or_form_make_it_sts() {
-        let (name, sts) = signed_for("sts");
+        let (name, sts) = authorization("sts");
         assert!(recognized("POST", "/", &[(name, &sts)]));
         assert!(recognized("PUT", "/?acl", &[(name, &sts)]));
         assert!(recognized("GET", "http://localhost/?x", &[(name, &sts)]));
@@ -88,14 +91,23 @@ mod tests {
 
     #[test]
     fn one_credential_for_sts_among_several_is_enough() {
-        let ((name, s3), (_, sts)) = (signed_for("s3"), signed_for("sts"));
+        let ((name, s3), (_, sts)) = (authorization("s3"), authorization("sts"));
         assert!(recognized("GET", "/", &[(name, &s3), (name, &sts)]));
     }
 
     #[test]
+    fn a_form_with_a_query_signed_for_s3_is_s3() {
+        let (name, s3) = authorization("s3");
+        assert!(!recognized("POST", "/?delete", &[(name, &s3), ("content-type", FORM)]));
+        assert!(recognized("POST", "/?delete", &[("content-type", FORM)]));
+        assert!(recognized("POST", "/", &[(name, &s3), ("content-type", FORM)]));
+        assert!(recognized("GET", "/?Action=GetCallerIdentity", &[(name, &s3)]));
+    }
+
+    #[test]
     fn everything_else_is_s3() {
-        let (name, s3) = signed_for("s3");
-        let (_, sts) = signed_for("sts");
+        let (name, s3) = authorization("s3");
+        let (_, sts) = authorization("sts");
         assert!(!recognized("GET", "/", &[(name, &s3)]));
         assert!(!recognized("GET", "/", &[]));
         assert!(!recognized("POST", "/?delete", &[(name, &s3), ("content-type", FORM)]));

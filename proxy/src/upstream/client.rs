@@ -78,8 +78,6 @@ pub struct Outbound<'a> {
     pub path: &'a [u8],
     /// What is said about the body.
     pub content: Content,
-    /// Names of the headers the client signed.
-    pub signed_headers: &'a (dyn Fn(&str) -> bool + Sync),
     /// Address of the client.
     pub peer: std::net::IpAddr,
     /// Now.
@@ -155,7 +153,7 @@ where
         body: B,
     ) -> Result<Request<B>, UpstreamError> {
         let parts = outbound.parts;
-        let mut headers = headers::end_to_end(&parts.headers, outbound.signed_headers);
+        let mut headers = headers::end_to_end(&parts.headers, |name| permitted.signs(name));
         let raw_query = parts.uri.query();
         let query = match &self.auth {
             Auth::Passthrough => raw_query.map(Into::into),

@@ -229,6 +229,18 @@ fn rejects_signed_header_dropped_by_connection() {
 }
 
 #[test]
+fn signed_names_do_not_depend_on_how_the_request_spells_their_list() {
+    let url = Sample::new("PUT", b"/bucket/key").with("x-amz-acl", "private").presigned(&s3());
+    let header = put().authorization_replaced("SignedHeaders", "\tSignedHeaders");
+    for request in [url.query_replaced("X-Amz-SignedHeaders", "X%2DAmz-Signed%48eaders"), header] {
+        let verified = request.verify(&strict()).unwrap();
+        assert!(verified.signed_headers().contains("host"));
+        assert!(!verified.signed_headers().contains("if-none-match"));
+        assert!(!verified.signed_headers().contains("ho"));
+    }
+}
+
+#[test]
 fn rejects_requests_older_or_newer_than_fifteen_minutes() {
     for seconds in [-900, 900] {
         get().assert_accepted_at(&s3(), now().plus(seconds));

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::events::EventData;
 use crate::events::MAX_SESSION_MILLIS;
 
 fn reader() -> String {
@@ -83,6 +84,26 @@ async fn a_long_term_key_is_reached_by_its_own_id_only() {
     assert_eq!(bench.store.revoked(&key), Some(RevokedBy::AccessKey));
     let renewed = Credential { issued_at: UnixMillis(1_001), ..key };
     assert_eq!(bench.store.revoked(&renewed), None, "a key created anew after the mark");
+}
+
+#[tokio::test]
+async fn a_revoked_key_stays_revoked_however_it_is_described_anew() {
+    let mut bench = Bench::new();
+    bench.put(created(long_term("AKIA1"))).await.unwrap();
+    bench.put(revoked(RevocationScope::AccessKey(id("AKIA1")), 1_001)).await.unwrap();
+    let later = Credential { issued_at: UnixMillis(2_000), ..long_term("AKIA1") };
+    let mut renamed = later.clone();
+    renamed.principal.arn.push('2');
+    bench.put(event("renamed", EventData::AccessKeyCreated(renamed.clone()))).await.unwrap();
+    for _ in 0..2 {
+        let record = bench.find("AKIA1").await.unwrap();
+        assert_eq!(record.credential().principal, renamed.principal);
+        assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey));
+        bench.reopen().await;
+    }
+    let replaced = Credential { secret: sigv4::SecretAccessKey::new("another secret"), ..later };
+    bench.put(event("replaced", EventData::AccessKeyCreated(replaced))).await.unwrap();
+    assert_eq!(bench.store.revoked(bench.find("AKIA1").await.unwrap().credential()), None);
 }
 
 #[tokio::test]
