@@ -8,11 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::Buf;
 use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -28,28 +28,37 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 }
 
 /// A client's body. Dropped before its end, it is drained in the background.
-pub(crate) struct Lingering {
+pub(crate) struct Lingering<B = Incoming>
+where
+    B: Body + Send + Unpin + 'static,
+{
     /// Empty once it has ended.
-    body: Option<Incoming>,
+    body: Option<B>,
     /// Reading is what tells the client to go on: a body that waits for that must be left alone.
     withheld: bool,
 }
 
-impl Lingering {
-    pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
+impl<B> Lingering<B>
+where
+    B: Body + Send + Unpin + 'static,
+{
+    pub(crate) fn new(body: B, headers: &HeaderMap) -> Self {
         let withheld = expects_continue(headers);
         Self { body: (!body.is_end_stream()).then_some(body), withheld }
     }
 }
 
-impl Body for Lingering {
-    type Data = Bytes;
-    type Error = hyper::Error;
+impl<B> Body for Lingering<B>
+where
+    B: Body + Send + Unpin + 'static,
+{
+    type Data = B::Data;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         self.withheld = false;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
@@ -68,18 +77,92 @@ impl Body for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl<B> Drop for Lingering<B>
+where
+    B: Body + Send + Unpin + 'static,
+{
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !self.withheld && !body.is_end_stream()) else {
             return;
         };
         // Without a runtime the connection is gone as well.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(TIME, drain(Limited::new(body, BYTES))));
+            runtime.spawn(timeout(TIME, drain(body)));
         }
     }
 }
 
-async fn drain(mut body: Limited<Incoming>) {
-    while let Some(Ok(_)) = body.frame().await {}
+async fn drain<B: Body + Unpin>(mut body: B) {
+    let mut left = BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let read = frame.data_ref().map_or(0, Buf::remaining);
+        let Some(rest) = left.checked_sub(read) else { return };
+        left = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use http::HeaderValue;
+
+    use super::*;
+
+    const PIECE: &[u8] = &[0; 1 << 20];
+
+    /// A client with this many pieces to send, which counts how many were taken.
+    struct Client {
+        pieces: usize,
+        taken: Arc<AtomicUsize>,
+    }
+
+    impl Body for Client {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            if self.taken.load(Ordering::Relaxed) == self.pieces {
+                return Poll::Ready(None);
+            }
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(PIECE)))))
+        }
+    }
+
+    /// How many of the pieces are taken of a client that is sent away after `read` of them.
+    async fn taken(pieces: usize, read: usize, headers: &HeaderMap) -> usize {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let mut body = Lingering::new(Client { pieces, taken: Arc::clone(&taken) }, headers);
+        for _ in 0..read {
+            body.frame().await.unwrap().unwrap();
+        }
+        drop(body);
+        // The one other task of this runtime runs to its end.
+        tokio::task::yield_now().await;
+        taken.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_client_is_read_to_its_end() {
+        assert_eq!(taken(5, 0, &HeaderMap::new()).await, 5);
+        assert_eq!(taken(5, 3, &HeaderMap::new()).await, 5);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_is_not_told_to_send() {
+        let waits = [(EXPECT, HeaderValue::from_static("100-Continue"))].into_iter().collect();
+        assert_eq!(taken(5, 0, &waits).await, 0);
+        assert_eq!(taken(5, 1, &waits).await, 5, "one that was told to send does");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_read_for_ever() {
+        assert_eq!(taken(1000, 0, &HeaderMap::new()).await, BYTES / PIECE.len() + 1);
+    }
 }

@@ -42,10 +42,13 @@ def reload(gateway):
         config.write_text(kept + added)
         before = len(gateway.process.output())
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.process.wait_for(
-            lambda: b"reconciled" in (new := gateway.process.output()[before:]) or b"not reloaded" in new
-        )
-        return gateway.process.output()[before:].decode()
+        verdicts = ("access keys reconciled", "not reconciled", "not reloaded")
+
+        def said() -> str | None:
+            new = gateway.process.output()[before:].decode()
+            return new if any(verdict in new for verdict in verdicts) else None
+
+        return gateway.process.wait_for(said)
 
     return change
 

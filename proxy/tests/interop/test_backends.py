@@ -225,14 +225,14 @@ def content(entry: dict) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("over", ["one length", "http chunks"])
-@pytest.mark.parametrize("name", REFRAMED)
-def test_a_body_is_framed_anew_for_the_backend(resign, sink, name, over):
+@pytest.mark.parametrize(
+    ("name", "in_http_chunks"),
+    [(name, False) for name in REFRAMED] + [(name, True) for name in REFRAMED if "chunks" in name or "trail" in name],
+)
+def test_a_body_is_framed_anew_for_the_backend(resign, sink, name, in_http_chunks):
     make, said = REFRAMED[name]
     upload = make(resign, unsigned=("content-length",), credentials=clients.session(resign))
-    if over == "http chunks":
-        if "x-amz-decoded-content-length" not in dict(upload.headers):
-            pytest.skip("S3 wants to know the length of a body that is not aws-chunked")
+    if in_http_chunks:
         upload.set("Content-Length", None).set("Transfer-Encoding", "chunked")
         upload.wire = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in upload.wire] + [b"0\r\n\r\n"]
     assert upload.send().status == 200
