@@ -11,13 +11,14 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use sigv4::{PayloadError, PayloadVerifier, Reframer};
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 /// What reaches the backend.
@@ -55,7 +56,7 @@ struct Progress {
     received: AtomicU64,
     /// Whether the last read found nothing.
     waiting: AtomicBool,
-    outcome: OnceLock<Outcome>,
+    outcome: SetOnce<Outcome>,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,8 @@ enum Outcome {
     Proved,
     Refused(PayloadError),
     ClientGone,
+    /// Nobody read it to its end.
+    Abandoned,
 }
 
 impl Verdict {
@@ -72,7 +75,7 @@ impl Verdict {
             last_frame: 0.into(),
             received: 0.into(),
             waiting: false.into(),
-            outcome: OnceLock::new(),
+            outcome: SetOnce::new(),
         }))
     }
 
@@ -80,13 +83,18 @@ impl Verdict {
     pub(super) fn refused(&self) -> Option<&PayloadError> {
         match self.0.outcome.get() {
             Some(Outcome::Refused(error)) => Some(error),
-            Some(Outcome::Proved | Outcome::ClientGone) | None => None,
+            Some(Outcome::Proved | Outcome::ClientGone | Outcome::Abandoned) | None => None,
         }
     }
 
     /// Whether the body ended without its proof: it was refused, or the client went away.
     pub(super) fn failed(&self) -> bool {
         matches!(self.0.outcome.get(), Some(Outcome::Refused(_) | Outcome::ClientGone))
+    }
+
+    /// Waits for the end of the body; whether all of it has been proved.
+    pub(super) async fn proved(&self) -> bool {
+        matches!(self.0.outcome.wait().await, Outcome::Proved)
     }
 
     /// Whether the next move is the client's.
@@ -254,6 +262,12 @@ where
     }
 }
 
+impl<B> Drop for ProvingBody<B> {
+    fn drop(&mut self) {
+        self.verdict.settle(Outcome::Abandoned);
+    }
+}
+
 impl<B> Body for ProvingBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -379,6 +393,21 @@ mod tests {
         assert_eq!(seen, b"one");
         assert!(matches!(end, Err(BodyError::Client(_))));
         assert!(body.verdict().failed() && body.verdict().refused().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_dropped_before_its_end_is_not_proved() {
+        let mut whole = body("PUT", &[b"one", b"two"], b"onetwo");
+        let verdict = whole.verdict();
+        drain(&mut whole).await.1.unwrap();
+        drop(whole);
+        assert!(verdict.proved().await);
+
+        let mut left = body("PUT", &[b"one", b"two"], b"onetwo");
+        let verdict = left.verdict();
+        left.prime().await.unwrap();
+        drop(left);
+        assert!(!verdict.proved().await && !verdict.failed());
     }
 
     #[tokio::test]

@@ -57,6 +57,9 @@ pub(super) enum GatewayError {
     /// The backend gave no answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The backend says it is done, and never read the request to its end.
+    #[error("the backend answered before it had the request")]
+    UpstreamHasty,
     /// The backend took the request and stayed silent.
     #[error("the backend did not answer in time")]
     UpstreamTimeout,
@@ -85,7 +88,9 @@ impl GatewayError {
             Self::Preflight => preflight(parts),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
             Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
-            Self::Upstream(UpstreamError::Connect(_) | UpstreamError::Broken(_)) => s3::service_unavailable(),
+            Self::Upstream(UpstreamError::Connect(_) | UpstreamError::Broken(_)) | Self::UpstreamHasty => {
+                s3::service_unavailable()
+            }
             Self::Upstream(UpstreamError::Unwritable(_)) => s3::internal_error(),
             Self::UpstreamTimeout => s3::slow_down(),
         }
@@ -103,7 +108,7 @@ impl GatewayError {
             Self::Body(verdict) if verdict.refused().is_some() => Reason::Payload,
             Self::Body(_) | Self::ClientStalled | Self::ClientGone => Reason::ClientGone,
             Self::Preflight => Reason::Anonymous,
-            Self::Upstream(_) | Self::UpstreamTimeout => Reason::Upstream,
+            Self::Upstream(_) | Self::UpstreamHasty | Self::UpstreamTimeout => Reason::Upstream,
         }
     }
 
@@ -118,8 +123,8 @@ impl GatewayError {
             Self::Upstream(error) => {
                 tracing::warn!(request_id = call.request_id, error = %chain(error), "no answer from the backend");
             }
-            Self::UpstreamTimeout => {
-                tracing::warn!(request_id = call.request_id, "the backend did not answer in time");
+            Self::UpstreamTimeout | Self::UpstreamHasty => {
+                tracing::warn!(request_id = call.request_id, error = %self, "no answer from the backend");
             }
             Self::Auth(AuthError::Store(error)) => {
                 tracing::error!(request_id = call.request_id, %error, "the credential store cannot be read");

@@ -244,13 +244,26 @@ impl Gateway {
         let result = self.patiently(sending, verdict).await;
         self.metrics.upstream(started.elapsed());
         match result {
+            // A backend that is done before the client was, is done with something else than what was signed.
+            Some(Ok(response)) if response.status().is_success() => {
+                match self.patiently(verdict.proved(), verdict).await {
+                    Some(true) => Ok(response),
+                    Some(false) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
+                    Some(false) => Err(GatewayError::UpstreamHasty),
+                    None => Err(self.stalled(verdict)),
+                }
+            }
             Some(Ok(response)) => Ok(response),
             // A body that failed its proof breaks the upstream request: what the client did wrong comes first.
             Some(Err(_)) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
             Some(Err(error)) => Err(GatewayError::Upstream(error)),
-            None if verdict.waiting_for_client() => Err(GatewayError::ClientStalled),
-            None => Err(GatewayError::UpstreamTimeout),
+            None => Err(self.stalled(verdict)),
         }
+    }
+
+    /// Nothing moved for too long: whose turn was it?
+    fn stalled(&self, verdict: &Verdict) -> GatewayError {
+        if verdict.waiting_for_client() { GatewayError::ClientStalled } else { GatewayError::UpstreamTimeout }
     }
 
     /// Runs a future until it completes, or until nothing has moved for the response timeout.

@@ -159,6 +159,7 @@ where
             Auth::Passthrough => raw_query.map(Into::into),
             Auth::Resign(_) | Auth::Identity => {
                 headers::strip_authentication(&mut headers);
+                headers::forget_dropped_trailer(parts, &outbound.content, &mut headers);
                 headers::describe(&outbound.content, takes_body(&parts.method), &mut headers);
                 raw_query.map(query::without_authentication).filter(|rest| !rest.is_empty())
             }

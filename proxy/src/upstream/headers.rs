@@ -4,6 +4,7 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Content;
@@ -87,6 +88,13 @@ pub(super) fn strip_authentication(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
     });
+}
+
+/// Where a trailing checksum was proved here and does not go on, nothing may announce it.
+pub(super) fn forget_dropped_trailer(received: &Parts, content: &Content, headers: &mut HeaderMap) {
+    if received.headers.contains_key("x-amz-trailer") && !matches!(content, Content::Trailing { .. }) {
+        headers.remove("x-amz-sdk-checksum-algorithm");
+    }
 }
 
 /// Announces the body.

@@ -11,7 +11,7 @@ use sigward::config::BackendAuth;
 use sigward::events::{EventData, RevocationScope};
 use sigward::iam::AccessKeyId;
 
-use crate::rig::{ALICE, BACKEND_KEY, Call, NOW, Rig, SESSION, UNSIGNED, Who};
+use crate::rig::{ALICE, BACKEND_KEY, Call, HASTY, NOW, Rig, SESSION, UNSIGNED, Who};
 
 const HOUR: i64 = 3_600_000;
 
@@ -118,6 +118,16 @@ async fn what_is_not_proved_is_never_completed_upstream() {
         assert_eq!(answer.verdict(), (400, "XAmzContentSHA256Mismatch"), "{}", answer.0);
         assert_eq!(rig.backend.completed(), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_answers_before_the_proof_does_not_vouch_for_the_body() {
+    let rig = Rig::resigning().await;
+    let body = vec![b'x'; 3_000_000];
+    let call = Call::new("PUT", HASTY).with("content-length", body.len());
+    let (head, _) = call.signed(&ALICE, &sha256(b"hello"), "");
+    let answer = rig.send(&with_body(head, &body)).await;
+    assert!([400, 503].contains(&answer.status()), "{}", answer.0);
 }
 
 fn flip(body: &mut [u8], at: usize) {

@@ -41,6 +41,9 @@ impl Seen {
     }
 }
 
+/// A path for which the backend answers 200 before it has read the body.
+pub(crate) const HASTY: &str = "/bucket/hasty";
+
 /// Answers 200 to everything it gets whole.
 #[derive(Clone, Default)]
 pub(crate) struct Backend(Arc<Mutex<Vec<Seen>>>);
@@ -64,6 +67,9 @@ impl Backend {
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (head, body) = request.into_parts();
+        if head.uri.path() == HASTY {
+            return Ok(Response::new(Full::default()));
+        }
         let body = body.collect().await.ok().map(http_body_util::Collected::to_bytes);
         self.0.lock().unwrap().push(Seen { head, body });
         Ok(Response::builder().header("x-backend", "yes").body(Full::from("from the backend")).unwrap())
