@@ -254,7 +254,7 @@ fn announce(args: &Args, layout: &Layout, key: &AccessKey, server: &Server) -> s
              objects     {objects}\n  \
              state       {state}\n\n\
              In another terminal:\n\n  \
-             export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}\n  \
+             export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}\n  \
              export AWS_ACCESS_KEY_ID={id}\n  \
              export AWS_SECRET_ACCESS_KEY={secret}\n\n  \
              aws s3 mb s3://demo\n  \
