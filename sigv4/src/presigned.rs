@@ -44,8 +44,7 @@ impl<'a> Parameters<'a> {
     pub(crate) fn find(query: &Query<'a>) -> Self {
         let mut found = Self::default();
         for pair in query.sorted() {
-            let Ok(name) = uri::decode_query(pair.name) else { continue };
-            let (slot, name) = match &*name {
+            let (slot, name) = match &*pair.plain_name() {
                 b"X-Amz-Algorithm" => (&mut found.algorithm, ALGORITHM_PARAMETER),
                 b"X-Amz-Credential" => (&mut found.credential, CREDENTIAL),
                 b"X-Amz-Date" => (&mut found.date, DATE),

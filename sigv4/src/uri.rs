@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use crate::canonical::Sink;
 use crate::inline::Inline;
+use crate::scan::{find, positions};
 
 /// A `%` that does not introduce two hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,21 +51,6 @@ pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
             None => (piece, &[][..]),
         }
     })
-}
-
-/// The position of the first byte for which `stop` holds.
-///
-/// Sixteen bytes are looked at together, without a branch between them, so that the compiler can use vector
-/// instructions: most of what arrives is long runs of ordinary bytes.
-fn find(text: &[u8], stop: impl Fn(u8) -> bool) -> Option<usize> {
-    let mut at = 0;
-    for chunk in text.chunks_exact(16) {
-        if chunk.iter().fold(false, |found, &byte| found | stop(byte)) {
-            break;
-        }
-        at += chunk.len();
-    }
-    text[at..].iter().position(|&byte| stop(byte)).map(|offset| at + offset)
 }
 
 fn decode(text: &[u8], plus: u8) -> Result<Cow<'_, [u8]>, MalformedEscape> {
@@ -240,32 +226,60 @@ fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
 pub(crate) struct Pair<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: &'a [u8],
+    /// Whether both are known to be in their normal form, as they are from every signer that presigns. Then
+    /// they are compared and written as they stand.
+    is_normal: bool,
 }
 
 impl<'a> Pair<'a> {
-    /// Whether the decoded name is `name`.
+    /// The name, decoded as far as it takes to compare it with one that is all unreserved bytes: a normal form
+    /// escapes none of these, and a name that is left with an escape is another one.
+    pub(crate) fn plain_name(&self) -> Cow<'a, [u8]> {
+        let decoded = if self.is_normal { None } else { decode_query(self.name).ok() };
+        decoded.unwrap_or(Cow::Borrowed(self.name))
+    }
+
+    /// Whether the decoded name is `name`, which is all unreserved bytes.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         // An escape makes a name longer, never shorter or as long.
         match self.name.len().cmp(&name.len()) {
             Ordering::Less => false,
             Ordering::Equal => self.name == name,
-            Ordering::Greater => decode_query(self.name).is_ok_and(|decoded| *decoded == *name),
+            Ordering::Greater => !self.is_normal && *self.plain_name() == *name,
         }
     }
 
     pub(crate) fn put(&self, sink: &mut impl Sink) {
-        recode(sink, self.name, Kept::Unreserved, Plus::Space);
-        sink.put(b"=");
-        recode(sink, self.value, Kept::Unreserved, Plus::Space);
+        if self.is_normal {
+            sink.put(self.name);
+            sink.put(b"=");
+            sink.put(self.value);
+        } else {
+            recode(sink, self.name, Kept::Unreserved, Plus::Space);
+            sink.put(b"=");
+            recode(sink, self.value, Kept::Unreserved, Plus::Space);
+        }
     }
 
     fn cmp_name(&self, other: &Self) -> Ordering {
-        cmp_encoded(self.name, other.name)
+        if self.is_normal && other.is_normal {
+            self.name.cmp(other.name)
+        } else {
+            cmp_encoded(self.name, other.name)
+        }
+    }
+
+    fn cmp_value(&self, other: &Self) -> Ordering {
+        if self.is_normal && other.is_normal {
+            self.value.cmp(other.value)
+        } else {
+            cmp_encoded(self.value, other.value)
+        }
     }
 
     /// By name, then by value: comparing `name=value` as one text would put `a-b` before `a`.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.cmp_name(other).then_with(|| cmp_encoded(self.value, other.value))
+        self.cmp_name(other).then_with(|| self.cmp_value(other))
     }
 }
 
@@ -330,30 +344,26 @@ impl<'a> Query<'a> {
     pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
         let wire = wire.unwrap_or_default();
         let mut query = Self { wire, pairs: Inline::new() };
-        let (mut start, mut at, mut equals) = (0, 0, None);
-        while start < wire.len() {
-            let stop = find(&wire[at..], |byte| (byte == b'&') | (byte == b'=') | (byte == b'%'));
-            let stop = stop.map_or(wire.len(), |offset| at + offset);
-            at = stop + 1;
-            match wire.get(stop) {
-                Some(b'=') => _ = equals.get_or_insert(stop),
-                Some(b'%') => {
-                    escaped(&wire[at..])?;
-                    at += 2;
-                }
-                _ => {
-                    let (end, value) = equals.map_or((stop, stop), |equals| (equals, equals + 1));
-                    if stop > start {
-                        query.pairs.push(Pair { name: &wire[start..end], value: &wire[value..stop] });
+        let (mut start, mut equals, mut is_normal) = (0, None, true);
+        for at in positions(wire, |byte| !Kept::Unreserved.has(byte)).chain([wire.len()]) {
+            match wire.get(at) {
+                Some(b'&') | None => {
+                    let (end, value) = equals.map_or((at, at), |equals| (equals, equals + 1));
+                    if at > start {
+                        let (name, value) = (&wire[start..end], &wire[value..at]);
+                        query.pairs.push(Pair { name, value, is_normal });
                     }
-                    (start, equals) = (at, None);
+                    (start, equals, is_normal) = (at + 1, None, true);
                 }
+                Some(b'=') if equals.is_none() => equals = Some(at),
+                Some(b'%') => {
+                    let value = escaped(&wire[at + 1..])?;
+                    is_normal &= !Kept::Unreserved.has(value) && wire[at..at + 3] == percent(value);
+                }
+                Some(_) => is_normal = false,
             }
         }
-        let pairs = query.pairs.as_mut_slice();
-        if !pairs.is_sorted_by(|a, b| a.cmp(b).is_le()) {
-            pairs.sort_unstable_by(Pair::cmp);
-        }
+        query.pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
         Ok(query)
     }
 
@@ -364,7 +374,8 @@ impl<'a> Query<'a> {
 
     /// The pairs by name; those of one name as they came.
     pub(crate) fn sorted_by_name(&self) -> Vec<Pair<'a>> {
-        let mut pairs: Vec<_> = pairs(self.wire).map(|(name, value)| Pair { name, value }).collect();
+        let mut pairs: Vec<_> =
+            pairs(self.wire).map(|(name, value)| Pair { name, value, is_normal: false }).collect();
         pairs.sort_by(Pair::cmp_name);
         pairs
     }
@@ -455,18 +466,6 @@ mod tests {
             expected.sort_unstable();
             got.sort_unstable();
             assert_eq!(got, expected, "{wire}");
-        }
-    }
-
-    #[test]
-    fn finds_the_first_stop_wherever_it_is() {
-        for length in 0..70 {
-            let mut text = vec![b'a'; length];
-            assert_eq!(find(&text, |byte| byte == b'%'), None);
-            for at in (0..length).rev() {
-                text[at] = b'%';
-                assert_eq!(find(&text, |byte| byte == b'%'), Some(at));
-            }
         }
     }
 
