@@ -63,11 +63,13 @@ fn first(marks: u128) -> Option<usize> {
 
 /// The pieces between `separator`s: one more than there are separators.
 pub(crate) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut start = 0;
-    positions(text, move |byte| byte == separator).chain([text.len()]).map(move |end| {
-        let piece = &text[start..end];
-        start = end + 1;
-        piece
+    let mut rest = Some(text);
+    std::iter::from_fn(move || match cut(rest?, separator) {
+        Some((piece, tail)) => {
+            rest = Some(tail);
+            Some(piece)
+        }
+        None => rest.take(),
     })
 }
 
