@@ -26,6 +26,22 @@ pub(crate) fn find(text: &[u8], stop: impl Fn(u8) -> bool) -> Option<usize> {
     }
 }
 
+/// The position of the last byte for which `stop` holds.
+#[inline]
+fn rfind(text: &[u8], stop: impl Fn(u8) -> bool) -> Option<usize> {
+    let (head, blocks) = text.as_rchunks();
+    for (number, block) in blocks.iter().enumerate().rev() {
+        if let Some(at) = last(marks(block, &stop)) {
+            return Some(head.len() + number * BLOCK + at);
+        }
+    }
+    match text.first_chunk() {
+        _ if head.is_empty() => None,
+        Some(first) => last(marks(first, stop)),
+        None => text.iter().rposition(|&byte| stop(byte)),
+    }
+}
+
 /// The positions of all bytes for which `stop` holds, however close to each other, looking at each byte once.
 #[inline]
 pub(crate) fn positions(text: &[u8], stop: impl Fn(u8) -> bool) -> impl Iterator<Item = usize> {
@@ -61,6 +77,10 @@ fn first(marks: u128) -> Option<usize> {
     (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
 }
 
+fn last(marks: u128) -> Option<usize> {
+    marks.checked_ilog2().map(|bit| bit as usize / 8)
+}
+
 /// The pieces between `separator`s: one more than there are separators.
 pub(crate) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
@@ -78,6 +98,11 @@ pub(crate) fn cut(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     find(text, |byte| byte == separator).map(|at| (&text[..at], &text[at + 1..]))
 }
 
+/// What is before and after the last `separator`, if there is one.
+pub(crate) fn rcut(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    rfind(text, |byte| byte == separator).map(|at| (&text[..at], &text[at + 1..]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +116,8 @@ mod tests {
                 text[at] = b'%';
                 assert_eq!(find(&text, |byte| byte == b'%'), Some(at));
                 assert!(positions(&text, |byte| byte == b'%').eq(at..length));
+                assert_eq!(rfind(&text, |byte| byte == b'%'), Some(length - 1));
+                assert_eq!(rfind(&text, |byte| byte == b'a'), at.checked_sub(1));
             }
             assert_eq!(positions(&text, |byte| byte == 0).count(), 0);
         }
