@@ -67,7 +67,7 @@ impl<'a> SignedHeaders<'a> {
     ///
     /// `authority` stands in for a missing `host`.
     pub(crate) fn find<'r>(&'r self, headers: &'r HeaderMap, authority: Option<&'r str>) -> Fields<'r> {
-        let mut fields = Fields { line: self.line(), list: Inline::new(), headers };
+        let mut fields = Fields { line: self.line(), list: Inline::new(), headers, beside: false };
         for name in split(self.line()) {
             fields.list.push(Field { name, value: None, repeated: false });
         }
@@ -76,9 +76,12 @@ impl<'a> SignedHeaders<'a> {
             list.sort_unstable_by_key(|field| field.name);
         }
         for (name, value) in headers {
-            if let Some(field) = position(list, name.as_str()).map(|at| &mut list[at]) {
-                field.repeated = field.value.is_some();
-                field.value.get_or_insert(value.as_bytes());
+            match position(list, name.as_str()).map(|at| &mut list[at]) {
+                Some(field) => {
+                    field.repeated = field.value.is_some();
+                    field.value.get_or_insert(value.as_bytes());
+                }
+                None => fields.beside |= is_amz(name),
             }
         }
         if let Some(host) = position(list, "host").map(|at| &mut list[at]) {
@@ -90,6 +93,10 @@ impl<'a> SignedHeaders<'a> {
 
 fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     scan::split(line, b';')
+}
+
+fn is_amz(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-amz-")
 }
 
 /// The list is short: comparing lengths first beats a search by halves.
@@ -112,6 +119,8 @@ pub(crate) struct Fields<'r> {
     line: &'r [u8],
     list: Inline<Field<'r>, 16>,
     headers: &'r HeaderMap,
+    /// Whether there are `x-amz-*` headers beside the signed ones.
+    beside: bool,
 }
 
 impl<'r> Fields<'r> {
@@ -141,11 +150,11 @@ impl<'r> Fields<'r> {
     /// What Amazon S3 demands to be signed and is not: `host` and every `x-amz-*` header that is there,
     /// but for those in `tolerated`. `x-amz-content-sha256` is in the canonical request in any case.
     pub(crate) fn unsigned(&self, tolerated: &[HeaderName]) -> Vec<String> {
-        let must = |name: &&HeaderName| {
-            name.as_str().starts_with("x-amz-")
-                && *name != "x-amz-content-sha256"
-                && !tolerated.contains(name)
-        };
+        if !self.beside && position(self.list.as_slice(), "host").is_some() {
+            return Vec::new();
+        }
+        let must =
+            |name: &&HeaderName| is_amz(name) && *name != "x-amz-content-sha256" && !tolerated.contains(name);
         let present = self.headers.keys().filter(must).map(HeaderName::as_str);
         let unsigned = std::iter::once("host")
             .chain(present)
