@@ -341,9 +341,17 @@ pub(crate) struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Splits the query as [`pairs`] does, checks its escapes on the way, and sorts it.
+    #[inline] // A list in place is costly to move from one result into the next.
     pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
-        let wire = wire.unwrap_or_default();
-        let mut query = Self { wire, pairs: Inline::new() };
+        let mut query = Self { wire: wire.unwrap_or_default(), pairs: Inline::new() };
+        match query.split() {
+            Ok(()) => Ok(query),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn split(&mut self) -> Result<(), MalformedEscape> {
+        let wire = self.wire;
         let (mut start, mut equals, mut is_normal) = (0, None, true);
         for at in positions(wire, |byte| !Kept::Unreserved.has(byte)).chain([wire.len()]) {
             match wire.get(at) {
@@ -351,7 +359,7 @@ impl<'a> Query<'a> {
                     let (end, value) = equals.map_or((at, at), |equals| (equals, equals + 1));
                     if at > start {
                         let (name, value) = (&wire[start..end], &wire[value..at]);
-                        query.pairs.push(Pair { name, value, is_normal });
+                        self.pairs.push(Pair { name, value, is_normal });
                     }
                     (start, equals, is_normal) = (at + 1, None, true);
                 }
@@ -363,8 +371,8 @@ impl<'a> Query<'a> {
                 Some(_) => is_normal = false,
             }
         }
-        query.pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
-        Ok(query)
+        self.pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
+        Ok(())
     }
 
     /// The pairs by name, then by value.
