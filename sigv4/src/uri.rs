@@ -6,9 +6,11 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use memchr::{memchr, memchr2};
+
 use crate::canonical::Sink;
 use crate::inline::Inline;
-use crate::scan::{find, positions};
+use crate::scan::positions;
 
 /// A `%` that does not introduce two hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +56,7 @@ pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 fn decode(text: &[u8], plus: u8) -> Result<Cow<'_, [u8]>, MalformedEscape> {
-    if find(text, |byte| (byte == b'%') | (byte == b'+')).is_none() {
+    if memchr2(b'%', b'+', text).is_none() {
         return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(text.len());
@@ -71,7 +73,7 @@ pub(crate) fn decode_inline<const N: usize>(text: &[u8]) -> Result<Inline<u8, N>
 
 fn put_decoded(sink: &mut impl Sink, text: &[u8], plus: u8) -> Result<(), MalformedEscape> {
     let mut rest = text;
-    while let Some(at) = find(rest, |byte| (byte == b'%') | (byte == b'+')) {
+    while let Some(at) = memchr2(b'%', b'+', rest) {
         sink.put(&rest[..at]);
         let tail = &rest[at + 1..];
         let (byte, length) = if rest[at] == b'+' { (plus, 0) } else { (escaped(tail)?, 2) };
@@ -85,7 +87,7 @@ fn put_decoded(sink: &mut impl Sink, text: &[u8], plus: u8) -> Result<(), Malfor
 /// Whether every `%` of `text` introduces two hexadecimal digits.
 pub(crate) fn check_escapes(text: &[u8]) -> Result<(), MalformedEscape> {
     let mut rest = text;
-    while let Some(at) = find(rest, |byte| byte == b'%') {
+    while let Some(at) = memchr(b'%', rest) {
         escaped(&rest[at + 1..])?;
         rest = &rest[at + 3..];
     }
@@ -115,7 +117,7 @@ enum Kept {
 }
 
 impl Kept {
-    /// Without branches, for [`find`].
+    /// Without branches, for [`positions`].
     #[inline]
     fn has(self, byte: u8) -> bool {
         let slash = matches!(self, Self::Path);
@@ -189,22 +191,21 @@ pub(crate) fn put_generic_path(sink: &mut impl Sink, path: &[u8], normalize: boo
 }
 
 fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
-    let mut rest = text;
-    while let Some(at) = find(rest, |byte| !Kept::Path.has(byte)) {
-        sink.put(&rest[..at]);
-        sink.put(&percent(rest[at]));
-        rest = &rest[at + 1..];
+    let mut run = 0;
+    for at in positions(text, |byte| !Kept::Path.has(byte)) {
+        sink.put(&text[run..at]);
+        sink.put(&percent(text[at]));
+        run = at + 1;
     }
-    sink.put(rest);
+    sink.put(&text[run..]);
 }
 
 /// Decodes and encodes again, copying whole runs of what is in its normal form already.
 ///
 /// Total: a malformed escape, which no caller lets through, would be encoded like any other byte.
 fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
-    let (mut run, mut at) = (0, 0);
-    while let Some(offset) = find(&text[at..], |byte| !kept.has(byte)) {
-        at += offset;
+    let mut run = 0;
+    for at in positions(text, |byte| !kept.has(byte)) {
         let (value, next) = match text[at] {
             b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
             b'+' if plus == Plus::Space => (b' ', at + 1),
@@ -216,7 +217,6 @@ fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
             sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
             run = next;
         }
-        at = next;
     }
     sink.put(&text[run..]);
 }
