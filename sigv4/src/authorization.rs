@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, DATE};
+use http::header::DATE;
 use http::{HeaderMap, HeaderName};
 
 use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
@@ -15,11 +15,15 @@ use crate::signed_headers::{SignedHeaders, Text, trim};
 use crate::time::Timestamp;
 use crate::{Dialect, request, scan};
 
-/// Reads the `Authorization` header, of which there is at least one.
-pub(crate) fn parse<'a>(headers: &'a HeaderMap, dialect: Dialect) -> Result<Claim<'a>, ParseError> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let value = trim(all.next().ok_or(ParseError::Anonymous)?.as_bytes());
-    if dialect == Dialect::S3 && all.next().is_some() {
+/// Reads the first `Authorization` header, which may be `alone`, and the date that goes with it.
+pub(crate) fn parse<'a>(
+    value: &'a [u8],
+    alone: bool,
+    headers: &'a HeaderMap,
+    dialect: Dialect,
+) -> Result<Claim<'a>, ParseError> {
+    let value = trim(value);
+    if dialect == Dialect::S3 && !alone {
         return Err(ParseError::SeveralAuthorizations { authorization: Received::new(value) });
     }
     let rest = after_algorithm(value, dialect)?;
