@@ -22,6 +22,7 @@ pub struct Case {
     headers: HeaderMap,
     endpoint: Endpoint,
     key: SigningKey,
+    token: Option<String>,
     now: Timestamp,
 }
 
@@ -31,14 +32,14 @@ impl Case {
     pub fn all() -> Vec<Self> {
         let token = "t".repeat(350);
         vec![
-            Self::by_header("GET by header, token", Some(&token)),
+            Self::by_header("GET by header, token", Some(token.clone())),
             Self::by_header("GET by header, no token", None),
-            Self::presigned("presigned GET, token", Some(&token)),
+            Self::presigned("presigned GET, token", Some(token)),
             Self::presigned("presigned GET, no token", None),
         ]
     }
 
-    fn blank(name: &'static str) -> Self {
+    fn blank(name: &'static str, token: Option<String>) -> Self {
         let now = Timestamp::parse_basic(b"20260102T030405Z").expect("the literal is a time");
         let scope = Scope { date: now.date(), region: REGION, service: "s3" };
         let secret = SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
@@ -51,12 +52,13 @@ impl Case {
             headers,
             endpoint: Endpoint::s3(REGION),
             key: SigningKey::derive(&secret, &scope),
+            token,
             now,
         }
     }
 
-    fn by_header(name: &'static str, token: Option<&str>) -> Self {
-        let mut case = Self::blank(name);
+    fn by_header(name: &'static str, token: Option<String>) -> Self {
+        let mut case = Self::blank(name, token);
         for (header, value) in [
             ("user-agent", "aws-sdk-rust/1.3.9 os/linux lang/rust/1.95.0"),
             ("accept", "*/*"),
@@ -66,7 +68,7 @@ impl Case {
         ] {
             case.headers.insert(header, HeaderValue::from_static(value));
         }
-        let (signer, target) = case.signer(token);
+        let (signer, target) = case.signer();
         let mut headers = case.headers.clone();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         signer.sign(target, &mut headers, empty, case.now).expect("the request can be signed");
@@ -74,20 +76,20 @@ impl Case {
         case
     }
 
-    fn presigned(name: &'static str, token: Option<&str>) -> Self {
-        let mut case = Self::blank(name);
-        let (signer, target) = case.signer(token);
+    fn presigned(name: &'static str, token: Option<String>) -> Self {
+        let mut case = Self::blank(name, token);
+        let (signer, target) = case.signer();
         let query =
             signer.presign(target, &case.headers, case.now, 3_600).expect("the request can be presigned");
         case.query = Some(query);
         case
     }
 
-    fn signer<'a>(&'a self, token: Option<&'a str>) -> (Signer<'a>, Target<'a>) {
+    fn signer(&self) -> (Signer<'_>, Target<'_>) {
         let signer = Signer {
             key: &self.key,
             access_key_id: ACCESS_KEY_ID,
-            session_token: token.map(str::as_bytes),
+            session_token: self.token.as_deref().map(str::as_bytes),
             dialect: Dialect::S3,
         };
         (signer, Target { method: "GET", path: self.path, query: self.query.as_deref().map(str::as_bytes) })
@@ -110,15 +112,22 @@ impl Case {
     }
 
     /// The bytes that any verifier must hash for this request.
+    ///
+    /// They come from the explanation of a mismatch, where the session token reads `REDACTED`: it is put back, and
+    /// the hash in the string to sign tells that nothing else is missing.
     pub fn hashed_bytes(&self) -> Bound {
         let stranger = SigningKey::derive(&SecretAccessKey::new("another"), &self.key.scope());
-        match self.parse().verify(&stranger) {
-            Err(VerifyError::SignatureMismatch(explanation)) => Bound {
-                canonical_request: explanation.canonical_request.clone().into(),
-                string_to_sign: explanation.string_to_sign.clone().into(),
-                key: hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]),
-            },
-            Err(_) | Ok(_) => unreachable!("another key's signature is a mismatch"),
+        let Err(VerifyError::SignatureMismatch(explanation)) = self.parse().verify(&stranger) else {
+            unreachable!("another key's signature is a mismatch")
+        };
+        let token = self.token.as_deref().unwrap_or_default();
+        let canonical_request = explanation.canonical_request.replace("REDACTED", token);
+        let hash = digest::digest(&digest::SHA256, canonical_request.as_bytes());
+        assert!(explanation.string_to_sign.ends_with(&format!("{hash:?}")["SHA256:".len()..]));
+        Bound {
+            canonical_request: canonical_request.into(),
+            string_to_sign: explanation.string_to_sign.into(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]),
         }
     }
 }

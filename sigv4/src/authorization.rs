@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{AUTHORIZATION, DATE};
+use http::header::DATE;
 use http::{HeaderMap, HeaderName};
 
 use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
@@ -13,13 +13,17 @@ use crate::error::{AuthorizationFault, ParseError, Received};
 use crate::request::Mechanism;
 use crate::signed_headers::{SignedHeaders, Text, trim};
 use crate::time::Timestamp;
-use crate::{Dialect, request};
+use crate::{Dialect, request, scan};
 
-/// Reads the `Authorization` header, of which there is at least one.
-pub(crate) fn parse<'a>(headers: &'a HeaderMap, dialect: Dialect) -> Result<Claim<'a>, ParseError> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
-    let value = trim(all.next().ok_or(ParseError::Anonymous)?.as_bytes());
-    if dialect == Dialect::S3 && all.next().is_some() {
+/// Reads the first `Authorization` header, which may be `alone`, and the date that goes with it.
+pub(crate) fn parse<'a>(
+    value: &'a [u8],
+    alone: bool,
+    headers: &'a HeaderMap,
+    dialect: Dialect,
+) -> Result<Claim<'a>, ParseError> {
+    let value = trim(value);
+    if dialect == Dialect::S3 && !alone {
         return Err(ParseError::SeveralAuthorizations { authorization: Received::new(value) });
     }
     let rest = after_algorithm(value, dialect)?;
@@ -49,20 +53,18 @@ pub(crate) fn parse<'a>(headers: &'a HeaderMap, dialect: Dialect) -> Result<Clai
 /// What follows the algorithm, if that is the one on offer.
 fn after_algorithm(value: &[u8], dialect: Dialect) -> Result<&[u8], ParseError> {
     let authorization = || Received::new(value);
-    let space = value.iter().position(|&byte| byte == b' ');
-    let (scheme, rest) = value.split_at(space.unwrap_or(value.len()));
-    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    let (scheme, rest) = scan::cut(value, b' ').unwrap_or((value, b""));
     if dialect == Dialect::S3 && (rest.is_empty() || rest.starts_with(b" ")) {
         return Err(ParseError::AuthorizationSpace { authorization: authorization() });
     }
-    match std::str::from_utf8(scheme) {
-        Ok(ALGORITHM) => Ok(rest),
-        Ok(ASYMMETRIC_ALGORITHM) => Err(ParseError::Asymmetric(Mechanism::Header)),
-        Ok("AWS") => Err(ParseError::SignatureV2),
-        _ => Err(ParseError::UnsupportedScheme {
-            authorization: authorization(),
-            scheme: Received::new(scheme),
-        }),
+    if scheme == ALGORITHM.as_bytes() {
+        Ok(rest)
+    } else if scheme == ASYMMETRIC_ALGORITHM.as_bytes() {
+        Err(ParseError::Asymmetric(Mechanism::Header))
+    } else if scheme == b"AWS" {
+        Err(ParseError::SignatureV2)
+    } else {
+        Err(ParseError::UnsupportedScheme { authorization: authorization(), scheme: Received::new(scheme) })
     }
 }
 
@@ -84,24 +86,23 @@ impl<'a> Components<'a> {
     /// Components come in any order, separated by `,` with or without spaces. The value begins at the
     /// first `=`. S3 wants three; elsewhere unknown ones are ignored and the last of a name counts.
     fn split(value: &[u8], rest: &'a [u8], dialect: Dialect) -> Result<Self, AuthorizationFault> {
-        let pieces = || rest.split(|&byte| byte == b',').map(trim);
-        if dialect == Dialect::S3 && pieces().count() != 3 {
-            return Err(AuthorizationFault::ComponentCount);
-        }
-        let mut found = Self::default();
-        for piece in pieces().filter(|piece| !piece.is_empty() || dialect == Dialect::S3) {
-            let Some(at) = piece.iter().position(|&byte| byte == b'=') else {
-                return Err(malformed(piece, value));
-            };
-            let (name, text) = (&piece[..at], &piece[at + 1..]);
-            match name {
-                b"Credential" => found.credential = Some(text),
-                b"SignedHeaders" => found.signed_headers = Some(text),
-                b"Signature" => found.signature = Some(text),
-                _ => {}
+        let (mut found, mut count, mut fault) = (Self::default(), 0, None);
+        let ignored = |piece: &[u8]| piece.is_empty() && dialect == Dialect::Generic;
+        for piece in scan::split(rest, b',').map(trim).filter(|piece| !ignored(piece)) {
+            count += 1;
+            match scan::cut(piece, b'=') {
+                Some((b"Credential", text)) => found.credential = Some(text),
+                Some((b"SignedHeaders", text)) => found.signed_headers = Some(text),
+                Some((b"Signature", text)) => found.signature = Some(text),
+                Some(_) => {}
+                None => fault = fault.or_else(|| Some(malformed(piece, value))),
             }
         }
-        Ok(found)
+        match fault {
+            _ if dialect == Dialect::S3 && count != 3 => Err(AuthorizationFault::ComponentCount),
+            Some(fault) => Err(fault),
+            None => Ok(found),
+        }
     }
 
     fn missing(&self, date: bool) -> AuthorizationFault {

@@ -266,10 +266,12 @@ impl CanonicalRequest<'_> {
 
     fn put_host(&self, sink: &mut impl Sink, form: Form) {
         let host = self.host();
-        match (form, port(host)) {
-            (Form::HostWithoutPort, Some(port)) => sink.put(&host[..host.len() - port.len() - 1]),
-            _ => put_value(sink, host, true),
+        if form == Form::HostWithoutPort
+            && let Some(port) = port(host)
+        {
+            return sink.put(&host[..host.len() - port.len() - 1]);
         }
+        put_value(sink, host, true);
         match form {
             Form::HostWithPort80 => sink.put(b":80"),
             Form::HostWithPort443 => sink.put(b":443"),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::authorization::DateText;
 use crate::endpoint::Endpoint;
 use crate::error::{CredentialFault, Received};
+use crate::scan::rcut;
 use crate::scope::{Date, Scope, TERMINATOR};
 use crate::signed_headers::{SignedHeaders, Text};
 use crate::time::Timestamp;
@@ -40,15 +41,11 @@ impl<'a> Credential<'a> {
         endpoint: &'a Endpoint,
         request: Option<Timestamp>,
     ) -> Result<Self, Vec<CredentialFault>> {
-        let mut parts = text.as_slice().rsplitn(5, |&byte| byte == b'/');
-        let (Some(terminator), Some(service), Some(region), Some(date), Some(id)) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        let Some((id, [date, region, service, terminator])) =
+            split(text.as_slice()).filter(|(id, _)| legal_id(id))
         else {
             return Err(malformed(&text));
         };
-        if !legal_id(id) {
-            return Err(malformed(&text));
-        }
         let known = endpoint.regions.iter().find(|known| known.as_bytes() == region);
         let day = Date::parse(date);
         match (day, known) {
@@ -83,8 +80,18 @@ impl<'a> Credential<'a> {
     }
 }
 
+/// The access key id and the four parts of the scope.
+fn split(credential: &[u8]) -> Option<(&[u8], [&[u8]; 4])> {
+    let (rest, terminator) = rcut(credential, b'/')?;
+    let (rest, service) = rcut(rest, b'/')?;
+    let (rest, region) = rcut(rest, b'/')?;
+    let (id, date) = rcut(rest, b'/')?;
+    Some((id, [date, region, service, terminator]))
+}
+
 fn legal_id(id: &[u8]) -> bool {
-    (1..=Credential::MAX_ID_LENGTH).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+    let is_graphic = id.iter().fold(true, |graphic, byte| graphic & byte.is_ascii_graphic());
+    is_graphic && (1..=Credential::MAX_ID_LENGTH).contains(&id.len())
 }
 
 fn malformed(text: &Text<'_>) -> Vec<CredentialFault> {

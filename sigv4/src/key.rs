@@ -85,10 +85,8 @@ pub struct Signature(pub(crate) [u8; 32]);
 impl Signature {
     /// Parses 64 lower-case hexadecimal digits; AWS writes no other form.
     pub fn parse(hex: &[u8]) -> Option<Self> {
-        if hex.iter().any(u8::is_ascii_uppercase) {
-            return None;
-        }
-        unhex(hex).map(Self)
+        let upper = hex.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase());
+        if upper { None } else { unhex(hex).map(Self) }
     }
 
     /// The 64 lower-case hexadecimal digits.
@@ -104,31 +102,37 @@ impl fmt::Debug for Signature {
 }
 
 /// The 32 bytes that 64 hexadecimal digits of either case stand for.
+///
+/// All digits are converted before the first is judged: without branches they are converted together.
 pub(crate) fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
     let digits: &[u8; 64] = digits.try_into().ok()?;
-    let mut out = [0; 32];
-    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    let mut values = [0; 64];
+    for (value, digit) in values.iter_mut().zip(digits) {
+        *value = digit_value(*digit);
     }
-    Some(out)
+    let legal = values.iter().fold(true, |legal, &value| legal & (value < 16));
+    legal.then(|| std::array::from_fn(|at| values[2 * at] << 4 | values[2 * at + 1]))
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of a hexadecimal digit; more than 15 if it is none.
+fn digit_value(digit: u8) -> u8 {
+    let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+    if number < 10 {
+        number
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        u8::MAX
     }
 }
 
 /// Lower-case hexadecimal of 32 bytes, without allocating.
 pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
     let mut out = [0; 64];
     for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 15);
     }
     out
 }

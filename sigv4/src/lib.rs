@@ -74,6 +74,7 @@ mod payload;
 mod payload_error;
 mod presigned;
 mod request;
+mod scan;
 mod scope;
 mod sign;
 mod signed_headers;

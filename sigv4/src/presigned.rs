@@ -44,8 +44,7 @@ impl<'a> Parameters<'a> {
     pub(crate) fn find(query: &Query<'a>) -> Self {
         let mut found = Self::default();
         for pair in query.sorted() {
-            let Ok(name) = uri::decode_query(pair.name) else { continue };
-            let (slot, name) = match &*name {
+            let (slot, name) = match &*pair.plain_name() {
                 b"X-Amz-Algorithm" => (&mut found.algorithm, ALGORITHM_PARAMETER),
                 b"X-Amz-Credential" => (&mut found.credential, CREDENTIAL),
                 b"X-Amz-Date" => (&mut found.date, DATE),
@@ -99,10 +98,12 @@ impl<'a> Parameters<'a> {
             return Err(ParameterFault::Repeated { name }.into());
         }
         let text = |value| uri::decode_query(value).map_err(ParseError::MalformedQuery);
-        match std::str::from_utf8(&text(algorithm)?) {
-            Ok(ALGORITHM) => {}
-            Ok(ASYMMETRIC_ALGORITHM) => return Err(ParseError::Asymmetric(Mechanism::Query)),
-            _ => return Err(ParameterFault::Algorithm.into()),
+        let algorithm = text(algorithm)?;
+        if *algorithm == *ASYMMETRIC_ALGORITHM.as_bytes() {
+            return Err(ParseError::Asymmetric(Mechanism::Query));
+        }
+        if *algorithm != *ALGORITHM.as_bytes() {
+            return Err(ParameterFault::Algorithm.into());
         }
         let decoded =
             |value| uri::decode_inline(value).map(Text::Decoded).map_err(ParseError::MalformedQuery);

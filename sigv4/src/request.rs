@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderName, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use crate::authorization::{self, DateText};
 use crate::credential::{Claim, Credential};
@@ -123,10 +123,15 @@ impl<'a> SignedRequest<'a> {
             .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
         let query = Query::parse(head.query).map_err(ParseError::MalformedQuery)?;
         let parameters = Parameters::find(&query);
-        let mechanism = mechanism(&head, &parameters)?;
-        let claim = match mechanism {
-            Mechanism::Header => authorization::parse(head.headers, endpoint.dialect)?,
-            Mechanism::Query => parameters.claim(endpoint)?,
+        let mut authorizations = head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let authorization = authorizations.next();
+        let mechanism = mechanism(authorization, &parameters)?;
+        let claim = match authorization {
+            Some(first) => {
+                let alone = authorizations.next().is_none();
+                authorization::parse(first, alone, head.headers, endpoint.dialect)?
+            }
+            None => parameters.claim(endpoint)?,
         };
         if !head.has_one_host() {
             return Err(ParseError::ConflictingHosts);
@@ -204,8 +209,7 @@ impl<'a> SignedRequest<'a> {
 }
 
 /// Finds the one mechanism by which the request is signed.
-fn mechanism(head: &Head<'_>, parameters: &Parameters<'_>) -> Result<Mechanism, ParseError> {
-    let authorization = head.headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+fn mechanism(authorization: Option<&[u8]>, parameters: &Parameters<'_>) -> Result<Mechanism, ParseError> {
     match (authorization, parameters.is_v4(), parameters.is_v2()) {
         (None, false, false) => Err(ParseError::Anonymous),
         (Some(_), false, false) => Ok(Mechanism::Header),

@@ -54,8 +54,8 @@ pub struct Scope<'a> {
 impl Scope<'_> {
     /// The scope as it stands in a string to sign.
     pub(crate) fn put(&self, sink: &mut impl Sink) {
-        for part in [self.date.as_str(), self.region, self.service] {
-            sink.put(part.as_bytes());
+        for part in [&self.date.0[..], self.region.as_bytes(), self.service.as_bytes()] {
+            sink.put(part);
             sink.put(b"/");
         }
         sink.put(TERMINATOR.as_bytes());

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::canonical::Sink;
 use crate::inline::Inline;
+use crate::scan;
 
 /// Text of a request: where it stands on the wire, or percent-decoded in place.
 #[derive(Clone)]
@@ -33,16 +34,17 @@ const MAX_NAMES: usize = 256;
 impl<'a> SignedHeaders<'a> {
     /// Signers write the list sorted. An unsorted one is hashed in sorted order with the line as it came.
     pub(crate) fn parse(line: Text<'a>) -> Option<Self> {
-        let names = || split(line.as_slice());
-        if !names().all(|name| !name.is_empty() && name.iter().all(is_lower_token)) {
-            return None;
+        let (mut count, mut is_sorted, mut previous) = (0, true, &b""[..]);
+        for name in split(line.as_slice()) {
+            if name.is_empty() || count == MAX_NAMES || !name.iter().all(is_lower_token) {
+                return None;
+            }
+            count += 1;
+            is_sorted &= previous < name;
+            previous = name;
         }
-        if names().count() > MAX_NAMES {
-            return None;
-        }
-        let is_sorted = names().is_sorted_by(|a, b| a < b);
         if !is_sorted {
-            let mut sorted: Vec<_> = names().collect();
+            let mut sorted: Vec<_> = split(line.as_slice()).collect();
             sorted.sort_unstable();
             if sorted.windows(2).any(|two| two[0] == two[1]) {
                 return None;
@@ -65,7 +67,7 @@ impl<'a> SignedHeaders<'a> {
     ///
     /// `authority` stands in for a missing `host`.
     pub(crate) fn find<'r>(&'r self, headers: &'r HeaderMap, authority: Option<&'r str>) -> Fields<'r> {
-        let mut fields = Fields { line: self.line(), list: Inline::new(), headers };
+        let mut fields = Fields { line: self.line(), list: Inline::new(), headers, beside: false };
         for name in split(self.line()) {
             fields.list.push(Field { name, value: None, repeated: false });
         }
@@ -74,9 +76,12 @@ impl<'a> SignedHeaders<'a> {
             list.sort_unstable_by_key(|field| field.name);
         }
         for (name, value) in headers {
-            if let Some(field) = position(list, name.as_str()).map(|at| &mut list[at]) {
-                field.repeated = field.value.is_some();
-                field.value.get_or_insert(value.as_bytes());
+            match position(list, name.as_str()).map(|at| &mut list[at]) {
+                Some(field) => {
+                    field.repeated = field.value.is_some();
+                    field.value.get_or_insert(value.as_bytes());
+                }
+                None => fields.beside |= is_amz(name),
             }
         }
         if let Some(host) = position(list, "host").map(|at| &mut list[at]) {
@@ -87,7 +92,11 @@ impl<'a> SignedHeaders<'a> {
 }
 
 fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|&byte| byte == b';')
+    scan::split(line, b';')
+}
+
+fn is_amz(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-amz-")
 }
 
 /// The list is short: comparing lengths first beats a search by halves.
@@ -110,6 +119,8 @@ pub(crate) struct Fields<'r> {
     line: &'r [u8],
     list: Inline<Field<'r>, 16>,
     headers: &'r HeaderMap,
+    /// Whether there are `x-amz-*` headers beside the signed ones.
+    beside: bool,
 }
 
 impl<'r> Fields<'r> {
@@ -124,8 +135,10 @@ impl<'r> Fields<'r> {
 
     /// All values of a field, in the order received.
     pub(crate) fn values(&self, field: &Field<'r>) -> impl Iterator<Item = &'r [u8]> {
-        let name = std::str::from_utf8(field.name).unwrap_or_default();
-        let rest = field.repeated.then(|| self.headers.get_all(name).iter().skip(1));
+        let rest = field.repeated.then(|| {
+            let name = std::str::from_utf8(field.name).unwrap_or_default();
+            self.headers.get_all(name).iter().skip(1)
+        });
         field.value.into_iter().chain(rest.into_iter().flatten().map(HeaderValue::as_bytes))
     }
 
@@ -137,11 +150,11 @@ impl<'r> Fields<'r> {
     /// What Amazon S3 demands to be signed and is not: `host` and every `x-amz-*` header that is there,
     /// but for those in `tolerated`. `x-amz-content-sha256` is in the canonical request in any case.
     pub(crate) fn unsigned(&self, tolerated: &[HeaderName]) -> Vec<String> {
-        let must = |name: &&HeaderName| {
-            name.as_str().starts_with("x-amz-")
-                && *name != "x-amz-content-sha256"
-                && !tolerated.contains(name)
-        };
+        if !self.beside && position(self.list.as_slice(), "host").is_some() {
+            return Vec::new();
+        }
+        let must =
+            |name: &&HeaderName| is_amz(name) && *name != "x-amz-content-sha256" && !tolerated.contains(name);
         let present = self.headers.keys().filter(must).map(HeaderName::as_str);
         let unsigned = std::iter::once("host")
             .chain(present)
@@ -154,14 +167,26 @@ impl<'r> Fields<'r> {
 
 /// RFC 9110, 5.6.2, without upper-case letters.
 fn is_lower_token(byte: &u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-') || b"!#$%&'*+.^_`|~".contains(byte)
+    const TABLE: [bool; 256] = {
+        let (mut table, mut byte) = ([false; 256], 0);
+        while byte < table.len() {
+            table[byte] = matches!(byte as u8,
+                b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
+            byte += 1;
+        }
+        table
+    };
+    TABLE[usize::from(*byte)]
 }
 
 /// A value without white space at its ends and, if `fold`, with one space for each run inside, quoted or not.
 pub(crate) fn put_value(sink: &mut impl Sink, value: &[u8], fold: bool) {
+    let is_plain = value.iter().fold(true, |plain, &byte| plain & (byte > b' '));
+    if is_plain {
+        return sink.put(value);
+    }
     let value = trim(value);
-    let gaps = value.iter().fold(false, |gaps, &byte| gaps | (byte <= b' '));
-    if !(gaps && fold) {
+    if !fold {
         return sink.put(value);
     }
     let (mut run, mut at) = (0, 0);

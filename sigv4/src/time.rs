@@ -92,15 +92,14 @@ impl Timestamp {
 
     /// ISO 8601 basic format, `YYYYMMDDTHHMMSSZ`, as ASCII.
     pub fn basic(self) -> [u8; 16] {
-        let (days, second) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
-        let (year, month, day) = civil(days);
+        let (year, month, day) = civil(self.0.div_euclid(DAY));
+        let second = self.0.rem_euclid(DAY) as u32;
         let mut out = *b"00000000T000000Z";
-        digits(&mut out[..4], year);
-        digits(&mut out[4..6], month);
-        digits(&mut out[6..8], day);
-        digits(&mut out[9..11], second / 3_600);
-        digits(&mut out[11..13], second / 60 % 60);
-        digits(&mut out[13..15], second % 60);
+        let parts = [year / 100, year % 100, month, day, second / 3_600, second / 60 % 60, second % 60];
+        for (at, part) in [0, 2, 4, 6, 9, 11, 13].into_iter().zip(parts) {
+            out[at] += (part / 10) as u8;
+            out[at + 1] += (part % 10) as u8;
+        }
         out
     }
 
@@ -138,13 +137,6 @@ fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
 }
 
-fn digits(out: &mut [u8], mut value: i64) {
-    for slot in out.iter_mut().rev() {
-        *slot = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-}
-
 fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
@@ -170,16 +162,16 @@ fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
     )
 }
 
-/// The inverse of [`day_number`].
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
+/// The inverse of [`day_number`]: year, month and day.
+fn civil(days: i64) -> (u32, u32, u32) {
+    // Not negative: days are counted from March of the year 0, and no time is before the year 1.
+    let z = (days + 719_468) as u32;
+    let (era, doe) = (z / 146_097, z % 146_097);
     let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
     let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     let mp = (5 * doy + 2) / 153;
     let (month, day) = (if mp < 10 { mp + 3 } else { mp - 9 }, doy - (153 * mp + 2) / 5 + 1);
-    (yoe + era * 400 + i64::from(month <= 2), month, day)
+    (yoe + era * 400 + u32::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -202,7 +194,7 @@ mod tests {
     fn every_day_of_nine_thousand_years_survives_the_round_trip() {
         for days in (MIN / DAY)..=(MAX / DAY) {
             let (year, month, day) = civil(days);
-            assert_eq!(day_number(year, month, day), Some(days), "{year}-{month}-{day}");
+            assert_eq!(day_number(year.into(), month.into(), day.into()), Some(days), "{year}-{month}-{day}");
         }
     }
 

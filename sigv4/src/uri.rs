@@ -6,8 +6,11 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use memchr::{memchr, memchr2};
+
 use crate::canonical::Sink;
 use crate::inline::Inline;
+use crate::scan::positions;
 
 /// A `%` that does not introduce two hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,23 +55,8 @@ pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The position of the first byte for which `stop` holds.
-///
-/// Sixteen bytes are looked at together, without a branch between them, so that the compiler can use vector
-/// instructions: most of what arrives is long runs of ordinary bytes.
-fn find(text: &[u8], stop: impl Fn(u8) -> bool) -> Option<usize> {
-    let mut at = 0;
-    for chunk in text.chunks_exact(16) {
-        if chunk.iter().fold(false, |found, &byte| found | stop(byte)) {
-            break;
-        }
-        at += chunk.len();
-    }
-    text[at..].iter().position(|&byte| stop(byte)).map(|offset| at + offset)
-}
-
 fn decode(text: &[u8], plus: u8) -> Result<Cow<'_, [u8]>, MalformedEscape> {
-    if find(text, |byte| (byte == b'%') | (byte == b'+')).is_none() {
+    if memchr2(b'%', b'+', text).is_none() {
         return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(text.len());
@@ -85,7 +73,7 @@ pub(crate) fn decode_inline<const N: usize>(text: &[u8]) -> Result<Inline<u8, N>
 
 fn put_decoded(sink: &mut impl Sink, text: &[u8], plus: u8) -> Result<(), MalformedEscape> {
     let mut rest = text;
-    while let Some(at) = find(rest, |byte| (byte == b'%') | (byte == b'+')) {
+    while let Some(at) = memchr2(b'%', b'+', rest) {
         sink.put(&rest[..at]);
         let tail = &rest[at + 1..];
         let (byte, length) = if rest[at] == b'+' { (plus, 0) } else { (escaped(tail)?, 2) };
@@ -99,7 +87,7 @@ fn put_decoded(sink: &mut impl Sink, text: &[u8], plus: u8) -> Result<(), Malfor
 /// Whether every `%` of `text` introduces two hexadecimal digits.
 pub(crate) fn check_escapes(text: &[u8]) -> Result<(), MalformedEscape> {
     let mut rest = text;
-    while let Some(at) = find(rest, |byte| byte == b'%') {
+    while let Some(at) = memchr(b'%', rest) {
         escaped(&rest[at + 1..])?;
         rest = &rest[at + 3..];
     }
@@ -129,7 +117,7 @@ enum Kept {
 }
 
 impl Kept {
-    /// Without branches, for [`find`].
+    /// Without branches, for [`positions`].
     #[inline]
     fn has(self, byte: u8) -> bool {
         let slash = matches!(self, Self::Path);
@@ -203,22 +191,21 @@ pub(crate) fn put_generic_path(sink: &mut impl Sink, path: &[u8], normalize: boo
 }
 
 fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
-    let mut rest = text;
-    while let Some(at) = find(rest, |byte| !Kept::Path.has(byte)) {
-        sink.put(&rest[..at]);
-        sink.put(&percent(rest[at]));
-        rest = &rest[at + 1..];
+    let mut run = 0;
+    for at in positions(text, |byte| !Kept::Path.has(byte)) {
+        sink.put(&text[run..at]);
+        sink.put(&percent(text[at]));
+        run = at + 1;
     }
-    sink.put(rest);
+    sink.put(&text[run..]);
 }
 
 /// Decodes and encodes again, copying whole runs of what is in its normal form already.
 ///
 /// Total: a malformed escape, which no caller lets through, would be encoded like any other byte.
 fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
-    let (mut run, mut at) = (0, 0);
-    while let Some(offset) = find(&text[at..], |byte| !kept.has(byte)) {
-        at += offset;
+    let mut run = 0;
+    for at in positions(text, |byte| !kept.has(byte)) {
         let (value, next) = match text[at] {
             b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
             b'+' if plus == Plus::Space => (b' ', at + 1),
@@ -230,7 +217,6 @@ fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
             sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
             run = next;
         }
-        at = next;
     }
     sink.put(&text[run..]);
 }
@@ -240,32 +226,60 @@ fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
 pub(crate) struct Pair<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) value: &'a [u8],
+    /// Whether both are known to be in their normal form, as they are from every signer that presigns. Then
+    /// they are compared and written as they stand.
+    is_normal: bool,
 }
 
 impl<'a> Pair<'a> {
-    /// Whether the decoded name is `name`.
+    /// The name, decoded as far as it takes to compare it with one that is all unreserved bytes: a normal form
+    /// escapes none of these, and a name that is left with an escape is another one.
+    pub(crate) fn plain_name(&self) -> Cow<'a, [u8]> {
+        let decoded = if self.is_normal { None } else { decode_query(self.name).ok() };
+        decoded.unwrap_or(Cow::Borrowed(self.name))
+    }
+
+    /// Whether the decoded name is `name`, which is all unreserved bytes.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         // An escape makes a name longer, never shorter or as long.
         match self.name.len().cmp(&name.len()) {
             Ordering::Less => false,
             Ordering::Equal => self.name == name,
-            Ordering::Greater => decode_query(self.name).is_ok_and(|decoded| *decoded == *name),
+            Ordering::Greater => !self.is_normal && *self.plain_name() == *name,
         }
     }
 
     pub(crate) fn put(&self, sink: &mut impl Sink) {
-        recode(sink, self.name, Kept::Unreserved, Plus::Space);
-        sink.put(b"=");
-        recode(sink, self.value, Kept::Unreserved, Plus::Space);
+        if self.is_normal {
+            sink.put(self.name);
+            sink.put(b"=");
+            sink.put(self.value);
+        } else {
+            recode(sink, self.name, Kept::Unreserved, Plus::Space);
+            sink.put(b"=");
+            recode(sink, self.value, Kept::Unreserved, Plus::Space);
+        }
     }
 
     fn cmp_name(&self, other: &Self) -> Ordering {
-        cmp_encoded(self.name, other.name)
+        if self.is_normal && other.is_normal {
+            self.name.cmp(other.name)
+        } else {
+            cmp_encoded(self.name, other.name)
+        }
+    }
+
+    fn cmp_value(&self, other: &Self) -> Ordering {
+        if self.is_normal && other.is_normal {
+            self.value.cmp(other.value)
+        } else {
+            cmp_encoded(self.value, other.value)
+        }
     }
 
     /// By name, then by value: comparing `name=value` as one text would put `a-b` before `a`.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.cmp_name(other).then_with(|| cmp_encoded(self.value, other.value))
+        self.cmp_name(other).then_with(|| self.cmp_value(other))
     }
 }
 
@@ -327,34 +341,38 @@ pub(crate) struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Splits the query as [`pairs`] does, checks its escapes on the way, and sorts it.
+    #[inline] // A list in place is costly to move from one result into the next.
     pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
-        let wire = wire.unwrap_or_default();
-        let mut query = Self { wire, pairs: Inline::new() };
-        let (mut start, mut at, mut equals) = (0, 0, None);
-        while start < wire.len() {
-            let stop = find(&wire[at..], |byte| (byte == b'&') | (byte == b'=') | (byte == b'%'));
-            let stop = stop.map_or(wire.len(), |offset| at + offset);
-            at = stop + 1;
-            match wire.get(stop) {
-                Some(b'=') => _ = equals.get_or_insert(stop),
-                Some(b'%') => {
-                    escaped(&wire[at..])?;
-                    at += 2;
-                }
-                _ => {
-                    let (end, value) = equals.map_or((stop, stop), |equals| (equals, equals + 1));
-                    if stop > start {
-                        query.pairs.push(Pair { name: &wire[start..end], value: &wire[value..stop] });
+        let mut query = Self { wire: wire.unwrap_or_default(), pairs: Inline::new() };
+        match query.split() {
+            Ok(()) => Ok(query),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn split(&mut self) -> Result<(), MalformedEscape> {
+        let wire = self.wire;
+        let (mut start, mut equals, mut is_normal) = (0, None, true);
+        for at in positions(wire, |byte| !Kept::Unreserved.has(byte)).chain([wire.len()]) {
+            match wire.get(at) {
+                Some(b'&') | None => {
+                    let (end, value) = equals.map_or((at, at), |equals| (equals, equals + 1));
+                    if at > start {
+                        let (name, value) = (&wire[start..end], &wire[value..at]);
+                        self.pairs.push(Pair { name, value, is_normal });
                     }
-                    (start, equals) = (at, None);
+                    (start, equals, is_normal) = (at + 1, None, true);
                 }
+                Some(b'=') if equals.is_none() => equals = Some(at),
+                Some(b'%') => {
+                    let value = escaped(&wire[at + 1..])?;
+                    is_normal &= !Kept::Unreserved.has(value) && wire[at..at + 3] == percent(value);
+                }
+                Some(_) => is_normal = false,
             }
         }
-        let pairs = query.pairs.as_mut_slice();
-        if !pairs.is_sorted_by(|a, b| a.cmp(b).is_le()) {
-            pairs.sort_unstable_by(Pair::cmp);
-        }
-        Ok(query)
+        self.pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
+        Ok(())
     }
 
     /// The pairs by name, then by value.
@@ -364,7 +382,8 @@ impl<'a> Query<'a> {
 
     /// The pairs by name; those of one name as they came.
     pub(crate) fn sorted_by_name(&self) -> Vec<Pair<'a>> {
-        let mut pairs: Vec<_> = pairs(self.wire).map(|(name, value)| Pair { name, value }).collect();
+        let mut pairs: Vec<_> =
+            pairs(self.wire).map(|(name, value)| Pair { name, value, is_normal: false }).collect();
         pairs.sort_by(Pair::cmp_name);
         pairs
     }
@@ -455,18 +474,6 @@ mod tests {
             expected.sort_unstable();
             got.sort_unstable();
             assert_eq!(got, expected, "{wire}");
-        }
-    }
-
-    #[test]
-    fn finds_the_first_stop_wherever_it_is() {
-        for length in 0..70 {
-            let mut text = vec![b'a'; length];
-            assert_eq!(find(&text, |byte| byte == b'%'), None);
-            for at in (0..length).rev() {
-                text[at] = b'%';
-                assert_eq!(find(&text, |byte| byte == b'%'), Some(at));
-            }
         }
     }
 

@@ -87,13 +87,17 @@ impl SignedRequest<'_> {
     /// afterwards, by what [`Verified::payload`] says. Generic: as [`verify_body`](Self::verify_body) with
     /// an empty body.
     pub fn verify(self, key: &SigningKey) -> Result<Verified, VerifyError> {
-        self.verify_body(key, b"")
+        self.check(key, b"")
     }
 
     /// Checks the signature of a head and of its whole body (Generic dialect).
     ///
     /// In the S3 dialect `body` is not looked at: what must be proved about it is in the result.
     pub fn verify_body(self, key: &SigningKey, body: &[u8]) -> Result<Verified, VerifyError> {
+        self.check(key, body)
+    }
+
+    fn check(&self, key: &SigningKey, body: &[u8]) -> Result<Verified, VerifyError> {
         if key.scope() != self.scope() {
             return Err(VerifyError::ScopeMismatch);
         }
@@ -107,7 +111,7 @@ impl SignedRequest<'_> {
         }
     }
 
-    fn verify_s3(self, key: &SigningKey) -> Result<Verified, VerifyError> {
+    fn verify_s3(&self, key: &SigningKey) -> Result<Verified, VerifyError> {
         let (text, payload) = self.declared_payload()?;
         let fields = self.signed_headers.find(self.head.headers, self.head.authority);
         let names = fields.unsigned(&self.endpoint.unsigned_headers);
