@@ -13,6 +13,7 @@ use crate::auth::{AuthError, Denied};
 use crate::config;
 use crate::fault::{Fault, payload, signature};
 use crate::s3;
+use crate::sts;
 use crate::upstream::UpstreamError;
 
 /// Why a request was not answered by the backend.
@@ -137,8 +138,11 @@ impl GatewayError {
             fault = signature::without_explanation(fault);
         }
         call.refuse(self.reason(), fault.code);
-        let head = parts.method == Method::HEAD;
-        let mut response = s3::respond(&fault, &call.request_id, call.host_id, head);
+        let mut response = if settings.sts && sts::is_sts_request(parts) {
+            sts::refuse(parts, fault, &call.request_id)
+        } else {
+            s3::respond(&fault, &call.request_id, call.host_id, parts.method == Method::HEAD)
+        };
         if expects_continue(&parts.headers) && !call.has_read_body() {
             // The client may still send its body, or not: what comes next could be either.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -108,6 +108,11 @@ impl Sts {
     }
 }
 
+/// The answer to an STS request that was refused before it could be read.
+pub fn refuse(parts: &Parts, fault: Fault, request_id: &str) -> Response<Bytes> {
+    Format::of(&parts.headers).render(Err(fault), request_id)
+}
+
 fn not_authenticated(error: &AuthError) -> Fault {
     if let AuthError::Store(source) = error {
         tracing::error!(error = %source, "a credential could not be looked up");

@@ -312,3 +312,13 @@ async fn refusals_have_the_shape_of_s3() {
     assert_eq!(rig.send(preflight).await.verdict(), (403, "AccessForbidden"));
     assert!(rig.backend.take().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sts_request_too_large_to_read_is_refused_as_sts_refuses() {
+    let rig = Rig::resigning().await;
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+        content-length: 300000\r\nconnection: close\r\n\r\n";
+    let answer = rig.send(&with_body(head.to_vec(), &[b'a'; 300_000])).await;
+    assert_eq!(answer.verdict(), (400, "EntityTooLarge"), "{}", answer.0);
+    assert!(answer.0.contains("<ErrorResponse xmlns="), "{}", answer.0);
+}
