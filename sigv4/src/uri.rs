@@ -341,13 +341,10 @@ pub(crate) struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Splits the query as [`pairs`] does, checks its escapes on the way, and sorts it.
-    #[inline] // A list in place is costly to move from one result into the next.
     pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
         let mut query = Self { wire: wire.unwrap_or_default(), pairs: Inline::new() };
-        match query.split() {
-            Ok(()) => Ok(query),
-            Err(fault) => Err(fault),
-        }
+        query.split()?;
+        Ok(query)
     }
 
     fn split(&mut self) -> Result<(), MalformedEscape> {
