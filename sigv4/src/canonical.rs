@@ -41,32 +41,44 @@ impl<const N: usize> Sink for Inline<u8, N> {
 pub(crate) struct HashSink {
     buffer: [u8; 1024],
     filled: usize,
-    context: digest::Context,
+    /// The hash of what came before the buffer, once that has been full.
+    context: Option<digest::Context>,
 }
 
 impl HashSink {
     pub(crate) fn new() -> Self {
-        Self { buffer: [0; 1024], filled: 0, context: digest::Context::new(&digest::SHA256) }
+        Self { buffer: [0; 1024], filled: 0, context: None }
     }
 
-    pub(crate) fn finish(mut self) -> [u8; 32] {
-        self.context.update(&self.buffer[..self.filled]);
-        sha256_bytes(&self.context.finish())
+    #[cold]
+    fn spill(&mut self, bytes: &[u8]) {
+        let context = self.context.get_or_insert_with(|| digest::Context::new(&digest::SHA256));
+        context.update(&self.buffer[..self.filled]);
+        context.update(bytes);
+        self.filled = 0;
+    }
+
+    pub(crate) fn finish(&self) -> [u8; 32] {
+        let rest = &self.buffer[..self.filled];
+        match self.context.clone() {
+            None => sha256(rest),
+            Some(mut context) => {
+                context.update(rest);
+                sha256_bytes(&context.finish())
+            }
+        }
     }
 }
 
 impl Sink for HashSink {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
-        if bytes.len() > self.buffer.len() - self.filled {
-            self.context.update(&self.buffer[..self.filled]);
-            self.filled = 0;
-        }
         match self.buffer.get_mut(self.filled..self.filled + bytes.len()) {
             Some(free) => {
                 free.copy_from_slice(bytes);
                 self.filled += bytes.len();
             }
-            None => self.context.update(bytes),
+            None => self.spill(bytes),
         }
     }
 }

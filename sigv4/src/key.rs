@@ -111,7 +111,13 @@ pub(crate) fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
         *value = digit_value(*digit);
     }
     let legal = values.iter().fold(true, |legal, &value| legal & (value < 16));
-    legal.then(|| std::array::from_fn(|at| values[2 * at] << 4 | values[2 * at + 1]))
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(values.as_chunks().0) {
+        // The first digit is the high one: shifted up by four, it meets the second shifted down by eight.
+        let pair = u16::from_le_bytes(*pair);
+        *byte = (pair << 4 | pair >> 8) as u8;
+    }
+    legal.then_some(out)
 }
 
 /// The value of a hexadecimal digit; more than 15 if it is none.

@@ -121,7 +121,8 @@ impl<'a> SignedRequest<'a> {
     pub fn parse(head: Head<'a>, endpoint: &'a Endpoint, now: Timestamp) -> Result<Self, ParseError> {
         uri::check_escapes(head.path)
             .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
-        let query = Query::parse(head.query).map_err(ParseError::MalformedQuery)?;
+        let mut query = Query::unsplit(head.query);
+        query.split().map_err(ParseError::MalformedQuery)?;
         let parameters = Parameters::find(&query);
         let mut authorizations = head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let authorization = authorizations.next();

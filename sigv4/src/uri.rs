@@ -341,16 +341,18 @@ pub(crate) struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Splits the query as [`pairs`] does, checks its escapes on the way, and sorts it.
-    #[inline] // A list in place is costly to move from one result into the next.
     pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
-        let mut query = Self { wire: wire.unwrap_or_default(), pairs: Inline::new() };
-        match query.split() {
-            Ok(()) => Ok(query),
-            Err(fault) => Err(fault),
-        }
+        let mut query = Self::unsplit(wire);
+        query.split()?;
+        Ok(query)
     }
 
-    fn split(&mut self) -> Result<(), MalformedEscape> {
+    /// For those who mind that [`parse`](Self::parse) moves the list twice: [`split`](Self::split) comes next.
+    pub(crate) fn unsplit(wire: Option<&'a [u8]>) -> Self {
+        Self { wire: wire.unwrap_or_default(), pairs: Inline::new() }
+    }
+
+    pub(crate) fn split(&mut self) -> Result<(), MalformedEscape> {
         let wire = self.wire;
         let (mut start, mut equals, mut is_normal) = (0, None, true);
         for at in positions(wire, |byte| !Kept::Unreserved.has(byte)).chain([wire.len()]) {
