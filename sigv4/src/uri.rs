@@ -468,6 +468,24 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_known_however_it_is_spelled() {
+        let table = [
+            ("a-b=1", true),
+            ("%61-b=%2F", true),
+            ("a%2Db", true),
+            ("a-b=+", true),
+            ("a%2Fb", false),
+            ("a-", false),
+        ];
+        for (wire, expected) in table {
+            let query = Query::parse(Some(wire.as_bytes())).unwrap();
+            let pair = query.sorted()[0];
+            assert_eq!(pair.is_named(b"a-b"), expected, "{wire}");
+            assert_eq!(*pair.plain_name() == *b"a-b", expected, "{wire}");
+        }
+    }
+
+    #[test]
     fn splitting_with_a_check_equals_splitting_without() {
         for wire in ["", "&", "a", "a=", "=", "=&==", "a=b&&c&=d&", "%41=%42&a%3Db=c", "a=b=c&d%26=e", "&a"] {
             let query = Query::parse(Some(wire.as_bytes())).unwrap();
