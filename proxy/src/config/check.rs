@@ -27,6 +27,8 @@ use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 const SMALLEST_HEAD: u64 = 8 << 10;
 const LARGEST_HEAD: u64 = 1 << 20;
 const LARGEST_STS_BODY: u64 = 16 << 20;
+/// The most that a listener counts; more is a typing error.
+const MOST_CONNECTIONS: usize = 1_000_000;
 /// Below this the cache holds too few credentials to be one.
 const SMALLEST_CACHE: u64 = 1 << 20;
 /// Longer waits than a day are typing errors.
@@ -84,7 +86,8 @@ impl Check<'_> {
         let domains = self.each("gateway.domains", &raw.domains, "a domain name", domain);
         let what = "the name of an x-amz-* header";
         let unsigned_headers = self.each("gateway.unsigned_headers", &raw.unsigned_headers, what, amz_header);
-        let max_connections = self.positive("gateway.max_connections", raw.max_connections);
+        let max_connections =
+            self.count("gateway.max_connections", raw.max_connections, 1..=MOST_CONNECTIONS);
         let head_timeout = self.wait("gateway.head_timeout", raw.head_timeout);
         let max_head_bytes =
             self.size("gateway.max_head_size", raw.max_head_size, SMALLEST_HEAD..=LARGEST_HEAD);
@@ -332,8 +335,11 @@ impl Check<'_> {
         self.parsed(key, text, what, AccessKeyId::parse)
     }
 
-    fn positive(&mut self, key: &str, count: usize) -> Option<usize> {
-        if count == 0 { self.fault(key, "must be at least 1") } else { Some(count) }
+    fn count(&mut self, key: &str, count: usize, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        if range.contains(&count) {
+            return Some(count);
+        }
+        self.fault(key, format!("must be {} to {}", range.start(), range.end()))
     }
 
     fn wait(&mut self, key: &str, span: Span) -> Option<Duration> {

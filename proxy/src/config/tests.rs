@@ -222,6 +222,7 @@ fn names_the_key_that_breaks_a_rule() {
         ("gateway.unsigned_headers = [\"authorization\"]", "gateway.unsigned_headers[0]"),
         ("gateway.max_connections = 0", "gateway.max_connections"),
         ("gateway.max_connections = -1", "gateway.max_connections"),
+        ("gateway.max_connections = 9223372036854775807", "gateway.max_connections"),
         ("gateway.head_timeout = \"0s\"", "gateway.head_timeout"),
         ("gateway.max_head_size = \"4 KiB\"", "gateway.max_head_size"),
         ("gateway.max_head_size = \"1 GiB\"", "gateway.max_head_size"),
