@@ -1,5 +1,6 @@
 //! Connections to the backend, and the one function that sends a request over them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ pub enum UpstreamOptionsError {
     /// One certificate of that file.
     #[error("backend.ca_file: {0}")]
     Certificate(rustls::Error),
+    /// That file is there and holds none.
+    #[error("backend.ca_file: {} holds no certificate", .0.display())]
+    NoCertificate(PathBuf),
     /// The TLS library refused its own defaults.
     #[error("TLS towards the backend: {0}")]
     Tls(#[from] rustls::Error),
@@ -240,5 +244,33 @@ fn tls(backend: &Backend) -> Result<rustls::ClientConfig, UpstreamOptionsError> 
         let certificate = certificate.map_err(UpstreamOptionsError::CaFile)?;
         roots.add(certificate).map_err(UpstreamOptionsError::Certificate)?;
     }
+    if roots.is_empty() {
+        return Err(UpstreamOptionsError::NoCertificate(file.clone()));
+    }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::uri::{Authority, Scheme};
+    use http_body_util::Empty;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_authorities_must_hold_one() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let backend = Backend {
+            scheme: Scheme::HTTPS,
+            authority: Authority::from_static("backend.example"),
+            auth: BackendAuth::Identity,
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(1),
+            ca_file: Some(empty.path().to_owned()),
+        };
+        let refused = Upstream::<Empty<Bytes>>::new(backend.clone()).err();
+        assert!(matches!(refused, Some(UpstreamOptionsError::NoCertificate(path)) if path == empty.path()));
+        assert!(Upstream::<Empty<Bytes>>::new(Backend { ca_file: None, ..backend }).is_ok());
+    }
 }
