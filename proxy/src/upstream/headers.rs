@@ -1,9 +1,6 @@
 //! Which headers of a request go on to the backend.
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,12 +9,18 @@ use super::Content;
 /// Prefix of the identity headers. A client's own headers of that name never reach a backend.
 pub(super) const IDENTITY_PREFIX: &str = "x-sigward-";
 
-/// Whether RFC 9110 (7.6.1) makes a header one of the connection and not of the message.
-pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
-        || ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"]
-            .contains(&name.as_str())
-}
+/// Headers of the connection and not of the message (RFC 9110, 7.6.1 and 11.7).
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Removes the headers of the connection, and those that `Connection` nominates, unless `keep` objects.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
@@ -26,15 +29,12 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> b
         .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !is_hop_by_hop(name) && !keep(name))
+        .filter(|name| !keep(name))
         .collect();
     for name in nominated {
         headers.remove(name);
     }
-    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"] {
+    for name in HOP_BY_HOP {
         headers.remove(name);
     }
 }

@@ -7,7 +7,7 @@ mod query;
 mod resign;
 
 pub use client::{Outbound, Upstream, UpstreamError, UpstreamOptionsError};
-pub use headers::{is_hop_by_hop, strip_hop_by_hop};
+pub use headers::strip_hop_by_hop;
 
 use sigv4::ChecksumAlgorithm;
 
