@@ -92,8 +92,7 @@ pub enum KeyStatus {
 }
 
 /// Who a credential speaks for. The account comes from here and from nowhere else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Principal {
     /// For example `arn:aws:iam::123456789012:user/alice`, or
     /// `arn:aws:sts::123456789012:assumed-role/reader/session`.
@@ -105,7 +104,7 @@ pub struct Principal {
 }
 
 /// What a temporary credential has beyond a long-term key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// How it came about.
     pub kind: SessionKind,
@@ -114,19 +113,14 @@ pub struct Session {
     /// From this time on the session is refused.
     pub expires_at: UnixMillis,
     /// The session name, where the operation has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// ARN of the role the session was issued for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role_arn: Option<String>,
     /// The credential that asked for this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_access_key_id: Option<AccessKeyId>,
     /// Session tags.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Whether a second factor was presented.
-    #[serde(default)]
     pub mfa: bool,
 }
 
@@ -147,8 +141,7 @@ pub enum SessionKind {
 }
 
 /// SHA-256 of a session token. Compared in constant time only.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SessionTokenHash([u8; 32]);
 
 impl SessionTokenHash {
