@@ -9,6 +9,6 @@ mod target;
 pub use action::Action;
 pub use error::{
     access_denied, entity_too_large, internal_error, method_not_allowed, missing_content_length,
-    not_implemented, request_timeout, respond, service_unavailable, slow_down,
+    request_timeout, respond, service_unavailable, slow_down,
 };
 pub use target::{Bucket, Domains, Key, Target, TargetError};

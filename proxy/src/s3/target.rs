@@ -1,7 +1,7 @@
 //! Which bucket and key a request addresses, in path style and in virtual-hosted style.
 //!
 //! What is authorized is the decoded path, never normalised: `..`, `//` and `%2F` are ordinary bytes of a key.
-//! What is forwarded is the path as it was received.
+//! What is forwarded is the path as it was received, but for a raw `+`, which the gateway spells out; see [`Key`].
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
 
@@ -18,6 +18,7 @@ use crate::fault::Fault;
 pub struct Target {
     bucket: Option<Bucket>,
     key: Option<Key>,
+    /// Whether the bucket came from the host.
     virtual_hosted: bool,
 }
 
@@ -54,11 +55,6 @@ impl Target {
     /// The key; `None` when the bucket or the service is addressed.
     pub fn key(&self) -> Option<&Key> {
         self.key.as_ref()
-    }
-
-    /// Whether the bucket came from the host.
-    pub fn is_virtual_hosted(&self) -> bool {
-        self.virtual_hosted
     }
 
     /// The path under which a backend that is reached in path style has this target: `path` as received, behind
@@ -322,10 +318,8 @@ mod tests {
     fn the_backend_path_keeps_the_wire_form() {
         let hosted = parse("/%7ea//%2F..", "b.example.com").unwrap();
         assert_eq!(&*hosted.backend_path(b"/%7ea//%2F.."), b"/b/%7ea//%2F..");
-        assert!(hosted.is_virtual_hosted());
         let path_style = parse("/b/%7ea", "localhost").unwrap();
         assert_eq!(&*path_style.backend_path(b"/b/%7ea"), b"/b/%7ea");
-        assert!(!path_style.is_virtual_hosted());
     }
 
     #[test]
