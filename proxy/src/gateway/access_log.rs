@@ -23,6 +23,7 @@ use crate::clock::UnixMillis;
 use crate::iam::{AccessKeyId, Credential};
 use crate::s3::{Action, Target};
 use crate::sts;
+use crate::telemetry::ACCESS_LOG;
 
 /// Makes request ids: unique within the process, not guessable from one another's neighbours in other processes.
 pub(super) struct RequestIds {
@@ -212,7 +213,7 @@ impl Call {
         let who = self.who.as_ref();
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
         tracing::info!(
-            target: "sigward::access",
+            target: ACCESS_LOG,
             request_id = self.request_id,
             remote_ip = %self.peer.address.ip(),
             method = %self.method,

@@ -7,12 +7,12 @@ use crate::auth::AuthError;
 use crate::metrics::Metrics;
 use crate::s3::Action;
 
-/// How a request ended.
+/// How a request to S3 ended. STS counts its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The backend answered 1xx to 3xx, or STS answered 200.
+    /// The backend answered 1xx to 3xx.
     Ok,
-    /// The backend, or STS, answered 4xx.
+    /// The backend answered 4xx.
     ClientError,
     /// The backend answered 5xx.
     ServerError,
