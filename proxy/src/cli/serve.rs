@@ -17,15 +17,7 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
     let config = Config::load(&file, environment)?;
     telemetry::init(&config.log).map_err(|error| Failure::Server(Box::new(error)))?;
     // The environment of a process does not change under it; the file and the secrets may.
-    block_on(server::run(config, || Config::load(&file, environment)))
-}
-
-/// Runs a server on all processors.
-pub(super) fn block_on<F, E>(server: F) -> Result<(), Failure>
-where
-    F: Future<Output = Result<(), E>>,
-    E: std::error::Error + Send + Sync + 'static,
-{
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(server).map_err(|error| Failure::Server(Box::new(error)))
+    let served = runtime.block_on(server::run(config, || Config::load(&file, environment)));
+    served.map_err(|error| Failure::Server(Box::new(error)))
 }

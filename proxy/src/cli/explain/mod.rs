@@ -92,9 +92,9 @@ impl Args {
     fn options(&self) -> Result<Options, Failure> {
         let access_key_id = AccessKeyId::parse(&self.access_key_id)
             .ok_or_else(|| Failure::Usage(format!("{:?} is no access key id", self.access_key_id)))?;
-        let secret = SecretAccessKey::new(first_line(&self.secret_access_key_file)?);
+        let secret = SecretAccessKey::new(trimmed(&self.secret_access_key_file)?);
         let session = match &self.session_token_file {
-            Some(file) => Some(session(&first_line(file)?, self.session_expires)),
+            Some(file) => Some(session(&trimmed(file)?, self.session_expires)),
             None => None,
         };
         let dialect = match self.dialect {
@@ -128,8 +128,8 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
 }
 
-/// The content of a file without the white space that editors and shells leave at its end.
-fn first_line(file: &Path) -> Result<Vec<u8>, Failure> {
+/// The content of a file without the white space that editors and shells leave at its end; an empty one is refused.
+fn trimmed(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut content = read(file)?;
     content.truncate(content.trim_ascii_end().len());
     if content.is_empty() {
