@@ -12,7 +12,8 @@ use crate::iam::{Credential, Session};
 /// Signing keys kept per credential: today and yesterday, S3 and STS, and room for presigned URLs of the week.
 const MAX_SIGNING_KEYS: usize = 8;
 
-/// A cached credential with its derived signing keys. Both are wiped from memory with the last reference.
+/// A cached credential with its derived signing keys. The secret is wiped from memory with the last reference; the
+/// keys, each good for one day, region and service, are held by `ring`, which wipes nothing.
 pub struct Record {
     credential: Credential,
     /// Position of the log this was read at.
