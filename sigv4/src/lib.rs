@@ -60,6 +60,7 @@
 //! - *dialect*: Amazon S3's rules or those of every other service. See [`Dialect`].
 //!
 //! What this crate defends against, and the test that proves it, is listed in [`manual`].
+
 mod authorization;
 mod canonical;
 mod checksum;
