@@ -123,7 +123,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    async fn run(self, stream: TcpStream, address: SocketAddr) {
+    async fn run(mut self, stream: TcpStream, address: SocketAddr) {
         // Answers are small or streamed: waiting to fill a segment only adds delay.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -131,7 +131,13 @@ where
         match self.tls.clone() {
             None => self.http(stream, Peer { address, tls: false }).await,
             Some(acceptor) => {
-                match tokio::time::timeout(self.limits.head_timeout, acceptor.accept(stream)).await {
+                let handshake = tokio::time::timeout(self.limits.head_timeout, acceptor.accept(stream));
+                let shaken = tokio::select! {
+                    shaken = handshake => shaken,
+                    // Nothing has been asked yet, and nothing more will be answered.
+                    () = drained(&mut self.draining) => return,
+                };
+                match shaken {
                     Ok(Ok(stream)) => self.http(stream, Peer { address, tls: true }).await,
                     Ok(Err(error)) => tracing::debug!(%error, %address, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%address, "TLS handshake timed out"),
@@ -173,4 +179,62 @@ where
 async fn drained(draining: &mut watch::Receiver<bool>) {
     // A dropped sender means that the server itself is gone.
     drop(draining.wait_for(|draining| *draining).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoCertificate;
+
+    impl ResolvesServerCert for NoCertificate {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            None
+        }
+    }
+
+    fn acceptor() -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(NoCertificate));
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Whether a connection over which nothing is ever sent ends when draining begins.
+    async fn ends(tls: Option<TlsAcceptor>) -> bool {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+        let (stream, address) = socket.accept().await.unwrap();
+        let hour = Duration::from_secs(3600);
+        let (drain, draining) = watch::channel(false);
+        let connection = Connection {
+            tls,
+            limits: Limits { connections: 1, head_timeout: hour, head_bytes: 8 << 10 },
+            draining,
+            handle: |_, _| async { Response::new(Empty::<Bytes>::new()) },
+        };
+        let mut served = std::pin::pin!(connection.run(stream, address));
+        assert!(poll_once(served.as_mut()).await.is_pending(), "the connection waits for its client");
+        drain.send_replace(true);
+        tokio::time::timeout(Duration::from_secs(10), served).await.is_ok()
+    }
+
+    /// Polls once.
+    async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context))).await
+    }
+
+    #[tokio::test]
+    async fn nobody_who_has_asked_nothing_holds_up_a_drain() {
+        assert!(ends(None).await, "before the first head");
+        assert!(ends(Some(acceptor())).await, "in the TLS handshake");
+    }
 }
