@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the foundations to the command line.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 18] = [
     "clock",
     "xml",
     "fault",
@@ -21,7 +21,6 @@ const ORDER: [&str; 19] = [
     "upstream",
     "sts",
     "gateway",
-    "forward_auth",
     "admin",
     "listen",
     "server",
@@ -108,6 +107,16 @@ fn modules_use_only_what_stands_to_their_left() {
         }
     }
     assert!(wrong.is_empty(), "modules use what stands to their right:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_crate_and_the_readme_tell_this_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let library = read("proxy/src/lib.rs");
+    let modules = library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    assert_eq!(modules.collect::<Vec<_>>(), ORDER);
+    assert!(read("README.md").contains(&format!("`{}`", ORDER.join(" < "))));
 }
 
 #[test]
