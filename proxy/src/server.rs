@@ -69,8 +69,30 @@ pub async fn run<E: std::fmt::Display>(
     config: Config,
     reload: impl Fn() -> Result<Config, E>,
 ) -> Result<(), ServerError> {
+    let signals = Signals::catch()?;
     let server = Server::start(config, Clock::system()).await?;
-    server.until_signal(reload).await
+    server.until_signal(signals, reload).await;
+    Ok(())
+}
+
+/// The signals that a server obeys. Caught before it starts, so that one that comes early neither kills the process
+/// nor is lost.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Catches SIGTERM, SIGINT and SIGHUP from now on.
+    pub fn catch() -> Result<Self, ServerError> {
+        let caught = |kind| signal(kind).map_err(ServerError::Signals);
+        Ok(Self {
+            terminate: caught(SignalKind::terminate())?,
+            interrupt: caught(SignalKind::interrupt())?,
+            hangup: caught(SignalKind::hangup())?,
+        })
+    }
 }
 
 impl Server {
@@ -155,21 +177,17 @@ impl Server {
     /// Runs until SIGTERM or SIGINT, then drains.
     pub async fn until_signal<E: std::fmt::Display>(
         self,
+        mut signals: Signals,
         reload: impl Fn() -> Result<Config, E>,
-    ) -> Result<(), ServerError> {
-        let signals = |kind| signal(kind).map_err(ServerError::Signals);
-        let mut terminate: Signal = signals(SignalKind::terminate())?;
-        let mut interrupt = signals(SignalKind::interrupt())?;
-        let mut hangup = signals(SignalKind::hangup())?;
+    ) {
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload(&reload).await,
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hangup.recv() => self.reload(&reload).await,
             }
         }
         self.shut_down().await;
-        Ok(())
     }
 
     /// A configuration that cannot be read changes nothing.
@@ -231,5 +249,18 @@ fn declared_key(key: &DeclaredAccessKey) -> DeclaredKey {
         secret: key.secret.clone(),
         principal: key.principal.clone(),
         status: key.status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_anyone_waits_is_not_lost() {
+        let mut signals = Signals::catch().unwrap();
+        let this = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-HUP", &this]).status().unwrap().success());
+        tokio::time::timeout(Duration::from_secs(10), signals.hangup.recv()).await.unwrap().unwrap();
     }
 }

@@ -20,7 +20,7 @@ use crate::events::{Keyring, KeyringError};
 use crate::iam::{
     AccessKeyId, KeyStatus, NoRandomNumbers, Principal, random_access_key_id, random_secret_access_key,
 };
-use crate::server::{Server, ServerError};
+use crate::server::{Server, ServerError, Signals};
 use crate::telemetry;
 
 use super::Failure;
@@ -107,9 +107,10 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
     let layout = Layout::prepare(args.dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let signals = Signals::catch().map_err(DevError::Server)?;
         let (server, backend) = start(args, &layout, log).await?;
         let unchanged = || Err("`sigward dev` has no configuration to reload");
-        server.until_signal(unchanged).await.map_err(DevError::Server)?;
+        server.until_signal(signals, unchanged).await;
         backend.stop().await;
         Ok(())
     })
