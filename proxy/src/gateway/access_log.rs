@@ -158,6 +158,11 @@ impl Call {
         self.bucket = target.bucket().map(|bucket| bucket.as_str().to_owned());
     }
 
+    /// As [`aim`](Self::aim) where STS is asked, nobody knows for what.
+    pub(super) fn aim_at_sts(&mut self) {
+        self.asked = Asked::Sts(None);
+    }
+
     /// Takes over what STS says about a request it has answered.
     pub(super) fn handled(&mut self, handled: sts::Handled) {
         self.asked = Asked::Sts(handled.operation);

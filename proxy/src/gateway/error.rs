@@ -13,7 +13,7 @@ use crate::auth::{AuthError, Denied};
 use crate::config;
 use crate::fault::{Fault, payload, signature};
 use crate::s3;
-use crate::sts;
+use crate::sts::{self, Sts};
 use crate::upstream::UpstreamError;
 
 /// Why a request was not answered by the backend.
@@ -119,6 +119,7 @@ impl GatewayError {
         parts: &Parts,
         call: &mut Call,
         settings: &config::Gateway,
+        sts: Option<&Sts>,
     ) -> Response<AnswerBody> {
         match &self {
             Self::Upstream(error) => {
@@ -138,10 +139,12 @@ impl GatewayError {
             fault = signature::without_explanation(fault);
         }
         call.refuse(self.reason(), fault.code);
-        let mut response = if settings.sts && sts::is_sts_request(parts) {
-            sts::refuse(parts, fault, &call.request_id)
-        } else {
-            s3::respond(&fault, &call.request_id, call.host_id, parts.method == Method::HEAD)
+        let mut response = match sts.filter(|_| sts::is_sts_request(parts)) {
+            Some(sts) => {
+                call.aim_at_sts();
+                sts.refuse(parts, fault, &call.request_id)
+            }
+            None => s3::respond(&fault, &call.request_id, call.host_id, parts.method == Method::HEAD),
         };
         if expects_continue(&parts.headers) && !call.has_read_body() {
             // The client may still send its body, or not: what comes next could be either.

@@ -118,7 +118,9 @@ impl Gateway {
             Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
             _ => self.s3(&parts, incoming, &mut call).await,
         };
-        let answer = answer.unwrap_or_else(|error| error.into_response(&parts, &mut call, &self.settings));
+        let answer = answer.unwrap_or_else(|error| {
+            error.into_response(&parts, &mut call, &self.settings, self.sts.as_ref())
+        });
         call.finish(answer)
     }
 

@@ -79,6 +79,13 @@ impl Sts {
         response
     }
 
+    /// The answer to an STS request that was refused before it could be read.
+    pub fn refuse(&self, parts: &Parts, fault: Fault, request_id: &str) -> Response<Bytes> {
+        let refused = Err(fault);
+        self.requests.count(None, &refused);
+        Format::of(&parts.headers).render(refused, request_id)
+    }
+
     async fn answer(
         &self,
         parts: &Parts,
@@ -106,11 +113,6 @@ impl Sts {
             Operation::GetCallerIdentity => Ok(get_caller_identity::run(caller)),
         }
     }
-}
-
-/// The answer to an STS request that was refused before it could be read.
-pub fn refuse(parts: &Parts, fault: Fault, request_id: &str) -> Response<Bytes> {
-    Format::of(&parts.headers).render(Err(fault), request_id)
 }
 
 fn not_authenticated(error: &AuthError) -> Fault {

@@ -321,4 +321,11 @@ async fn an_sts_request_too_large_to_read_is_refused_as_sts_refuses() {
     let answer = rig.send(&with_body(head.to_vec(), &[b'a'; 300_000])).await;
     assert_eq!(answer.verdict(), (400, "EntityTooLarge"), "{}", answer.0);
     assert!(answer.0.contains("<ErrorResponse xmlns="), "{}", answer.0);
+    let metrics = rig.metrics().await;
+    for line in [
+        "sigward_sts_requests_total{operation=\"Unknown\",outcome=\"refused\"} 1\n",
+        "sigward_requests_total{operation=\"Unknown\",outcome=\"rejected\"} 0\n",
+    ] {
+        assert!(metrics.contains(line), "{line}");
+    }
 }

@@ -181,16 +181,22 @@ impl Rig {
 
     /// Sends a request and returns all that comes back.
     pub(crate) async fn send(&self, wire: &[u8]) -> Answer {
-        self.exchange(wire, false).await
+        self.exchange(self.server.gateway_address(), wire, false).await
+    }
+
+    /// What is counted.
+    pub(crate) async fn metrics(&self) -> String {
+        let wire = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        self.exchange(self.server.admin_address(), wire, false).await.0
     }
 
     /// Sends the beginning of a request, ends the stream there and returns all that comes back.
     pub(crate) async fn send_and_leave(&self, wire: &[u8]) -> Answer {
-        self.exchange(wire, true).await
+        self.exchange(self.server.gateway_address(), wire, true).await
     }
 
-    async fn exchange(&self, wire: &[u8], leave: bool) -> Answer {
-        let mut stream = TcpStream::connect(self.server.gateway_address()).await.unwrap();
+    async fn exchange(&self, address: SocketAddr, wire: &[u8], leave: bool) -> Answer {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(wire).await.unwrap();
         if leave {
             stream.shutdown().await.unwrap();
