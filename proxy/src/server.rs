@@ -259,8 +259,8 @@ mod tests {
     #[tokio::test]
     async fn a_signal_that_comes_before_anyone_waits_is_not_lost() {
         let mut signals = Signals::catch().unwrap();
-        let this = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args(["-HUP", &this]).status().unwrap().success());
+        let kill = format!("kill -HUP {}", std::process::id());
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         tokio::time::timeout(Duration::from_secs(10), signals.hangup.recv()).await.unwrap().unwrap();
     }
 }
