@@ -9,7 +9,7 @@ use super::answer::{self, Answer, ApiError};
 use super::body::MediaType;
 use super::{Admin, Caller};
 use crate::clock::UnixMillis;
-use crate::events::{Event, cloudevents};
+use crate::events::{Event, EventData, cloudevents};
 
 /// What became of one event.
 #[derive(Serialize)]
@@ -28,9 +28,13 @@ pub(super) async fn post(
     media_type: MediaType,
     body: Bytes,
 ) -> Result<Answer, ApiError> {
-    let events = parse(media_type, &body, admin.clock.now())?;
+    let now = admin.clock.now();
+    let mut events = parse(media_type, &body, now)?;
     if events.iter().any(Event::carries_secret) {
         caller.check_confidential()?;
+    }
+    for event in &mut events {
+        date_revocation(admin, event, now).await?;
     }
     let names: Vec<_> = events.iter().map(|event| (event.source.clone(), event.id.clone())).collect();
     let receipts = admin.store.append(events).await?;
@@ -41,6 +45,16 @@ pub(super) async fn post(
         duplicate: receipt.duplicate,
     });
     Ok(answer::json(StatusCode::OK, &accepted.collect::<Vec<_>>()))
+}
+
+/// A revocation as of now also reaches sessions whose issuer's clock is ahead of ours, as `/v1/revocations` does.
+async fn date_revocation(admin: &Admin, event: &mut Event, now: UnixMillis) -> Result<(), ApiError> {
+    if let EventData::SessionRevoked { scope, issued_before, .. } = &mut event.data
+        && *issued_before == now.plus(1)
+    {
+        *issued_before = admin.store.mark_now(scope).await?;
+    }
+    Ok(())
 }
 
 fn parse(media_type: MediaType, body: &[u8], now: UnixMillis) -> Result<Vec<Event>, ApiError> {

@@ -226,6 +226,20 @@ async fn sessions_are_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn a_revocation_by_event_reaches_sessions_of_a_clock_that_is_ahead() {
+    let api = Api::new();
+    let mut ahead = issued("ASIA1", "reader");
+    ahead["data"]["issued_at"] = json!("2026-01-02T03:06:05Z");
+    assert_eq!(api.post_event(&ahead).await.0, 200);
+    let revoked = json!({
+        "specversion": "1.0", "type": "session.revoked", "source": "/test", "id": "r", "data": { "account": "111122223333" },
+    });
+    assert_eq!(api.post_event(&revoked).await.0, 200);
+    let (_, listed) = api.get("/v1/sessions").await;
+    assert_eq!(listed["sessions"][0]["revoked_by"], "account", "{listed}");
+}
+
+#[tokio::test]
 async fn a_revocation_reaches_its_sessions_at_once() {
     let api = Api::new();
     for (id, role) in [("ASIA1", "reader"), ("ASIA2", "writer"), ("ASIA3", "reader")] {

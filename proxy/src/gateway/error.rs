@@ -132,7 +132,16 @@ impl GatewayError {
                 tracing::error!(request_id = call.request_id, %error, "the credential store cannot be read");
             }
             Self::Denied(denied) => call.identify(denied.credential()),
-            _ => {}
+            Self::Auth(_)
+            | Self::Target(_)
+            | Self::Payload(_)
+            | Self::Body(_)
+            | Self::MissingContentLength
+            | Self::Method
+            | Self::Preflight
+            | Self::StsBodyTooLarge { .. }
+            | Self::ClientStalled
+            | Self::ClientGone => {}
         }
         let mut fault = self.fault(parts, call.access_key_id());
         if !settings.explain_mismatch {
