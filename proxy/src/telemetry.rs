@@ -48,6 +48,12 @@ fn filter(log: &Log) -> Result<EnvFilter, ParseError> {
     Ok(EnvFilter::builder().parse(&log.filter)?.add_directive(access_log))
 }
 
+/// An error and its causes in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

@@ -4,8 +4,8 @@
 
 use ring::digest;
 
+use crate::hex;
 use crate::inline::Inline;
-use crate::key::hex;
 use crate::scope::Scope;
 use crate::signed_headers::{Field, Fields, put_value, transcode};
 use crate::time::Timestamp;
@@ -336,7 +336,7 @@ pub(crate) fn string_to_sign(date: Timestamp, scope: &Scope<'_>, hash: &[u8; 32]
     text.put(b"\n");
     scope.put(&mut text);
     text.put(b"\n");
-    text.put(&hex(hash));
+    text.put(&hex::encode_hash(hash));
     text
 }
 

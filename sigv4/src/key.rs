@@ -5,6 +5,7 @@ use std::fmt;
 use ring::hmac;
 use zeroize::Zeroizing;
 
+use crate::hex;
 use crate::scope::{Scope, TERMINATOR};
 
 /// A secret access key: any non-empty run of bytes. Wiped from memory on drop, never printed.
@@ -86,12 +87,12 @@ impl Signature {
     /// Parses 64 lower-case hexadecimal digits; AWS writes no other form.
     pub fn parse(hex: &[u8]) -> Option<Self> {
         let upper = hex.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase());
-        if upper { None } else { unhex(hex).map(Self) }
+        if upper { None } else { hex::decode(hex).map(Self) }
     }
 
     /// The 64 lower-case hexadecimal digits.
     pub fn to_hex(&self) -> [u8; 64] {
-        hex(&self.0)
+        hex::encode_hash(&self.0)
     }
 }
 
@@ -99,48 +100,6 @@ impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signature(***)")
     }
-}
-
-/// The 32 bytes that 64 hexadecimal digits of either case stand for.
-///
-/// All digits are converted before the first is judged: without branches they are converted together.
-pub(crate) fn unhex(digits: &[u8]) -> Option<[u8; 32]> {
-    let digits: &[u8; 64] = digits.try_into().ok()?;
-    let mut values = [0; 64];
-    for (value, digit) in values.iter_mut().zip(digits) {
-        *value = digit_value(*digit);
-    }
-    let legal = values.iter().fold(true, |legal, &value| legal & (value < 16));
-    let mut out = [0; 32];
-    for (byte, pair) in out.iter_mut().zip(values.as_chunks().0) {
-        // The first digit is the high one: shifted up by four, it meets the second shifted down by eight.
-        let pair = u16::from_le_bytes(*pair);
-        *byte = (pair << 4 | pair >> 8) as u8;
-    }
-    legal.then_some(out)
-}
-
-/// The value of a hexadecimal digit; more than 15 if it is none.
-fn digit_value(digit: u8) -> u8 {
-    let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
-    if number < 10 {
-        number
-    } else if letter < 6 {
-        letter + 10
-    } else {
-        u8::MAX
-    }
-}
-
-/// Lower-case hexadecimal of 32 bytes, without allocating.
-pub(crate) fn hex(bytes: &[u8; 32]) -> [u8; 64] {
-    let digit = |value: u8| value + if value < 10 { b'0' } else { b'a' - 10 };
-    let mut out = [0; 64];
-    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = digit(byte >> 4);
-        pair[1] = digit(byte & 15);
-    }
-    out
 }
 
 #[cfg(test)]

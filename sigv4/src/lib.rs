@@ -69,6 +69,7 @@ mod credential;
 mod endpoint;
 mod error;
 mod inline;
+pub mod hex;
 mod key;
 pub mod manual;
 mod payload;

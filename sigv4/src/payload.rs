@@ -21,7 +21,7 @@ use ring::digest;
 use crate::checksum::Hasher;
 pub use crate::chunked::ChunkChain;
 use crate::chunked::{ChunkDecoder, Form};
-use crate::key::hex;
+use crate::hex;
 use crate::payload_error::PayloadError;
 use crate::{Checksum, ChecksumAlgorithm};
 pub use head::PayloadHead;
@@ -208,7 +208,7 @@ impl DeclaredSha256 {
         if *computed == self.declared {
             return Ok(());
         }
-        let text = |sha256| String::from_utf8_lossy(&hex(sha256)).into_owned();
+        let text = |sha256: &[u8; 32]| hex::encode(sha256);
         let declared = self.text.as_ref().and_then(|value| value.to_str().ok());
         Err(PayloadError::Sha256Mismatch {
             declared: declared.map_or_else(|| text(&self.declared), str::to_owned),

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::canonical::{ALGORITHM, CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
 use crate::error::SignError;
+use crate::hex;
 use crate::inline::Inline;
-use crate::key::hex;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 use crate::signed_headers::{SignedHeaders, Text};
@@ -126,7 +126,7 @@ impl Signer<'_> {
             fields: &signed.find(headers, None),
             payload: match self.dialect {
                 Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
-                Dialect::Generic => &hex(&sha256(b"")),
+                Dialect::Generic => &hex::encode_hash(&sha256(b"")),
             },
         };
         let signature = self.signature(&request, now)?.to_hex();

@@ -10,8 +10,9 @@ use crate::canonical::{
 };
 use crate::endpoint::Dialect;
 use crate::error::{Explanation, Received, VerifyError};
+use crate::hex;
 use crate::inline::Inline;
-use crate::key::{Signature, SigningKey, hex, unhex};
+use crate::key::{Signature, SigningKey};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
 use crate::signed_headers::Fields;
@@ -105,7 +106,7 @@ impl SignedRequest<'_> {
             Dialect::S3 => self.verify_s3(key),
             Dialect::Generic => {
                 let fields = self.signed_headers.find(self.head.headers, self.head.authority);
-                let matched = self.verify_signature(key, &fields, &hex(&sha256(body)))?;
+                let matched = self.verify_signature(key, &fields, &hex::encode_hash(&sha256(body)))?;
                 Ok(self.verified(matched.form, PayloadMode::Verified))
             }
         }
@@ -260,6 +261,6 @@ impl Declared {
         };
         chunks(ALGORITHM)
             .or_else(|| chunks(ASYMMETRIC_ALGORITHM).map(|_| Self::Unprovable))
-            .or_else(|| unhex(value).map(Self::Sha256))
+            .or_else(|| hex::decode(value).map(Self::Sha256))
     }
 }

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use super::Failure;
 use crate::config::Environment;
+use crate::telemetry::with_causes;
 
 /// The admin listener unless told otherwise.
 const ADMIN_URL: &str = "http://127.0.0.1:9090";
@@ -118,12 +119,12 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
         let unreachable = |reason| ClientError::Unreachable { url: self.base.to_string(), reason };
-        let request = self.request(method, target, body).map_err(|error| unreachable(chain(&error)))?;
+        let request = self.request(method, target, body).map_err(|error| unreachable(with_causes(&error)))?;
         let exchange = async {
-            let answer = self.http.request(request).await.map_err(|error| chain(&error))?;
+            let answer = self.http.request(request).await.map_err(|error| with_causes(&error))?;
             let (parts, body) = answer.into_parts();
             let body =
-                Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| chain(&*error))?;
+                Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| with_causes(&*error))?;
             Ok((parts.status, body.to_bytes()))
         };
         let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
@@ -213,12 +214,6 @@ fn tls_config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, Failure> {
         return Err(fault("holds no certificate".to_owned()));
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
+
+use crate::iam::random_bytes;
 
 const FORMAT: &str = "sigward-sealing-key-v1";
 const MAX_FILE_BYTES: u64 = 4096;
@@ -153,12 +154,9 @@ impl fmt::Debug for Keyring {
 
 impl SealingKey {
     fn generate() -> Result<Self, KeyringError> {
-        let mut key = Zeroizing::new([0; 32]);
-        let mut id = [0; 6];
-        let random = SystemRandom::new();
-        random.fill(&mut *key).and_then(|()| random.fill(&mut id)).map_err(|_| KeyringError::Randomness)?;
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { id: id.into(), key })
+        let id = random_bytes::<6>().map_err(|_| KeyringError::Randomness)?;
+        let key = random_bytes::<32>().map_err(|_| KeyringError::Randomness)?;
+        Ok(Self { id: sigv4::hex::encode(&*id).into(), key })
     }
 
     fn parse(text: &str) -> Option<Self> {

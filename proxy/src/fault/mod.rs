@@ -9,6 +9,7 @@ pub mod signature;
 use std::borrow::Cow;
 
 use http::StatusCode;
+use sigv4::hex;
 
 /// One error answer of AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,4 +36,9 @@ impl Fault {
         self.elements.push((name, value.into()));
         self
     }
+}
+
+/// Bytes as S3 spells them out: `41 57 53 34`.
+fn spelled(text: &str) -> String {
+    text.bytes().map(|byte| hex::encode(&[byte])).collect::<Vec<_>>().join(" ")
 }

@@ -8,9 +8,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
-use sigv4::{ChunkExplanation, PayloadError};
+use sigv4::{ChunkExplanation, PayloadError, hex};
 
-use super::Fault;
+use super::{Fault, spelled};
 
 /// The answer S3 gives to `error`, on a request signed with `access_key_id`.
 pub fn payload_fault(error: &PayloadError, access_key_id: &str) -> Fault {
@@ -84,7 +84,7 @@ pub fn payload_fault(error: &PayloadError, access_key_id: &str) -> Fault {
         // AWS writes the declared digest in hexadecimal and the computed one in base64.
         PayloadError::Md5Mismatch { declared, computed } => {
             bad_request("BadDigest", "The Content-MD5 you specified did not match what we received.")
-                .with("ExpectedDigest", hex(declared, ""))
+                .with("ExpectedDigest", hex::encode(declared))
                 .with("CalculatedDigest", STANDARD.encode(computed))
         }
         PayloadError::ChecksumMismatch(algorithm) => bad_request(
@@ -121,12 +121,7 @@ fn signature_mismatch(explanation: &ChunkExplanation, access_key_id: &str) -> Fa
     .with("AWSAccessKeyId", access_key_id)
     .with("StringToSign", string_to_sign)
     .with("SignatureProvided", &explanation.signature_provided)
-    .with("StringToSignBytes", hex(string_to_sign.as_bytes(), " "))
-}
-
-/// Two hexadecimal digits per byte, with `separator` between bytes.
-fn hex(bytes: &[u8], separator: &str) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(separator)
+    .with("StringToSignBytes", spelled(string_to_sign))
 }
 
 #[cfg(test)]

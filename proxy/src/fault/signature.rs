@@ -10,7 +10,7 @@ use sigv4::{
     Received, Timestamp, VerifyError,
 };
 
-use super::Fault;
+use super::{Fault, spelled};
 
 /// The answer to a head that does not hold one well-formed, current signature.
 pub fn parse_fault(error: &ParseError, dialect: Dialect) -> Fault {
@@ -231,11 +231,6 @@ fn s3_mismatch(explanation: &Explanation, access_key_id: &str) -> Fault {
     .with("StringToSignBytes", spelled(&explanation.string_to_sign))
     .with("CanonicalRequest", explanation.canonical_request.clone())
     .with("CanonicalRequestBytes", spelled(&explanation.canonical_request))
-}
-
-/// Bytes as S3 spells them out: `41 57 53 34`.
-fn spelled(text: &str) -> String {
-    text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 fn generic_parse(error: &ParseError) -> Fault {

@@ -14,6 +14,7 @@ use crate::config;
 use crate::fault::{Fault, payload, signature};
 use crate::s3;
 use crate::sts::{self, Sts};
+use crate::telemetry::with_causes;
 use crate::upstream::UpstreamError;
 
 /// Why a request was not answered by the backend.
@@ -123,7 +124,7 @@ impl GatewayError {
     ) -> Response<AnswerBody> {
         match &self {
             Self::Upstream(error) => {
-                tracing::warn!(request_id = call.request_id, error = %chain(error), "no answer from the backend");
+                tracing::warn!(request_id = call.request_id, error = %with_causes(error), "no answer from the backend");
             }
             Self::UpstreamTimeout | Self::UpstreamHasty => {
                 tracing::warn!(request_id = call.request_id, error = %self, "no answer from the backend");
@@ -173,16 +174,4 @@ fn preflight(parts: &Parts) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
         .with("Method", parts.method.as_str())
         .with("ResourceType", "BUCKET")
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderMap;
-use sigv4::{Dialect, Scope, SecretAccessKey, SignError, Signer, SigningKey, Target, Timestamp};
+use sigv4::{Dialect, Scope, SecretAccessKey, SignError, Signer, SigningKey, Target, Timestamp, hex};
 
 use super::Content;
 
@@ -40,7 +40,7 @@ impl BackendSigner {
         let payload = match content {
             Content::Empty => EMPTY_SHA256,
             Content::Plain { sha256: Some(hash), .. } => {
-                declared = hex(hash);
+                declared = hex::encode(hash);
                 &declared
             }
             Content::Plain { sha256: None, .. } | Content::Raw { .. } => "UNSIGNED-PAYLOAD",
@@ -63,11 +63,3 @@ impl BackendSigner {
 
 /// SHA-256 of nothing.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-fn hex(bytes: &[u8; 32]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|n| char::from_digit(n.into(), 16))
-        .collect()
-}

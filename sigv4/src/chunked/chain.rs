@@ -5,7 +5,7 @@ use std::fmt;
 
 use ring::digest;
 
-use crate::key::hex;
+use crate::hex;
 use crate::payload_error::{ChunkExplanation, PayloadError};
 use crate::{Signature, SigningKey, Timestamp};
 
@@ -107,7 +107,7 @@ impl Chain {
             Link::Trailers => {}
         }
         let hash = hash.as_ref().try_into().expect("a SHA-256 digest has 32 bytes");
-        out.extend_from_slice(&hex(hash));
+        out.extend_from_slice(&hex::encode_hash(hash));
     }
 }
 

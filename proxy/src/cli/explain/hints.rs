@@ -319,10 +319,7 @@ fn payloads(request: &RawRequest, tried: &mut Tried) {
         let empty = RawRequest { body: Vec::new(), ..request.clone() };
         tried.push((hint("body", "signed with an empty body"), empty));
     }
-    let hash = |bytes: &[u8]| {
-        let hash = digest::digest(&digest::SHA256, bytes);
-        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
+    let hash = |bytes: &[u8]| sigv4::hex::encode(digest::digest(&digest::SHA256, bytes).as_ref());
     let values = ["UNSIGNED-PAYLOAD".to_owned(), hash(&request.body), hash(b"")];
     for value in values {
         if let Some(request) = with(request, "x-amz-content-sha256", value.as_bytes()) {

@@ -352,12 +352,7 @@ fn hash_token(token: Zeroizing<String>) -> Result<SessionTokenHash, EventError> 
 }
 
 fn parse_hash(hex: &str) -> Result<SessionTokenHash, EventError> {
-    let digits: Option<Vec<u8>> =
-        hex.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let bytes: Option<[u8; 32]> = digits.filter(|digits| digits.len() == 64).and_then(|digits| {
-        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect::<Vec<_>>().try_into().ok()
-    });
-    bytes
+    sigv4::hex::decode(hex.as_bytes())
         .map(SessionTokenHash::from_bytes)
         .ok_or_else(|| EventError::new("data.session_token_sha256", "must be 64 hexadecimal digits"))
 }

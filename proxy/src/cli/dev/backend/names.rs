@@ -69,11 +69,6 @@ pub(super) fn forget(directory: &Path, name: &str) {
     }
 }
 
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn escape(piece: &str) -> Cow<'_, str> {
     match piece {
         "" | "." | ".." => Cow::Owned(format!("{ESCAPE}{piece}")),
@@ -83,7 +78,7 @@ fn escape(piece: &str) -> Cow<'_, str> {
 }
 
 fn digest_name(key: &str) -> String {
-    format!("{ESCAPE}{}", hex(digest::digest(&digest::SHA256, key.as_bytes()).as_ref()))
+    format!("{ESCAPE}{}", sigv4::hex::encode(digest::digest(&digest::SHA256, key.as_bytes()).as_ref()))
 }
 
 fn is_digest_name(name: &str) -> bool {

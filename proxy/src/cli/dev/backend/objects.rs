@@ -212,7 +212,7 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
     let (mut size, mut md5, mut buffer) = (0, Md5::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok((size, names::hex(&md5.finalize()))),
+            0 => return Ok((size, sigv4::hex::encode(&md5.finalize()))),
             read => {
                 size += read as u64;
                 md5.update(&buffer[..read]);

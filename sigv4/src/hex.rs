@@ -1,0 +1,70 @@
+//! Hexadecimal digits, two for each byte.
+
+/// Lower-case digits.
+pub fn encode(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|value| char::from(digit(value))).collect()
+}
+
+/// The 32 bytes that 64 hexadecimal digits of either case stand for.
+///
+/// All digits are converted before the first is judged: without branches they are converted together.
+pub fn decode(digits: &[u8]) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = digits.try_into().ok()?;
+    let mut values = [0; 64];
+    for (value, digit) in values.iter_mut().zip(digits) {
+        *value = digit_value(*digit);
+    }
+    let legal = values.iter().fold(true, |legal, &value| legal & (value < 16));
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(values.as_chunks().0) {
+        // The first digit is the high one: shifted up by four, it meets the second shifted down by eight.
+        let pair = u16::from_le_bytes(*pair);
+        *byte = (pair << 4 | pair >> 8) as u8;
+    }
+    legal.then_some(out)
+}
+
+/// The value of a hexadecimal digit; more than 15 if it is none.
+fn digit_value(digit: u8) -> u8 {
+    let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+    if number < 10 {
+        number
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        u8::MAX
+    }
+}
+
+/// Lower-case hexadecimal of 32 bytes, without allocating.
+pub(crate) fn encode_hash(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut out = [0; 64];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 15);
+    }
+    out
+}
+
+/// The lower-case digit of a value below 16.
+fn digit(value: u8) -> u8 {
+    value + if value < 10 { b'0' } else { b'a' - 10 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_survives_the_round_trip_in_either_case() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for hash in bytes.as_chunks::<32>().0 {
+            let text = encode(hash);
+            assert_eq!(text.as_bytes(), encode_hash(hash));
+            assert_eq!(decode(text.as_bytes()), Some(*hash));
+            assert_eq!(decode(text.to_uppercase().as_bytes()), Some(*hash));
+        }
+        assert_eq!(encode(b"\x00\x0f\xa0"), "000fa0");
+        assert!(decode(&[b'g'; 64]).is_none() && decode(b"00").is_none());
+    }
+}
