@@ -3,7 +3,7 @@
 //! Within version 1 fields may be added and unknown ones are ignored. These structs are the stored form and stand
 //! apart from the types in memory, so that renaming one of those cannot change what is on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,7 +13,10 @@ use sigv4::SecretAccessKey;
 use super::envelope::{self, Row, RowError, RowKind};
 use super::{Event, EventData, Keyring, RevocationScope};
 use crate::clock::UnixMillis;
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash};
+use crate::iam::{
+    AccessKeyId, Ancestor, Credential, Federation, KeyStatus, Principal, SamlSubject, Session, SessionKind,
+    SessionTokenHash,
+};
 
 /// Largest row in bytes.
 pub(crate) const MAX_ROW_BYTES: usize = 64 * 1024;
@@ -117,6 +120,52 @@ struct SessionRow {
     tags: BTreeMap<String, String>,
     #[serde(default)]
     mfa: bool,
+    /// When, if not at the time of issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mfa_at: Option<UnixMillis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source_identity: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    transitive: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    policies: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    policy_arns: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    federation: Option<FederationRow>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lineage: Vec<AncestorRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FederationRow {
+    provider: String,
+    issuer: String,
+    subject: String,
+    audience: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    saml: Option<SamlRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SamlRow {
+    name_qualifier: String,
+    subject_type: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AncestorRow {
+    access_key_id: AccessKeyId,
+    arn: String,
+    user_id: String,
+    account: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role_arn: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    issued_at: UnixMillis,
 }
 
 /// Writes an event as a row of the log; its secret, if it has one, is sealed.
@@ -269,7 +318,7 @@ impl CredentialRow {
             account: principal.account,
             issued_at: credential.issued_at,
             status: credential.status,
-            session: credential.session.as_ref().map(SessionRow::of),
+            session: credential.session.as_ref().map(|session| SessionRow::of(session, credential.issued_at)),
         }
     }
 
@@ -280,13 +329,13 @@ impl CredentialRow {
             principal: Principal { arn: self.arn, user_id: self.user_id, account: self.account },
             issued_at: self.issued_at,
             status: self.status,
-            session: self.session.map(SessionRow::into_session).transpose()?,
+            session: self.session.map(|row| row.into_session(self.issued_at)).transpose()?,
         })
     }
 }
 
 impl SessionRow {
-    fn of(session: &Session) -> Self {
+    fn of(session: &Session, issued_at: UnixMillis) -> Self {
         Self {
             kind: session.kind,
             token_sha256: STANDARD_NO_PAD.encode(session.token.as_bytes()),
@@ -295,11 +344,18 @@ impl SessionRow {
             role_arn: session.role_arn.clone(),
             parent: session.parent_access_key_id.clone(),
             tags: session.tags.clone(),
-            mfa: session.mfa,
+            mfa: session.mfa_authenticated_at.is_some(),
+            mfa_at: session.mfa_authenticated_at.filter(|at| *at != issued_at),
+            source_identity: session.source_identity.clone(),
+            transitive: session.transitive_tag_keys.clone(),
+            policies: session.session_policies.clone(),
+            policy_arns: session.policy_arns.clone(),
+            federation: session.federation.as_ref().map(FederationRow::of),
+            lineage: session.lineage.iter().map(AncestorRow::of).collect(),
         }
     }
 
-    fn into_session(self) -> Result<Session, RowError> {
+    fn into_session(self, issued_at: UnixMillis) -> Result<Session, RowError> {
         let token: [u8; 32] = STANDARD_NO_PAD
             .decode(&self.token_sha256)
             .ok()
@@ -313,8 +369,45 @@ impl SessionRow {
             role_arn: self.role_arn,
             parent_access_key_id: self.parent,
             tags: self.tags,
-            mfa: self.mfa,
+            mfa_authenticated_at: self.mfa_at.or(self.mfa.then_some(issued_at)),
+            source_identity: self.source_identity,
+            transitive_tag_keys: self.transitive,
+            session_policies: self.policies,
+            policy_arns: self.policy_arns,
+            federation: self.federation.map(FederationRow::into_federation),
+            lineage: self.lineage.into_iter().map(AncestorRow::into_ancestor).collect(),
         })
+    }
+}
+
+impl FederationRow {
+    fn of(federation: &Federation) -> Self {
+        let Federation { provider, issuer, subject, audience, saml } = federation.clone();
+        let saml =
+            saml.map(|SamlSubject { name_qualifier, subject_type }| SamlRow { name_qualifier, subject_type });
+        Self { provider, issuer, subject, audience, saml }
+    }
+
+    fn into_federation(self) -> Federation {
+        let Self { provider, issuer, subject, audience, saml } = self;
+        let saml =
+            saml.map(|SamlRow { name_qualifier, subject_type }| SamlSubject { name_qualifier, subject_type });
+        Federation { provider, issuer, subject, audience, saml }
+    }
+}
+
+impl AncestorRow {
+    fn of(ancestor: &Ancestor) -> Self {
+        let Ancestor { access_key_id, principal, role_arn, session_name, provider, issued_at } =
+            ancestor.clone();
+        let Principal { arn, user_id, account } = principal;
+        Self { access_key_id, arn, user_id, account, role_arn, name: session_name, provider, issued_at }
+    }
+
+    fn into_ancestor(self) -> Ancestor {
+        let Self { access_key_id, arn, user_id, account, role_arn, name, provider, issued_at } = self;
+        let principal = Principal { arn, user_id, account };
+        Ancestor { access_key_id, principal, role_arn, session_name: name, provider, issued_at }
     }
 }
 

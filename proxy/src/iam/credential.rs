@@ -1,13 +1,12 @@
 //! Credentials and the principals behind them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ring::digest;
 use serde::{Deserialize, Serialize};
 use sigv4::SecretAccessKey;
 
+use super::Session;
 use crate::clock::UnixMillis;
 
 /// The public half of a credential: 1 to 128 printable ASCII characters without white space or `,`.
@@ -101,77 +100,6 @@ pub struct Principal {
     pub user_id: String,
     /// Twelve digits.
     pub account: String,
-}
-
-/// What a temporary credential has beyond a long-term key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// How it came about.
-    pub kind: SessionKind,
-    /// SHA-256 of the session token; the token itself is not kept.
-    pub token: SessionTokenHash,
-    /// From this time on the session is refused.
-    pub expires_at: UnixMillis,
-    /// The session name, where the operation has one.
-    pub name: Option<String>,
-    /// ARN of the role the session was issued for.
-    pub role_arn: Option<String>,
-    /// The credential that asked for this one.
-    pub parent_access_key_id: Option<AccessKeyId>,
-    /// Session tags.
-    pub tags: BTreeMap<String, String>,
-    /// Whether a second factor was presented.
-    pub mfa: bool,
-}
-
-/// The STS operation a session came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionKind {
-    /// `GetSessionToken`.
-    SessionToken,
-    /// `AssumeRole`.
-    AssumedRole,
-    /// `AssumeRoleWithWebIdentity`.
-    WebIdentity,
-    /// `AssumeRoleWithSAML`.
-    Saml,
-    /// `GetFederationToken`.
-    Federation,
-}
-
-/// SHA-256 of a session token. Compared in constant time only.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SessionTokenHash([u8; 32]);
-
-impl SessionTokenHash {
-    /// Hashes a token.
-    pub fn of(token: &[u8]) -> Self {
-        let hash = digest::digest(&digest::SHA256, token);
-        Self(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
-    }
-
-    /// From a hash computed elsewhere.
-    pub const fn from_bytes(hash: [u8; 32]) -> Self {
-        Self(hash)
-    }
-
-    /// The hash, for storing it.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Whether `token` is the one that was hashed. Comparing digests leaks nothing about the token:
-    /// whoever could steer a digest to a shared prefix would have broken SHA-256.
-    pub fn matches(&self, token: &[u8]) -> bool {
-        Self::of(token).0 == self.0
-    }
-}
-
-impl fmt::Debug for SessionTokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionTokenHash(***)")
-    }
 }
 
 impl Credential {

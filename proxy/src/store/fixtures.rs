@@ -36,15 +36,10 @@ pub(super) fn long_term(access_key_id: &str) -> Credential {
 
 /// A `GetSessionToken` session of alice's, issued to `AKIAPARENT`, good for an hour.
 pub(super) fn session(access_key_id: &str, issued_at: i64) -> Credential {
+    let token = SessionTokenHash::of(access_key_id.as_bytes());
     let session = Session {
-        kind: SessionKind::SessionToken,
-        token: SessionTokenHash::of(access_key_id.as_bytes()),
-        expires_at: UnixMillis(issued_at + HOUR),
-        name: None,
-        role_arn: None,
         parent_access_key_id: Some(id("AKIAPARENT")),
-        tags: BTreeMap::new(),
-        mfa: false,
+        ..Session::new(SessionKind::SessionToken, token, UnixMillis(issued_at + HOUR))
     };
     Credential { issued_at: UnixMillis(issued_at), session: Some(session), ..long_term(access_key_id) }
 }

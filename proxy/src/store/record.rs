@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sigv4::{Scope, SigningKey};
 
-use crate::iam::{Credential, Session};
+use crate::iam::{Ancestor, Credential, Federation, Principal, Session};
 
 /// Signing keys kept per credential: today and yesterday, S3 and STS, and room for presigned URLs of the week.
 const MAX_SIGNING_KEYS: usize = 8;
@@ -99,9 +99,25 @@ fn insert(known: &[Arc<SigningKey>], key: &Arc<SigningKey>) -> Vec<Arc<SigningKe
 
 fn session_bytes(session: &Session) -> usize {
     let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let texts = |texts: &[String]| texts.iter().map(|text| text.len() + 32).sum::<usize>();
     let tags: usize = session.tags.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+    let transitive: usize = session.transitive_tag_keys.iter().map(|key| key.len() + 64).sum();
     let parent = session.parent_access_key_id.as_ref().map_or(0, |id| id.as_str().len());
-    text(&session.name) + text(&session.role_arn) + parent + tags
+    let federation =
+        session.federation.as_ref().map_or(0, |Federation { provider, issuer, subject, audience, saml }| {
+            let saml = saml.as_ref().map_or(0, |saml| saml.name_qualifier.len() + saml.subject_type.len());
+            provider.len() + issuer.len() + subject.len() + audience.len() + saml
+        });
+    let ancestor = |ancestor: &Ancestor| {
+        let Principal { arn, user_id, account } = &ancestor.principal;
+        size_of::<Ancestor>()
+            + ancestor.access_key_id.as_str().len()
+            + (arn.len() + user_id.len() + account.len())
+            + (text(&ancestor.role_arn) + text(&ancestor.session_name) + text(&ancestor.provider))
+    };
+    (text(&session.name) + text(&session.role_arn) + text(&session.source_identity) + parent)
+        + (tags + transitive + texts(&session.session_policies) + texts(&session.policy_arns))
+        + (federation + session.lineage.iter().map(ancestor).sum::<usize>())
 }
 
 #[cfg(test)]

@@ -37,12 +37,8 @@ pub(super) async fn run(
         return Err(access_denied("Cannot call GetSessionToken with session credentials"));
     }
     request.refuse_second_factor()?;
-    let grant = Grant {
-        kind: SessionKind::SessionToken,
-        principal: &caller.principal,
-        parent: &caller.access_key_id,
-        seconds: seconds(request.duration, is_root(&caller.principal.arn)),
-    };
+    let seconds = seconds(request.duration, is_root(&caller.principal.arn));
+    let grant = Grant::new(SessionKind::SessionToken, &caller.principal, Some(caller), seconds);
     Ok(answer(mint.issue(&grant, now).await?))
 }
 

@@ -3,7 +3,7 @@
 //! A credential is answered only after the event that says so is on disk. If that fails nothing is answered;
 //! if the answer is lost, a credential that nobody knows expires unused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,28 +11,90 @@ use http::StatusCode;
 use sigv4::{SecretAccessKey, Timestamp};
 use zeroize::Zeroizing;
 
+use super::access_denied;
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData};
 use crate::fault::Fault;
 use crate::iam::{
-    AccessKeyId, Credential, KeyStatus, NoRandomNumbers, Principal, Session, SessionKind, SessionTokenHash,
-    random_access_key_id, random_bytes, random_id, random_secret_access_key,
+    AccessKeyId, Ancestor, ChainTooLong, Credential, Federation, KeyStatus, NoRandomNumbers, Principal,
+    Session, SessionKind, SessionTokenHash, random_access_key_id, random_bytes, random_id,
+    random_secret_access_key,
 };
 use crate::store::{Store, StoreError};
 
 /// First byte of a session token that says nothing to anyone but the store.
 const OPAQUE_TOKEN: u8 = 1;
 
-/// What session is to be issued.
+/// What session is to be issued. Token, lineage and times are the mint's.
 pub(super) struct Grant<'a> {
     /// By which operation.
     pub(super) kind: SessionKind,
     /// Who the session speaks for.
     pub(super) principal: &'a Principal,
-    /// The credential that asked for it.
-    pub(super) parent: &'a AccessKeyId,
+    /// The credential that asked for it; `None`: an identity provider vouched instead.
+    pub(super) parent: Option<&'a Credential>,
     /// How long it lasts.
     pub(super) seconds: i32,
+    pub(super) name: Option<String>,
+    pub(super) role_arn: Option<String>,
+    pub(super) source_identity: Option<String>,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) transitive_tag_keys: BTreeSet<String>,
+    pub(super) session_policies: Vec<String>,
+    pub(super) policy_arns: Vec<String>,
+    pub(super) mfa_authenticated_at: Option<UnixMillis>,
+    pub(super) federation: Option<Federation>,
+}
+
+impl<'a> Grant<'a> {
+    /// A grant of a session without name, role, tags, policies, second factor and federation.
+    pub(super) fn new(
+        kind: SessionKind,
+        principal: &'a Principal,
+        parent: Option<&'a Credential>,
+        seconds: i32,
+    ) -> Self {
+        Self {
+            kind,
+            principal,
+            parent,
+            seconds,
+            name: None,
+            role_arn: None,
+            source_identity: None,
+            tags: BTreeMap::new(),
+            transitive_tag_keys: BTreeSet::new(),
+            session_policies: Vec::new(),
+            policy_arns: Vec::new(),
+            mfa_authenticated_at: None,
+            federation: None,
+        }
+    }
+
+    /// The session with this token. Its lineage is that of the parent and the parent itself.
+    fn session(
+        &self,
+        token: SessionTokenHash,
+        now: UnixMillis,
+        expires_at: UnixMillis,
+    ) -> Result<Session, ChainTooLong> {
+        Ok(Session {
+            kind: self.kind,
+            token,
+            expires_at,
+            name: self.name.clone(),
+            role_arn: self.role_arn.clone(),
+            parent_access_key_id: self.parent.map(|parent| parent.access_key_id.clone()),
+            source_identity: self.source_identity.clone(),
+            tags: self.tags.clone(),
+            transitive_tag_keys: self.transitive_tag_keys.clone(),
+            session_policies: self.session_policies.clone(),
+            policy_arns: self.policy_arns.clone(),
+            mfa_authenticated_at: self.mfa_authenticated_at,
+            federation: self.federation.clone(),
+            lineage: self.parent.map_or(Ok(Vec::new()), |parent| Ancestor::lineage(parent, now))?,
+        })
+    }
 }
 
 /// A session credential as its holder gets it, once. The secrets are wiped on drop.
@@ -64,7 +126,7 @@ impl Mint {
             source: self.source.clone(),
             id: random_id()?,
             time: now,
-            data: EventData::CredentialIssued(credential(grant, &issued, now)),
+            data: EventData::CredentialIssued(credential(grant, &issued, now)?),
         };
         let receipts = self.store.append(vec![event]).await?;
         if receipts.iter().any(|receipt| receipt.duplicate) {
@@ -72,7 +134,7 @@ impl Mint {
         }
         tracing::info!(
             access_key_id = %issued.access_key_id,
-            parent_access_key_id = %grant.parent,
+            parent_access_key_id = grant.parent.map(|parent| parent.access_key_id.as_str()),
             principal = grant.principal.arn,
             kind = ?grant.kind,
             expires_at = %issued.expires_at,
@@ -94,24 +156,17 @@ fn make(expires_at: Timestamp) -> Result<Issued, NoRandomNumbers> {
 }
 
 /// What the store keeps of a session: all but the token, of which it keeps the hash.
-fn credential(grant: &Grant<'_>, issued: &Issued, now: UnixMillis) -> Credential {
-    Credential {
+fn credential(grant: &Grant<'_>, issued: &Issued, now: UnixMillis) -> Result<Credential, ChainTooLong> {
+    let token = SessionTokenHash::of(issued.session_token.as_bytes());
+    let session = grant.session(token, now, UnixMillis::from_timestamp(issued.expires_at))?;
+    Ok(Credential {
         access_key_id: issued.access_key_id.clone(),
         secret: SecretAccessKey::new(issued.secret_access_key.as_bytes()),
         principal: grant.principal.clone(),
         issued_at: now,
         status: KeyStatus::Active,
-        session: Some(Session {
-            kind: grant.kind,
-            token: SessionTokenHash::of(issued.session_token.as_bytes()),
-            expires_at: UnixMillis::from_timestamp(issued.expires_at),
-            name: None,
-            role_arn: None,
-            parent_access_key_id: Some(grant.parent.clone()),
-            tags: BTreeMap::new(),
-            mfa: false,
-        }),
-    }
+        session: Some(session),
+    })
 }
 
 /// Why no session was issued.
@@ -119,6 +174,8 @@ fn credential(grant: &Grant<'_>, issued: &Issued, now: UnixMillis) -> Credential
 pub(super) enum IssueError {
     #[error(transparent)]
     NoRandomNumbers(#[from] NoRandomNumbers),
+    #[error(transparent)]
+    ChainTooLong(#[from] ChainTooLong),
     #[error("the event's random id is in the log already")]
     Repeated,
     #[error(transparent)]
@@ -127,8 +184,17 @@ pub(super) enum IssueError {
 
 impl From<IssueError> for Fault {
     fn from(error: IssueError) -> Self {
-        tracing::error!(%error, "no session could be issued");
+        match &error {
+            // The caller's doing.
+            IssueError::ChainTooLong(_) => {}
+            IssueError::NoRandomNumbers(_) | IssueError::Repeated | IssueError::Store(_) => {
+                tracing::error!(%error, "no session could be issued");
+            }
+        }
         match error {
+            IssueError::ChainTooLong(_) => {
+                access_denied("The chain of role sessions that this session would extend is too long.")
+            }
             IssueError::Store(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ServiceUnavailable",

@@ -92,15 +92,12 @@ impl Running {
 }
 
 fn session(now: UnixMillis) -> Session {
+    let expires_at = now.plus(i64::try_from(Duration::from_secs(3600).as_millis()).unwrap());
     Session {
-        kind: SessionKind::AssumedRole,
-        token: SessionTokenHash::of(b"token"),
-        expires_at: now.plus(i64::try_from(Duration::from_secs(3600).as_millis()).unwrap()),
         name: Some("job".into()),
         role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
         parent_access_key_id: AccessKeyId::parse("AKIAEXAMPLEALICE0001"),
-        tags: [].into(),
-        mfa: false,
+        ..Session::new(SessionKind::AssumedRole, SessionTokenHash::of(b"token"), expires_at)
     }
 }
 

@@ -153,6 +153,7 @@ impl Rig {
 
     /// Puts a session into the store, as an STS would.
     pub(crate) async fn issue(&self, who: &Who, issued_at: UnixMillis, expires_at: UnixMillis) {
+        let token = SessionTokenHash::of(who.token.unwrap().as_bytes());
         let credential = Credential {
             access_key_id: AccessKeyId::parse(who.access_key_id).unwrap(),
             secret: SecretAccessKey::new(who.secret()),
@@ -160,14 +161,10 @@ impl Rig {
             issued_at,
             status: KeyStatus::Active,
             session: Some(Session {
-                kind: SessionKind::AssumedRole,
-                token: SessionTokenHash::of(who.token.unwrap().as_bytes()),
-                expires_at,
                 name: Some("session name".into()),
                 role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
-                parent_access_key_id: None,
                 tags: [("team".to_owned(), "a&b".to_owned())].into(),
-                mfa: false,
+                ..Session::new(SessionKind::AssumedRole, token, expires_at)
             }),
         };
         self.append(EventData::CredentialIssued(credential)).await;

@@ -33,16 +33,11 @@ fn session(access_key_id: &str) -> Credential {
         },
         issued_at: now,
         status: KeyStatus::Active,
-        session: Some(Session {
-            kind: SessionKind::SessionToken,
-            token: SessionTokenHash::of(access_key_id.as_bytes()),
-            expires_at: now.plus(3_600_000),
-            name: None,
-            role_arn: None,
-            parent_access_key_id: None,
-            tags: Default::default(),
-            mfa: false,
-        }),
+        session: Some(Session::new(
+            SessionKind::SessionToken,
+            SessionTokenHash::of(access_key_id.as_bytes()),
+            now.plus(3_600_000),
+        )),
     }
 }
 

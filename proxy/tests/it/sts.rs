@@ -244,7 +244,7 @@ async fn an_answered_session_is_on_disk() {
     assert_eq!(session.expires_at, UnixMillis(1_767_323_945_000));
     assert_eq!(session.parent_access_key_id.as_ref().map(AccessKeyId::as_str), Some("AKIAALICE"));
     assert!(session.token.matches(issued.token.unwrap().as_bytes()));
-    assert!(!session.mfa && session.tags.is_empty() && session.name.is_none());
+    assert!(session.mfa_authenticated_at.is_none() && session.tags.is_empty() && session.name.is_none());
 }
 
 #[tokio::test]

@@ -139,16 +139,8 @@ fn trimmed(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn session(token: &[u8], expires_at: Option<UnixMillis>) -> Session {
-    Session {
-        kind: SessionKind::SessionToken,
-        token: SessionTokenHash::of(token),
-        expires_at: expires_at.unwrap_or(UnixMillis(i64::MAX)),
-        name: None,
-        role_arn: None,
-        parent_access_key_id: None,
-        tags: Default::default(),
-        mfa: false,
-    }
+    let token = SessionTokenHash::of(token);
+    Session::new(SessionKind::SessionToken, token, expires_at.unwrap_or(UnixMillis(i64::MAX)))
 }
 
 /// Whom the credential speaks for has no part in the verdict.

@@ -70,7 +70,95 @@ fn reads_every_field_of_an_issued_credential() {
     assert_eq!(session.role_arn.as_deref(), Some("arn:aws:iam::123456789012:role/reader"));
     assert_eq!(session.parent_access_key_id.as_ref().map(AccessKeyId::as_str), Some("AKIA1"));
     assert_eq!(session.tags["team"], "red");
-    assert!(session.mfa);
+    assert_eq!(session.mfa_authenticated_at, Some(credential.issued_at));
+}
+
+/// With what only sessions from identity providers and chains of roles have.
+fn chained_event() -> Value {
+    let mut event = issued_event();
+    let more = json!({
+        "source_identity": "alice", "transitive_tag_keys": ["team"],
+        "session_policies": [r#"{"Statement":[]}"#], "policy_arns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"],
+        "mfa_authenticated_at": "2026-01-02T02:59:00.000Z",
+        "federation": {
+            "provider": "arn:aws:iam::123456789012:saml-provider/idp", "issuer": "https://idp", "subject": "s",
+            "audience": "a", "name_qualifier": "q", "subject_type": "persistent",
+        },
+        "lineage": [
+            {
+                "access_key_id": "ASIA0", "principal": principal(), "issued_at": "2026-01-02T02:59:59.000Z",
+                "role_arn": "arn:aws:iam::123456789012:role/first", "session_name": "one",
+                "provider": "arn:aws:iam::123456789012:saml-provider/idp",
+            },
+            { "access_key_id": "AKIA0", "principal": principal(), "issued_at": "2026-01-02T02:59:58.000Z" },
+        ],
+    });
+    let data = event["data"].as_object_mut().unwrap();
+    data.extend(more.as_object().unwrap().clone());
+    event
+}
+
+#[test]
+fn a_second_factor_without_a_time_was_presented_at_the_issue() {
+    let at = |event: &Value| match read(event).map(|event| event.data) {
+        Ok(EventData::CredentialIssued(credential)) => {
+            Ok(credential.session.unwrap().mfa_authenticated_at.map(UnixMillis::to_rfc3339))
+        }
+        Ok(data) => panic!("{data:?}"),
+        Err(error) => Err(error.to_string()),
+    };
+    let earlier = Some("2026-01-02T02:59:00.000Z".to_owned());
+    assert_eq!(at(&issued_event()), Ok(Some("2026-01-02T03:00:00.000Z".to_owned())));
+    assert_eq!(at(&chained_event()), Ok(earlier.clone()));
+    assert_eq!(at(&with(chained_event(), "/data/mfa", Value::Null)), Ok(earlier));
+    assert_eq!(at(&with(issued_event(), "/data/mfa", json!(false))), Ok(None));
+    assert_eq!(
+        at(&with(chained_event(), "/data/mfa", json!(false))).unwrap_err(),
+        "data.mfa: contradicts data.mfa_authenticated_at"
+    );
+}
+
+#[test]
+fn refuses_bad_chains_and_federations() {
+    let chained = |pointer: &str, value| with(chained_event(), pointer, value);
+    let long = vec![chained_event()["data"]["lineage"][0].clone(); 17];
+    refuses([
+        (
+            chained("/data/transitive_tag_keys", json!(["other"])),
+            "data.transitive_tag_keys: must be an array of keys of data.tags",
+        ),
+        (
+            chained("/data/session_policies", json!(["[]"])),
+            "data.session_policies: must be an array of at most 10 policies, each a JSON object in a string of at \
+             most 8192 bytes",
+        ),
+        (chained("/data/policy_arns", json!(["x"])), "data.policy_arns: must be an array of at most 10 ARNs"),
+        (
+            chained("/data/mfa_authenticated_at", json!("2026-01-02T03:00:01Z")),
+            "data.mfa_authenticated_at: must not be after data.issued_at",
+        ),
+        (
+            chained("/data/federation", json!("idp")),
+            "data.federation: must be an object with provider, issuer, subject and audience",
+        ),
+        (chained("/data/federation/issuer", Value::Null), "data.federation.issuer: is missing"),
+        (
+            chained("/data/federation/subject_type", Value::Null),
+            "data.federation.subject_type: is missing beside name_qualifier",
+        ),
+        (
+            chained("/data/lineage", json!(long)),
+            "data.lineage: must be an array of at most 16 objects, nearest ancestor first",
+        ),
+        (
+            chained("/data/lineage/1/principal/account", json!("1")),
+            "data.lineage[1].principal.account: must be twelve digits",
+        ),
+        (
+            chained("/data/lineage/0/issued_at", json!("2026-01-02T04:00:00Z")),
+            "data.lineage[0].issued_at: is more than 5 minutes in the future",
+        ),
+    ]);
 }
 
 #[test]
@@ -329,8 +417,8 @@ fn expiry_must_follow_issue() {
 
 #[test]
 fn lists_say_everything_but_the_secrets() {
-    let listed = to_json(&read(&issued_event()).unwrap());
-    let mut expected = issued_event();
+    let listed = to_json(&read(&chained_event()).unwrap());
+    let mut expected = chained_event();
     expected["time"] = json!(now().to_rfc3339());
     expected["datacontenttype"] = json!("application/json");
     let data = expected["data"].as_object_mut().unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{CREATED, DELETED, ISSUED, PREFIX, REVOKED, STATUS, SUFFIX};
 use crate::events::{Event, EventData, RevocationScope};
-use crate::iam::{Credential, Session};
+use crate::iam::{Ancestor, Credential, Federation, SamlSubject, Session};
 
 /// The event as CloudEvents JSON, without its secret access key and session token.
 pub fn to_json(event: &Event) -> Value {
@@ -66,6 +66,7 @@ fn describe_session(session: &Session, data: &mut Map<String, Value>) {
     let optional = [
         ("session_name", session.name.as_deref()),
         ("role_arn", session.role_arn.as_deref()),
+        ("source_identity", session.source_identity.as_deref()),
         ("parent_access_key_id", session.parent_access_key_id.as_ref().map(|id| id.as_str())),
     ];
     for (key, value) in optional {
@@ -76,5 +77,54 @@ fn describe_session(session: &Session, data: &mut Map<String, Value>) {
     if !session.tags.is_empty() {
         data.insert("tags".into(), json!(session.tags));
     }
-    data.insert("mfa".into(), json!(session.mfa));
+    if !session.transitive_tag_keys.is_empty() {
+        data.insert("transitive_tag_keys".into(), json!(session.transitive_tag_keys));
+    }
+    for (key, texts) in
+        [("session_policies", &session.session_policies), ("policy_arns", &session.policy_arns)]
+    {
+        if !texts.is_empty() {
+            data.insert(key.into(), json!(texts));
+        }
+    }
+    data.insert("mfa".into(), json!(session.mfa_authenticated_at.is_some()));
+    if let Some(at) = session.mfa_authenticated_at {
+        data.insert("mfa_authenticated_at".into(), json!(at.to_rfc3339()));
+    }
+    if let Some(federation) = &session.federation {
+        data.insert("federation".into(), describe_federation(federation));
+    }
+    if !session.lineage.is_empty() {
+        data.insert("lineage".into(), session.lineage.iter().map(describe_ancestor).collect());
+    }
+}
+
+fn describe_federation(federation: &Federation) -> Value {
+    let Federation { provider, issuer, subject, audience, saml } = federation;
+    let mut data =
+        json!({ "provider": provider, "issuer": issuer, "subject": subject, "audience": audience });
+    if let Some(SamlSubject { name_qualifier, subject_type }) = saml {
+        data["name_qualifier"] = json!(name_qualifier);
+        data["subject_type"] = json!(subject_type);
+    }
+    data
+}
+
+fn describe_ancestor(ancestor: &Ancestor) -> Value {
+    let mut data = json!({
+        "access_key_id": ancestor.access_key_id,
+        "principal": ancestor.principal,
+        "issued_at": ancestor.issued_at.to_rfc3339(),
+    });
+    let optional = [
+        ("role_arn", &ancestor.role_arn),
+        ("session_name", &ancestor.session_name),
+        ("provider", &ancestor.provider),
+    ];
+    for (key, value) in optional {
+        if let Some(value) = value {
+            data[key] = json!(value);
+        }
+    }
+    data
 }

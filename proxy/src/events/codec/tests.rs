@@ -16,16 +16,44 @@ fn credential(id: &str) -> Credential {
         issued_at: UnixMillis(1_000),
         status: KeyStatus::Active,
         session: Some(Session {
-            kind: SessionKind::AssumedRole,
-            token: SessionTokenHash::from_bytes([1; 32]),
-            expires_at: UnixMillis(2_000),
             name: Some("build".into()),
             role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
             parent_access_key_id: AccessKeyId::parse("AKIAPARENT"),
             tags: BTreeMap::from([("team".into(), "red".into())]),
-            mfa: true,
+            mfa_authenticated_at: Some(UnixMillis(1_000)),
+            ..Session::new(SessionKind::AssumedRole, SessionTokenHash::from_bytes([1; 32]), UnixMillis(2_000))
         }),
     }
+}
+
+/// A session with everything a session can have.
+fn chained() -> Credential {
+    let mut credential = credential("ASIA1");
+    let ancestor = |id: &str, role_arn: Option<&str>| Ancestor {
+        access_key_id: AccessKeyId::parse(id).unwrap(),
+        principal: credential.principal.clone(),
+        role_arn: role_arn.map(str::to_owned),
+        session_name: role_arn.map(|_| "first".into()),
+        provider: role_arn.map(|_| "arn:p".into()),
+        issued_at: UnixMillis(900),
+    };
+    let lineage = vec![ancestor("ASIA0", Some("arn:r")), ancestor("AKIA0", None)];
+    let saml = SamlSubject { name_qualifier: "q".into(), subject_type: "persistent".into() };
+    let session = credential.session.as_mut().unwrap();
+    session.source_identity = Some("alice".into());
+    session.transitive_tag_keys = ["team".to_owned()].into();
+    session.session_policies = vec!["{}".into()];
+    session.policy_arns = vec!["arn:policy".into()];
+    session.mfa_authenticated_at = Some(UnixMillis(800));
+    session.federation = Some(Federation {
+        provider: "arn:p".into(),
+        issuer: "i".into(),
+        subject: "s".into(),
+        audience: "a".into(),
+        saml: Some(saml),
+    });
+    session.lineage = lineage;
+    credential
 }
 
 fn long_term() -> Credential {
@@ -57,6 +85,25 @@ fn credential_headers_of_version_one_are_these_bytes() {
             r#""token_sha256":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","expires_at":2000,"name":"build","#,
             r#""role_arn":"arn:aws:iam::123456789012:role/reader","parent":"AKIAPARENT","#,
             r#""tags":{"team":"red"},"mfa":true}}}"#,
+        )
+    );
+    let row = write_credential(&stored(chained()), &keyring()).unwrap();
+    assert_eq!(
+        header_of(RowKind::Credential, &row),
+        concat!(
+            r#"{"seq":7,"source":"/test","credential":{"access_key_id":"ASIA1","#,
+            r#""arn":"arn:aws:iam::123456789012:user/alice","user_id":"AIDAALICE","account":"123456789012","#,
+            r#""issued_at":1000,"status":"Active","session":{"kind":"assumed_role","#,
+            r#""token_sha256":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE","expires_at":2000,"name":"build","#,
+            r#""role_arn":"arn:aws:iam::123456789012:role/reader","parent":"AKIAPARENT","#,
+            r#""tags":{"team":"red"},"mfa":true,"mfa_at":800,"source_identity":"alice","transitive":["team"],"#,
+            r#""policies":["{}"],"policy_arns":["arn:policy"],"federation":{"provider":"arn:p","issuer":"i","#,
+            r#""subject":"s","audience":"a","saml":{"name_qualifier":"q","subject_type":"persistent"}},"#,
+            r#""lineage":[{"access_key_id":"ASIA0","arn":"arn:aws:iam::123456789012:user/alice","#,
+            r#""user_id":"AIDAALICE","account":"123456789012","role_arn":"arn:r","name":"first","#,
+            r#""provider":"arn:p","issued_at":900},{"access_key_id":"AKIA0","#,
+            r#""arn":"arn:aws:iam::123456789012:user/alice","user_id":"AIDAALICE","account":"123456789012","#,
+            r#""issued_at":900}]}}}"#,
         )
     );
     let row = write_credential(&stored(long_term()), &keyring()).unwrap();
@@ -111,7 +158,7 @@ fn event_headers_of_version_one_are_these_bytes() {
 
 #[test]
 fn what_is_written_is_read_back_whole() {
-    for given in [credential("ASIA1"), long_term()] {
+    for given in [credential("ASIA1"), chained(), long_term()] {
         let row = write_credential(&stored(given.clone()), &keyring()).unwrap();
         let read = read_credential(given.access_key_id.as_str(), &row, &keyring()).unwrap();
         assert_eq!((read.seq, read.source.as_str()), (7, "/test"));
@@ -119,7 +166,7 @@ fn what_is_written_is_read_back_whole() {
         assert_eq!(format!("{:?}", read.credential), format!("{given:?}"));
         assert_eq!(read.credential.session, given.session);
     }
-    let logged = event(EventData::CredentialIssued(credential("ASIA1")));
+    let logged = event(EventData::CredentialIssued(chained()));
     let row = write_event(&logged, &keyring()).unwrap();
     assert_eq!(format!("{:?}", read_event(&row, &keyring()).unwrap()), format!("{logged:?}"));
     assert_eq!(event_identity(&row).unwrap(), ("/test".to_owned(), "1".to_owned()));
