@@ -100,7 +100,11 @@ impl Server {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, ServerError> {
         let metrics = Metrics::new();
         let keyring = Keyring::load(&config.store.sealing_key_files)?;
-        let options = StoreOptions { path: config.store.path.clone(), cache_bytes: config.store.cache_bytes };
+        let options = StoreOptions {
+            path: config.store.path.clone(),
+            cache_bytes: config.store.cache_bytes,
+            sealed_tokens: config.store.sealed_tokens,
+        };
         let store = Store::open(&options, keyring, clock.clone(), &metrics)?;
         reconcile(&store, &config.access_keys).await?;
 

@@ -6,7 +6,7 @@ use sigv4::{Endpoint, Head, ParseError, PayloadMode, Presented, SignedRequest, V
 
 use crate::clock::UnixMillis;
 use crate::iam::{Credential, KeyStatus};
-use crate::store::{Record, Store, StoreError};
+use crate::store::{Record, Store, StoreError, UnsealError};
 
 /// A request whose head is signed by a live credential. Made by [`authenticate_with`] only.
 #[must_use]
@@ -62,6 +62,9 @@ pub enum AuthError {
         /// What is wrong with it.
         source: VerifyError,
     },
+    /// The session is authentic, but not all of it is here.
+    #[error(transparent)]
+    Elsewhere(UnsealError),
     /// The store could not be read: nothing can be said about the credential.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,9 +84,26 @@ pub async fn authenticate(
     let signed = SignedRequest::parse(head, endpoint, now.timestamp())?;
     let record = match store.cached(signed.access_key_id()) {
         Some(record) => Some(record),
-        None => store.load(signed.access_key_id()).await?,
+        None => load(store, &signed, now).await?,
     };
     authenticate_with(signed, record, now, body)
+}
+
+/// The record from the log, or from the session token where the log does not hold the session.
+async fn load(
+    store: &Store,
+    signed: &SignedRequest<'_>,
+    now: UnixMillis,
+) -> Result<Option<Arc<Record>>, AuthError> {
+    let access_key_id = signed.access_key_id();
+    match (store.load(access_key_id).await?, signed.session_token()) {
+        (None, Presented::One(token)) => match store.unseal(access_key_id, &token, now) {
+            Ok(record) => Ok(record),
+            Err(UnsealError::Expired) => Err(AuthError::ExpiredToken),
+            Err(error @ UnsealError::PoliciesElsewhere { .. }) => Err(AuthError::Elsewhere(error)),
+        },
+        (found, _) => Ok(found),
+    }
 }
 
 /// The part of [`authenticate`] after the look-up: key, token, expiry, signature, in this order.

@@ -18,7 +18,7 @@ impl AuthError {
             Self::InvalidToken => invalid_token(dialect),
             Self::ExpiredToken => expired_token(dialect),
             Self::Verify { access_key_id, source } => signature::verify_fault(source, dialect, access_key_id),
-            Self::Store(_) => Fault::new(
+            Self::Store(_) | Self::Elsewhere(_) => Fault::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ServiceUnavailable",
                 "Please reduce your request rate.",

@@ -236,7 +236,12 @@ impl Check<'_> {
         if raw.path.as_os_str().is_empty() {
             return self.fault("store.path", "is empty");
         }
-        Some(Store { path: self.base.join(raw.path), cache_bytes: cache_bytes?, sealing_key_files })
+        Some(Store {
+            path: self.base.join(raw.path),
+            cache_bytes: cache_bytes?,
+            sealing_key_files,
+            sealed_tokens: raw.sealed_tokens,
+        })
     }
 
     fn access_keys(&mut self, raw: Vec<raw::AccessKey>) -> Option<Vec<DeclaredAccessKey>> {

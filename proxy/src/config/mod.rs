@@ -173,13 +173,20 @@ pub struct Store {
     pub cache_bytes: u64,
     /// Files of sealing keys: the first seals, all unseal.
     pub sealing_key_files: Vec<PathBuf>,
+    /// Whether session tokens carry their session, sealed.
+    pub sealed_tokens: bool,
 }
 
 /// The defaults of the file.
 impl Default for Store {
     fn default() -> Self {
         let raw = raw::Store::default();
-        Self { path: raw.path, cache_bytes: raw.cache_size.0, sealing_key_files: raw.sealing_key_files }
+        Self {
+            path: raw.path,
+            cache_bytes: raw.cache_size.0,
+            sealing_key_files: raw.sealing_key_files,
+            sealed_tokens: raw.sealed_tokens,
+        }
     }
 }
 

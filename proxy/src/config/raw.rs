@@ -132,6 +132,8 @@ pub(super) struct Store {
     pub(super) cache_size: Size,
     /// Files of sealing keys: the first seals, all unseal.
     pub(super) sealing_key_files: Vec<PathBuf>,
+    /// Whether session tokens carry their session, sealed.
+    pub(super) sealed_tokens: bool,
 }
 
 /// `[[access_keys]]`
@@ -226,6 +228,7 @@ impl Default for Store {
             path: "/var/lib/sigward/events.redb".into(),
             cache_size: Size(256 << 20),
             sealing_key_files: vec!["/etc/sigward/sealing.key".into()],
+            sealed_tokens: true,
         }
     }
 }

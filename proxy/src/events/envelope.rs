@@ -15,16 +15,15 @@
 //! kind of row, key id and the whole header. The header names the access key id, so a ciphertext cannot be moved
 //! to another row, nor can principal, expiry or status be altered beside it.
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::aead::Aad;
 use ring::rand::{SecureRandom, SystemRandom};
 use sigv4::SecretAccessKey;
 use zeroize::Zeroizing;
 
-use super::keyring::{Keyring, MAX_KEY_ID_BYTES, SealingKey};
+use super::keyring::{Keyring, MAX_KEY_ID_BYTES, OneTimeKey, SALT_BYTES};
 
 const VERSION: u8 = 1;
-const SALT_BYTES: usize = 16;
+const PURPOSE: &str = "sigward row v1";
 
 /// Which table a row belongs to; part of what is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,10 +93,12 @@ fn write_salted(
     let key = keyring.sealing();
     // Room for the tag at once: growing would leave a copy of the secret behind.
     let plain = secret.expose_secret();
-    let mut sealed = Zeroizing::new(Vec::with_capacity(plain.len() + AES_256_GCM.tag_len()));
+    let mut sealed = Zeroizing::new(Vec::with_capacity(plain.len() + OneTimeKey::TAG_BYTES));
     sealed.extend_from_slice(plain);
     let aad = Aad::from(authenticated(kind, &key.id, header));
-    subkey(key, &salt).seal_in_place_append_tag(once(), aad, &mut *sealed).map_err(|_| RowError::Sealing)?;
+    let subkey = key.subkey(&salt, PURPOSE);
+    let (subkey, nonce) = subkey.once();
+    subkey.seal_in_place_append_tag(nonce, aad, &mut *sealed).map_err(|_| RowError::Sealing)?;
     let length = u16::try_from(sealed.len()).map_err(|_| RowError::Sealing)?.to_be_bytes();
     let key_id_length = u8::try_from(key.id.len()).map_err(|_| RowError::Sealing)?;
     Ok([&[VERSION, key_id_length], key.id.as_bytes(), &salt, &length, &sealed, header].concat())
@@ -136,25 +137,13 @@ impl<'a> Row<'a> {
         let key = keyring.find(seal.key_id).ok_or_else(|| RowError::MissingKey(seal.key_id.into()))?;
         let aad = Aad::from(authenticated(self.kind, seal.key_id, self.header));
         let mut buffer = Zeroizing::new(seal.ciphertext.to_vec());
-        let secret = subkey(key, seal.salt)
-            .open_in_place(once(), aad, &mut buffer)
+        let subkey = key.subkey(seal.salt, PURPOSE);
+        let (subkey, nonce) = subkey.once();
+        let secret = subkey
+            .open_in_place(nonce, aad, &mut buffer)
             .map_err(|_| RowError::Broken(seal.key_id.into()))?;
         Ok(Some(SecretAccessKey::new(&*secret)))
     }
-}
-
-/// A key for one row: the salt is random, so no two rows share it.
-fn subkey(key: &SealingKey, salt: &[u8]) -> LessSafeKey {
-    let pseudorandom = Salt::new(HKDF_SHA256, salt).extract(&*key.key);
-    let okm = pseudorandom
-        .expand(&[b"sigward row v1"], &AES_256_GCM)
-        .expect("an AES-256 key is shorter than HKDF's limit");
-    LessSafeKey::new(UnboundKey::from(okm))
-}
-
-/// The nonce may be constant because each subkey seals exactly one message.
-fn once() -> Nonce {
-    Nonce::assume_unique_for_key([0; 12])
 }
 
 fn authenticated(kind: RowKind, key_id: &str, header: &[u8]) -> Vec<u8> {

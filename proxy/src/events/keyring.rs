@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::aead::{AES_256_GCM, LessSafeKey, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 use crate::iam::random_bytes;
@@ -21,6 +23,8 @@ use crate::iam::random_bytes;
 const FORMAT: &str = "sigward-sealing-key-v1";
 const MAX_FILE_BYTES: u64 = 4096;
 pub(super) const MAX_KEY_ID_BYTES: usize = 32;
+/// Bytes of the salt that makes a subkey.
+pub(super) const SALT_BYTES: usize = 16;
 
 /// Sealing keys: the first seals, all unseal. Clones share them; they are wiped from memory with the last one.
 #[derive(Clone)]
@@ -33,6 +37,18 @@ pub struct Keyring {
 pub(super) struct SealingKey {
     pub(super) id: Box<str>,
     pub(super) key: Zeroizing<[u8; 32]>,
+}
+
+/// A key that seals exactly one message.
+pub(super) struct OneTimeKey(LessSafeKey);
+
+impl OneTimeKey {
+    pub(super) const TAG_BYTES: usize = 16;
+
+    /// The key, and the nonce to use it with. It may be constant because the key seals nothing else.
+    pub(super) fn once(&self) -> (&LessSafeKey, Nonce) {
+        (&self.0, Nonce::assume_unique_for_key([0; 12]))
+    }
 }
 
 /// Why sealing keys could not be loaded or created. Never holds key material.
@@ -157,6 +173,15 @@ impl SealingKey {
         let id = random_bytes::<6>().map_err(|_| KeyringError::Randomness)?;
         let key = random_bytes::<32>().map_err(|_| KeyringError::Randomness)?;
         Ok(Self { id: sigv4::hex::encode(&*id).into(), key })
+    }
+
+    /// HKDF-SHA256 of the key. The salt is random, so no two messages of a `purpose` share a subkey.
+    pub(super) fn subkey(&self, salt: &[u8], purpose: &str) -> OneTimeKey {
+        let pseudorandom = Salt::new(HKDF_SHA256, salt).extract(&*self.key);
+        let purpose = [purpose.as_bytes()];
+        let okm =
+            pseudorandom.expand(&purpose, &AES_256_GCM).expect("an AES-256 key is shorter than HKDF's limit");
+        OneTimeKey(LessSafeKey::new(UnboundKey::from(okm)))
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -3,6 +3,7 @@
 //! - [`Event`]: the facts themselves, and the promises the store relies on.
 //! - [`cloudevents`]: the public form, CloudEvents 1.0 JSON.
 //! - `codec` and `envelope`: the stored form, versioned, secrets sealed under a key of the [`Keyring`].
+//! - `token`: session tokens that carry their session, sealed under the same keys.
 //!
 //! Who keeps the log and applies it is the store's business.
 
@@ -11,6 +12,7 @@ mod codec;
 mod envelope;
 mod event;
 mod keyring;
+mod token;
 
 pub(crate) use codec::{
     CredentialHeader, LoggedEvent, MAX_ROW_BYTES, StoredCredential, event_identity, read_credential,
@@ -21,3 +23,5 @@ pub use event::{
     Event, EventData, EventError, MAX_AHEAD_MILLIS, MAX_SESSION_MILLIS, Receipt, RevocationScope,
 };
 pub use keyring::{Keyring, KeyringError};
+pub use token::{MAX_TOKEN_BYTES, TokenError};
+pub(crate) use token::{opaque_token, seal_session, unseal_session};

@@ -132,6 +132,9 @@ impl GatewayError {
             Self::Auth(AuthError::Store(error)) => {
                 tracing::error!(request_id = call.request_id, %error, "the credential store cannot be read");
             }
+            Self::Auth(AuthError::Elsewhere(error)) => {
+                tracing::warn!(request_id = call.request_id, %error, "a session cannot be verified here");
+            }
             Self::Denied(denied) => call.identify(denied.credential()),
             Self::Auth(_)
             | Self::Target(_)

@@ -103,7 +103,7 @@ impl Reason {
             AuthError::InvalidToken => Self::InvalidToken,
             AuthError::ExpiredToken => Self::ExpiredToken,
             AuthError::Verify { .. } => Self::Signature,
-            AuthError::Store(_) => Self::Store,
+            AuthError::Store(_) | AuthError::Elsewhere(_) => Self::Store,
         }
     }
 

@@ -167,6 +167,9 @@ impl Ancestor {
 pub struct SessionTokenHash([u8; 32]);
 
 impl SessionTokenHash {
+    /// Of a token that is yet to be made: no token matches.
+    pub const NONE: Self = Self([0; 32]);
+
     /// Hashes a token.
     pub fn of(token: &[u8]) -> Self {
         let hash = digest::digest(&digest::SHA256, token);

@@ -65,6 +65,11 @@ impl Cache {
         }
     }
 
+    /// Keeps a record that no load found.
+    pub(super) fn put(&self, record: &Arc<Record>) {
+        self.records.insert(record.credential().access_key_id.clone(), Arc::clone(record));
+    }
+
     /// From now on no record of the key that was read before `position` counts as cached.
     pub(super) fn expel(&self, access_key_id: &AccessKeyId, position: u64) {
         self.floor(hash(access_key_id.as_str())).fetch_max(position, Ordering::AcqRel);

@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 pub(super) struct StoreMetrics {
     pub(super) cache_hits: IntCounter,
     pub(super) cache_misses: IntCounter,
+    pub(super) unsealed: IntCounter,
     pub(super) cache_entries: IntGauge,
     pub(super) position: IntGauge,
     pub(super) append_seconds: Histogram,
@@ -22,6 +23,7 @@ impl StoreMetrics {
                 .counter("store_cache_hits_total", "Credential look-ups answered by the cache."),
             cache_misses: metrics
                 .counter("store_cache_misses_total", "Credential look-ups that read the database."),
+            unsealed: metrics.counter("store_unsealed_tokens_total", "Sessions that only their token knew."),
             cache_entries: metrics.gauge("store_cache_entries", "Credentials in the cache."),
             position: metrics.gauge("store_log_position", "Sequence number of the last applied event."),
             append_seconds: metrics

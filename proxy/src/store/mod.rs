@@ -4,6 +4,7 @@
 //! - `writer` is the one thread that writes: it batches what waits, `apply` changes log and view in one transaction,
 //!   and once that is on disk memory follows: revocation index, then cache, then position, then the answer.
 //! - `cache` holds unsealed [`Record`]s; a miss is one read of the `view` per key, whatever the concurrency.
+//! - `sealed` makes session tokens, and records out of those that were made where this log does not reach.
 //! - `revocations` is consulted on every request and does not depend on the cache in any way.
 //! - `database` opens the file after any crash; `compaction` drops what no request can need any more.
 //!
@@ -20,6 +21,7 @@ mod metrics;
 mod reconcile;
 mod record;
 mod revocations;
+mod sealed;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,7 @@ pub use self::error::{Conflict, StoreError};
 pub use self::reconcile::{DeclaredKey, Reconciled};
 pub use self::record::Record;
 pub use self::revocations::RevokedBy;
+pub use self::sealed::UnsealError;
 pub use self::view::{AccessKeySummary, SessionFilter, SessionSummary};
 
 /// How often the cache is tidied up.
@@ -68,6 +71,9 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// Upper bound of the cache in bytes.
     pub cache_bytes: u64,
+    /// Whether session tokens carry their session, so that a store without its record can verify it. If not, tokens
+    /// are opaque and only sessions of this log exist.
+    pub sealed_tokens: bool,
 }
 
 /// Handle to the store; clones share it. When the last one is dropped, the threads end after what is queued.
@@ -77,6 +83,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     state: Arc<State>,
     keyring: Keyring,
+    sealed_tokens: bool,
     commands: mpsc::Sender<Command>,
     reads: Semaphore,
     reconciling: tokio::sync::Mutex<()>,
@@ -98,6 +105,8 @@ struct State {
     revocations: Revocations,
     position: AtomicU64,
     newest: AtomicI64,
+    /// Latest issue time of a session that came by its token and is not in the log.
+    newest_unsealed: AtomicI64,
     /// The write that failed, if one did.
     failure: OnceLock<Arc<redb::Error>>,
     metrics: StoreMetrics,
@@ -140,6 +149,7 @@ impl Store {
             revocations: Revocations::new(metrics.revocation_marks.clone()),
             position: AtomicU64::new(0),
             newest: AtomicI64::new(0),
+            newest_unsealed: AtomicI64::new(0),
             failure: OnceLock::new(),
             metrics,
             clock,
@@ -154,6 +164,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             state,
             keyring,
+            sealed_tokens: options.sealed_tokens,
             commands,
             reads: Semaphore::new(CONCURRENT_READS),
             reconciling: tokio::sync::Mutex::new(()),
@@ -231,8 +242,10 @@ impl Store {
     /// The `issued_before` that revokes everything in `scope` as of now: one millisecond after now, or after the
     /// latest issue time in the scope if a clock that feeds events is ahead of this one.
     pub async fn mark_now(&self, scope: &RevocationScope) -> Result<UnixMillis, StoreError> {
-        let now = self.state().clock.now();
-        if self.state().newest.load(Ordering::Acquire) <= now.0 {
+        let state = self.state();
+        // What came by its token is not in the log, so of that the latest of all scopes has to do.
+        let now = state.clock.now().max(UnixMillis(state.newest_unsealed.load(Ordering::Acquire)));
+        if state.newest.load(Ordering::Acquire) <= now.0 {
             return Ok(now.plus(1));
         }
         let mark = Mark::of(scope, now);

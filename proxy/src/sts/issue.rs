@@ -1,29 +1,23 @@
-//! The mint: the only place where session credentials are made.
+//! The mint: the only place where session credentials are made; how their tokens look is the store's business.
 //!
 //! A credential is answered only after the event that says so is on disk. If that fails nothing is answered;
 //! if the answer is lost, a credential that nobody knows expires unused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use sigv4::{SecretAccessKey, Timestamp};
 use zeroize::Zeroizing;
 
 use super::access_denied;
 use crate::clock::UnixMillis;
-use crate::events::{Event, EventData};
+use crate::events::{Event, EventData, TokenError};
 use crate::fault::Fault;
 use crate::iam::{
     AccessKeyId, Ancestor, ChainTooLong, Credential, Federation, KeyStatus, NoRandomNumbers, Principal,
-    Session, SessionKind, SessionTokenHash, random_access_key_id, random_bytes, random_id,
-    random_secret_access_key,
+    Session, SessionKind, SessionTokenHash, random_access_key_id, random_id, random_secret_access_key,
 };
 use crate::store::{Store, StoreError};
-
-/// First byte of a session token that says nothing to anyone but the store.
-const OPAQUE_TOKEN: u8 = 1;
 
 /// What session is to be issued. Token, lineage and times are the mint's.
 pub(super) struct Grant<'a> {
@@ -71,16 +65,11 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// The session with this token. Its lineage is that of the parent and the parent itself.
-    fn session(
-        &self,
-        token: SessionTokenHash,
-        now: UnixMillis,
-        expires_at: UnixMillis,
-    ) -> Result<Session, ChainTooLong> {
+    /// The session, without a token yet. Its lineage is that of the parent and the parent itself.
+    fn session(&self, now: UnixMillis, expires_at: UnixMillis) -> Result<Session, ChainTooLong> {
         Ok(Session {
             kind: self.kind,
-            token,
+            token: SessionTokenHash::NONE,
             expires_at,
             name: self.name.clone(),
             role_arn: self.role_arn.clone(),
@@ -121,52 +110,38 @@ impl Mint {
     /// `now` must be the time at which the caller was found unrevoked: a revocation that comes in between is
     /// later than that, and so reaches the session.
     pub(super) async fn issue(&self, grant: &Grant<'_>, now: UnixMillis) -> Result<Issued, IssueError> {
-        let issued = make(now.timestamp().plus(grant.seconds.into()))?;
+        let access_key_id = random_access_key_id("ASIA")?;
+        let secret_access_key = random_secret_access_key()?;
+        let expires_at = now.timestamp().plus(grant.seconds.into());
+        let mut credential = Credential {
+            access_key_id: access_key_id.clone(),
+            secret: SecretAccessKey::new(secret_access_key.as_bytes()),
+            principal: grant.principal.clone(),
+            issued_at: now,
+            status: KeyStatus::Active,
+            session: Some(grant.session(now, UnixMillis::from_timestamp(expires_at))?),
+        };
+        let session_token = self.store.make_token(&mut credential)?;
         let event = Event {
             source: self.source.clone(),
             id: random_id()?,
             time: now,
-            data: EventData::CredentialIssued(credential(grant, &issued, now)?),
+            data: EventData::CredentialIssued(credential),
         };
         let receipts = self.store.append(vec![event]).await?;
         if receipts.iter().any(|receipt| receipt.duplicate) {
             return Err(IssueError::Repeated);
         }
         tracing::info!(
-            access_key_id = %issued.access_key_id,
+            %access_key_id,
             parent_access_key_id = grant.parent.map(|parent| parent.access_key_id.as_str()),
             principal = grant.principal.arn,
             kind = ?grant.kind,
-            expires_at = %issued.expires_at,
+            %expires_at,
             "session issued"
         );
-        Ok(issued)
+        Ok(Issued { access_key_id, secret_access_key, session_token, expires_at })
     }
-}
-
-fn make(expires_at: Timestamp) -> Result<Issued, NoRandomNumbers> {
-    let mut session_token = random_bytes::<48>()?;
-    session_token[0] = OPAQUE_TOKEN;
-    Ok(Issued {
-        access_key_id: random_access_key_id("ASIA")?,
-        secret_access_key: random_secret_access_key()?,
-        session_token: Zeroizing::new(STANDARD.encode(*session_token)),
-        expires_at,
-    })
-}
-
-/// What the store keeps of a session: all but the token, of which it keeps the hash.
-fn credential(grant: &Grant<'_>, issued: &Issued, now: UnixMillis) -> Result<Credential, ChainTooLong> {
-    let token = SessionTokenHash::of(issued.session_token.as_bytes());
-    let session = grant.session(token, now, UnixMillis::from_timestamp(issued.expires_at))?;
-    Ok(Credential {
-        access_key_id: issued.access_key_id.clone(),
-        secret: SecretAccessKey::new(issued.secret_access_key.as_bytes()),
-        principal: grant.principal.clone(),
-        issued_at: now,
-        status: KeyStatus::Active,
-        session: Some(session),
-    })
 }
 
 /// Why no session was issued.
@@ -176,6 +151,8 @@ pub(super) enum IssueError {
     NoRandomNumbers(#[from] NoRandomNumbers),
     #[error(transparent)]
     ChainTooLong(#[from] ChainTooLong),
+    #[error(transparent)]
+    Token(#[from] TokenError),
     #[error("the event's random id is in the log already")]
     Repeated,
     #[error(transparent)]
@@ -186,8 +163,11 @@ impl From<IssueError> for Fault {
     fn from(error: IssueError) -> Self {
         match &error {
             // The caller's doing.
-            IssueError::ChainTooLong(_) => {}
-            IssueError::NoRandomNumbers(_) | IssueError::Repeated | IssueError::Store(_) => {
+            IssueError::ChainTooLong(_) | IssueError::Token(TokenError::TooLarge) => {}
+            IssueError::Token(TokenError::NoRandomNumbers(_))
+            | IssueError::NoRandomNumbers(_)
+            | IssueError::Repeated
+            | IssueError::Store(_) => {
                 tracing::error!(%error, "no session could be issued");
             }
         }
@@ -200,7 +180,14 @@ impl From<IssueError> for Fault {
                 "ServiceUnavailable",
                 "The request has failed due to a temporary failure of the server.",
             ),
-            IssueError::NoRandomNumbers(_) | IssueError::Repeated => Self::new(
+            IssueError::Token(TokenError::TooLarge) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "PackedPolicyTooLarge",
+                "Packed size of session tags consumes more than 100% of allotted space.",
+            ),
+            IssueError::Token(TokenError::NoRandomNumbers(_))
+            | IssueError::NoRandomNumbers(_)
+            | IssueError::Repeated => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",

@@ -116,8 +116,15 @@ impl Sts {
 }
 
 fn not_authenticated(error: &AuthError) -> Fault {
-    if let AuthError::Store(source) = error {
-        tracing::error!(error = %source, "a credential could not be looked up");
+    match error {
+        AuthError::Store(source) => tracing::error!(error = %source, "a credential could not be looked up"),
+        AuthError::Elsewhere(source) => tracing::warn!(error = %source, "a session cannot be verified here"),
+        AuthError::Parse(_)
+        | AuthError::UnknownAccessKey(_)
+        | AuthError::MissingToken(_)
+        | AuthError::InvalidToken
+        | AuthError::ExpiredToken
+        | AuthError::Verify { .. } => {}
     }
     error.fault(Dialect::Generic)
 }

@@ -126,13 +126,23 @@ struct World {
 }
 
 fn open(directory: &tempfile::TempDir, keyring: &Keyring, metrics: &Metrics) -> Store {
-    let options = StoreOptions { path: directory.path().join("store.redb"), cache_bytes: 1 << 20 };
+    let options =
+        StoreOptions { path: directory.path().join("store.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
     Store::open(&options, keyring.clone(), Clock::manual(NOW), metrics).unwrap()
 }
 
 impl World {
     async fn new() -> Self {
-        let (directory, keyring) = (tempfile::tempdir().unwrap(), Keyring::ephemeral().unwrap());
+        Self::with(Keyring::ephemeral().unwrap()).await
+    }
+
+    /// Another gateway with the same sealing key and a log of its own.
+    async fn beside(other: &Self) -> Self {
+        Self::with(other.keyring.clone()).await
+    }
+
+    async fn with(keyring: Keyring) -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let metrics = Metrics::new();
         let store = open(&directory, &keyring, &metrics);
         for (access_key_id, name) in [("AKIAALICE", "user/alice"), ("AKIAROOT", "root")] {
@@ -218,7 +228,7 @@ async fn issued_credentials_have_the_shape_of_aws() {
         "{id}"
     );
     assert_eq!(one.secret.len(), 40);
-    assert_eq!(one.token.as_ref().map(String::len), Some(64));
+    assert!(one.token.as_ref().unwrap().len() < 512, "the session of a user is no burden to a header");
     let other = world.alice_session().await;
     assert_ne!(one.access_key_id, other.access_key_id);
     assert_ne!(one.secret, other.secret);
@@ -245,6 +255,31 @@ async fn an_answered_session_is_on_disk() {
     assert_eq!(session.parent_access_key_id.as_ref().map(AccessKeyId::as_str), Some("AKIAALICE"));
     assert!(session.token.matches(issued.token.unwrap().as_bytes()));
     assert!(session.mfa_authenticated_at.is_none() && session.tags.is_empty() && session.name.is_none());
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_heard_of_a_session_knows_it_by_its_token() {
+    let here = World::new().await;
+    let there = World::beside(&here).await;
+    let session = here.alice_session().await;
+    assert_eq!(element(&there.post(&session, IDENTITY).await, "Arn"), "arn:aws:iam::123456789012:user/alice");
+
+    let tokenless = Signatory { token: None, ..here.alice_session().await };
+    assert_eq!(code(&there.post(&tokenless, IDENTITY).await), refused(403, "InvalidClientTokenId"));
+    let swapped = Signatory { token: session.token.clone(), ..here.alice_session().await };
+    assert_eq!(code(&there.post(&swapped, IDENTITY).await), refused(403, "InvalidClientTokenId"));
+    let unsigned = Signatory { secret: "another".into(), ..here.alice_session().await };
+    assert_eq!(code(&there.post(&unsigned, IDENTITY).await), refused(403, "SignatureDoesNotMatch"));
+
+    let late = NOW.plus(43_200_000);
+    let old = here.alice_session().await;
+    let parts = old.post("sts", IDENTITY, late);
+    assert_eq!(code(&there.ask(&parts, IDENTITY, late).await), refused(403, "ExpiredToken"));
+
+    let scope = RevocationScope::AccessKey(AccessKeyId::parse("AKIAALICE").unwrap());
+    append(&there.store, "r", revocation(scope, NOW.plus(1))).await;
+    assert_eq!(code(&there.post(&session, IDENTITY).await), refused(403, "AccessDenied"));
+    assert_eq!(here.post(&session, IDENTITY).await.status(), 200, "the log of the other is another log");
 }
 
 #[tokio::test]

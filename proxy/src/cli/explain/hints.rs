@@ -56,7 +56,10 @@ pub(super) fn find(request: &RawRequest, refusal: &Refusal, options: &Options) -
         AuthError::Verify { source: VerifyError::UnsignedHeaders { names }, .. } => {
             asked.without(names).into_iter().collect()
         }
-        AuthError::Verify { .. } | AuthError::ExpiredToken | AuthError::Store(_) => Vec::new(),
+        AuthError::Verify { .. }
+        | AuthError::ExpiredToken
+        | AuthError::Elsewhere(_)
+        | AuthError::Store(_) => Vec::new(),
     }
 }
 

@@ -241,6 +241,7 @@ fn explanation(error: AuthError) -> Option<Explanation> {
         | AuthError::MissingToken(_)
         | AuthError::InvalidToken
         | AuthError::ExpiredToken
+        | AuthError::Elsewhere(_)
         | AuthError::Store(_) => None,
     }
 }

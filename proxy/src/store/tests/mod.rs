@@ -5,6 +5,7 @@ mod changes;
 mod durability;
 mod listing;
 mod revocation;
+mod tokens;
 
 use super::fixtures::*;
 use super::*;
@@ -21,7 +22,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = StoreOptions { path: dir.path().join("sigward.redb"), cache_bytes: 1 << 20 };
+        let options =
+            StoreOptions { path: dir.path().join("sigward.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
         let clock = Clock::manual(UnixMillis(1_000));
         let keyring = Keyring::ephemeral().unwrap();
         let store = Store::open(&options, keyring.clone(), clock.clone(), &Metrics::new()).unwrap();
