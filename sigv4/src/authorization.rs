@@ -12,7 +12,7 @@ use crate::credential::Claim;
 use crate::error::{AuthorizationFault, ParseError, Received};
 use crate::request::Mechanism;
 use crate::signed_headers::{SignedHeaders, Text, trim};
-use crate::time::Timestamp;
+use crate::time::{Stamp, Timestamp};
 use crate::{Dialect, request, scan};
 
 /// Reads the first `Authorization` header, which may be `alone`, and the date that goes with it.
@@ -148,21 +148,22 @@ impl DateText<'_> {
     }
 
     /// The time, if the text is in a format allowed in its place.
-    pub(crate) fn parse(&self, dialect: Dialect) -> Option<Timestamp> {
-        match self {
-            Self::Parameter(text) => Timestamp::parse_basic(text),
-            Self::AmzDate(text) => Timestamp::parse_basic(text).or_else(|| extended(text, dialect)),
-            Self::Date(text) => Timestamp::parse_basic(text)
-                .or_else(|| Timestamp::parse_http(text))
-                .or_else(|| extended(text, dialect)),
-        }
+    pub(crate) fn parse(&self, dialect: Dialect) -> Option<Stamp> {
+        let (Self::AmzDate(text) | Self::Date(text) | Self::Parameter(text)) = self;
+        Stamp::parse_basic(text).or_else(|| self.parse_other(dialect).map(Stamp::from))
     }
-}
 
-/// Outside S3 the extended ISO 8601 format is understood as well.
-fn extended(text: &[u8], dialect: Dialect) -> Option<Timestamp> {
-    match dialect {
-        Dialect::S3 => None,
-        Dialect::Generic => Timestamp::parse_extended(text),
+    /// The formats that few signers use. Outside S3 the extended ISO 8601 format is understood as well.
+    #[cold]
+    fn parse_other(&self, dialect: Dialect) -> Option<Timestamp> {
+        let extended = |text: &[u8]| match dialect {
+            Dialect::S3 => None,
+            Dialect::Generic => Timestamp::parse_extended(text),
+        };
+        match self {
+            Self::Parameter(_) => None,
+            Self::AmzDate(text) => extended(text),
+            Self::Date(text) => Timestamp::parse_http(text).or_else(|| extended(text)),
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::hex;
 use crate::inline::Inline;
 use crate::scope::Scope;
 use crate::signed_headers::{Field, Fields, put_value, transcode};
-use crate::time::Timestamp;
+use crate::time::Stamp;
 use crate::uri::{self, Pair, Plus, Query};
 use crate::{Dialect, presigned};
 
@@ -22,6 +22,11 @@ pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// Where canonical text goes.
 pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
+
+    /// One byte: a third of canonical text is single separators, and storing one takes no copy of unknown length.
+    fn put_byte(&mut self, byte: u8) {
+        self.put(&[byte]);
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -31,8 +36,14 @@ impl Sink for Vec<u8> {
 }
 
 impl<const N: usize> Sink for Inline<u8, N> {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.extend(bytes);
+    }
+
+    #[inline]
+    fn put_byte(&mut self, byte: u8) {
+        self.push(byte);
     }
 }
 
@@ -79,6 +90,17 @@ impl Sink for HashSink {
                 self.filled += bytes.len();
             }
             None => self.spill(bytes),
+        }
+    }
+
+    #[inline]
+    fn put_byte(&mut self, byte: u8) {
+        match self.buffer.get_mut(self.filled) {
+            Some(free) => {
+                *free = byte;
+                self.filled += 1;
+            }
+            None => self.spill(&[byte]),
         }
     }
 }
@@ -143,6 +165,11 @@ impl Form {
     pub(crate) fn is_standard(self) -> bool {
         matches!(self, Self::Standard | Self::WithoutToken)
     }
+
+    /// Whether the query is that of the standard form.
+    fn keeps_query(self) -> bool {
+        !matches!(self, Self::WireOrder | Self::WithoutToken)
+    }
 }
 
 /// A request, ready to be written in canonical form.
@@ -177,9 +204,7 @@ impl CanonicalRequest<'_> {
             Form::Latin1Values => some_value(|value| !value.is_ascii()),
             Form::UnfoldedValues => some_value(|value| value.windows(2).any(|two| two == b"  ")),
             Form::UnsignedPayload => s3 && self.is_presigned() && self.payload != UNSIGNED_PAYLOAD.as_bytes(),
-            Form::WithoutToken => {
-                !s3 && self.is_presigned() && self.query.sorted().iter().any(Self::is_token)
-            }
+            Form::WithoutToken => !s3 && self.is_presigned() && self.query.has(presigned::SECURITY_TOKEN),
         }
     }
 
@@ -199,15 +224,15 @@ impl CanonicalRequest<'_> {
 
     fn put(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
         sink.put(self.method.as_bytes());
-        sink.put(b"\n");
+        sink.put_byte(b'\n');
         self.put_path(sink, form);
-        sink.put(b"\n");
+        sink.put_byte(b'\n');
         self.put_query(sink, form, secrets);
-        sink.put(b"\n");
+        sink.put_byte(b'\n');
         self.put_headers(sink, form, secrets);
-        sink.put(b"\n");
+        sink.put_byte(b'\n');
         sink.put(self.fields.line());
-        sink.put(b"\n");
+        sink.put_byte(b'\n');
         sink.put(if form == Form::UnsignedPayload { UNSIGNED_PAYLOAD.as_bytes() } else { self.payload });
     }
 
@@ -223,17 +248,19 @@ impl CanonicalRequest<'_> {
     }
 
     fn put_query(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
-        if form == Form::WireOrder {
-            self.put_pairs(sink, &self.query.sorted_by_name(), form, secrets);
-        } else {
-            self.put_pairs(sink, self.query.sorted(), form, secrets);
+        match self.query.verbatim() {
+            Some(line) if form.keeps_query() && secrets == Secrets::Included => sink.put(line),
+            _ if form == Form::WireOrder => {
+                self.put_pairs(sink, self.query.sorted_by_name().as_slice(), form, secrets);
+            }
+            _ => self.put_pairs(sink, self.query.sorted().as_slice(), form, secrets),
         }
     }
 
     fn put_pairs(&self, sink: &mut impl Sink, pairs: &[Pair<'_>], form: Form, secrets: Secrets) {
         let mut separator: &[u8] = b"";
         for pair in pairs {
-            let token = Self::is_token(pair);
+            let token = pair.is_named(presigned::SECURITY_TOKEN.as_bytes());
             if pair.is_named(presigned::SIGNATURE.as_bytes()) || (token && form == Form::WithoutToken) {
                 continue;
             }
@@ -241,7 +268,7 @@ impl CanonicalRequest<'_> {
             separator = b"&";
             if token && secrets == Secrets::Redacted {
                 sink.put(presigned::SECURITY_TOKEN.as_bytes());
-                sink.put(b"=");
+                sink.put_byte(b'=');
                 sink.put(REDACTED);
             } else {
                 pair.put(sink);
@@ -252,7 +279,7 @@ impl CanonicalRequest<'_> {
     fn put_headers(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
         for field in self.fields.iter() {
             sink.put(field.name);
-            sink.put(b":");
+            sink.put_byte(b':');
             if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&field.name) {
                 sink.put(REDACTED);
             } else if field.name == b"host" {
@@ -260,7 +287,7 @@ impl CanonicalRequest<'_> {
             } else {
                 self.put_values(sink, field, form);
             }
-            sink.put(b"\n");
+            sink.put_byte(b'\n');
         }
     }
 
@@ -297,11 +324,7 @@ impl CanonicalRequest<'_> {
     }
 
     fn is_presigned(&self) -> bool {
-        self.query.sorted().iter().any(|pair| pair.is_named(presigned::ALGORITHM_PARAMETER.as_bytes()))
-    }
-
-    fn is_token(pair: &Pair<'_>) -> bool {
-        pair.is_named(presigned::SECURITY_TOKEN.as_bytes())
+        self.query.has(presigned::ALGORITHM_PARAMETER)
     }
 }
 
@@ -328,14 +351,14 @@ fn port(host: &[u8]) -> Option<&[u8]> {
 }
 
 /// The string to sign over the hash of a canonical request.
-pub(crate) fn string_to_sign(date: Timestamp, scope: &Scope<'_>, hash: &[u8; 32]) -> Inline<u8, 256> {
+pub(crate) fn string_to_sign(date: &Stamp, scope: &Scope<'_>, hash: &[u8; 32]) -> Inline<u8, 256> {
     let mut text = Inline::new();
     text.put(ALGORITHM.as_bytes());
-    text.put(b"\n");
-    text.put(&date.basic());
-    text.put(b"\n");
+    text.put_byte(b'\n');
+    text.put(date.basic());
+    text.put_byte(b'\n');
     scope.put(&mut text);
-    text.put(b"\n");
+    text.put_byte(b'\n');
     text.put(&hex::encode_hash(hash));
     text
 }

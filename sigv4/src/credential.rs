@@ -8,7 +8,7 @@ use crate::error::{CredentialFault, Received};
 use crate::scan::rcut;
 use crate::scope::{Date, Scope, TERMINATOR};
 use crate::signed_headers::{SignedHeaders, Text};
-use crate::time::Timestamp;
+use crate::time::Stamp;
 
 /// The parts of a signature, from the header or from the query, decoded and not yet judged.
 pub(crate) struct Claim<'a> {
@@ -39,7 +39,7 @@ impl<'a> Credential<'a> {
     pub(crate) fn parse(
         text: Text<'a>,
         endpoint: &'a Endpoint,
-        request: Option<Timestamp>,
+        request: Option<&Stamp>,
     ) -> Result<Self, Vec<CredentialFault>> {
         let Some((id, [date, region, service, terminator])) =
             split(text.as_slice()).filter(|(id, _)| legal_id(id))
@@ -62,12 +62,12 @@ impl<'a> Credential<'a> {
     }
 
     /// Whether the scope's day is that of the request's date, where [`Self::parse`] did not know it yet.
-    pub(crate) fn check_date(&self, request: Timestamp) -> Result<(), Vec<CredentialFault>> {
+    pub(crate) fn check_date(&self, request: &Stamp) -> Result<(), Vec<CredentialFault>> {
         if self.scope.date == request.date() {
             return Ok(());
         }
         let date = Received::new(self.scope.date.as_str().as_bytes());
-        Err(vec![CredentialFault::DateMismatch { date, request }])
+        Err(vec![CredentialFault::DateMismatch { date, request: request.time() }])
     }
 
     /// Printable ASCII: [`Self::parse`] lets nothing else through.
@@ -100,7 +100,7 @@ fn malformed(text: &Text<'_>) -> Vec<CredentialFault> {
 
 fn faults(
     endpoint: &Endpoint,
-    request: Option<Timestamp>,
+    request: Option<&Stamp>,
     [date, region, service, terminator]: [&[u8]; 4],
 ) -> Vec<CredentialFault> {
     let mut faults = Vec::new();
@@ -120,7 +120,7 @@ fn faults(
         faults.push(CredentialFault::Terminator { terminator: Received::new(terminator) });
     }
     if let Some(request) = request.filter(|request| day != Some(request.date())) {
-        faults.push(CredentialFault::DateMismatch { date: Received::new(date), request });
+        faults.push(CredentialFault::DateMismatch { date: Received::new(date), request: request.time() });
     }
     faults
 }

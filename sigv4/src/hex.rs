@@ -25,7 +25,7 @@ pub fn decode(digits: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// The value of a hexadecimal digit; more than 15 if it is none.
-fn digit_value(digit: u8) -> u8 {
+pub(crate) fn digit_value(digit: u8) -> u8 {
     let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
     if number < 10 {
         number

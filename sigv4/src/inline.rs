@@ -9,26 +9,30 @@ pub(crate) struct Inline<T, const N: usize> {
 }
 
 impl<T: Copy + Default, const N: usize> Inline<T, N> {
+    #[inline]
     pub(crate) fn new() -> Self {
         Self { place: [T::default(); N], length: 0, spill: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn from_slice(items: &[T]) -> Self {
         let mut list = Self::new();
         list.extend(items);
         list
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, item: T) {
         match self.place.get_mut(self.length) {
             Some(free) if self.spill.is_empty() => {
                 *free = item;
                 self.length += 1;
             }
-            _ => self.extend(&[item]),
+            _ => self.spill(&[item]),
         }
     }
 
+    #[inline]
     pub(crate) fn extend(&mut self, items: &[T]) {
         let end = self.length + items.len();
         match self.place.get_mut(self.length..end) {
@@ -36,12 +40,15 @@ impl<T: Copy + Default, const N: usize> Inline<T, N> {
                 free.copy_from_slice(items);
                 self.length = end;
             }
-            _ => {
-                self.spill.extend_from_slice(&self.place[..self.length]);
-                self.length = 0;
-                self.spill.extend_from_slice(items);
-            }
+            _ => self.spill(items),
         }
+    }
+
+    #[cold]
+    fn spill(&mut self, items: &[T]) {
+        self.spill.extend_from_slice(&self.place[..self.length]);
+        self.length = 0;
+        self.spill.extend_from_slice(items);
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {

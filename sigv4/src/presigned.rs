@@ -10,7 +10,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{ParameterFault, ParseError};
 use crate::request::Mechanism;
 use crate::signed_headers::{SignedHeaders, Text};
-use crate::uri::{self, Query};
+use crate::uri::{Encoded, MalformedEscape, Pair, Query};
 
 pub(crate) const ALGORITHM_PARAMETER: &str = "X-Amz-Algorithm";
 pub(crate) const CREDENTIAL: &str = "X-Amz-Credential";
@@ -27,50 +27,77 @@ pub(crate) const MAX_LIFETIME: u32 = 604_800;
 /// The parameters of a query that concern its signature, still encoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Parameters<'a> {
-    algorithm: Option<&'a [u8]>,
-    credential: Option<&'a [u8]>,
-    date: Option<&'a [u8]>,
-    expires: Option<&'a [u8]>,
-    signed_headers: Option<&'a [u8]>,
-    signature: Option<&'a [u8]>,
-    /// A header hoisted into the query; signers keep the header's spelling.
-    pub(crate) content_sha256: Option<&'a [u8]>,
+    algorithm: Option<Encoded<'a>>,
+    credential: Option<Encoded<'a>>,
+    date: Option<Encoded<'a>>,
+    expires: Option<Encoded<'a>>,
+    signed_headers: Option<Encoded<'a>>,
+    signature: Option<Encoded<'a>>,
+    pub(crate) hoisted: Hoisted<'a>,
     repeated: Option<&'static str>,
     v2_access_key_id: bool,
     v2_signature: bool,
 }
 
+/// Parameters that stand for headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hoisted<'a> {
+    /// `X-Amz-Content-Sha256`; signers keep the header's spelling.
+    pub(crate) content_sha256: Option<Encoded<'a>>,
+    /// The first `X-Amz-Security-Token`.
+    pub(crate) security_token: Option<Encoded<'a>>,
+    /// Whether there are several tokens that are not the same.
+    pub(crate) tokens_differ: bool,
+}
+
+impl<'a> Hoisted<'a> {
+    fn take_token(&mut self, value: Encoded<'a>) {
+        let first = *self.security_token.get_or_insert(value);
+        self.tokens_differ |=
+            first.as_wire() != value.as_wire() && first.decode().ok() != value.decode().ok();
+    }
+}
+
 impl<'a> Parameters<'a> {
-    pub(crate) fn find(query: &Query<'a>) -> Self {
+    /// Reads a query and finds the parameters on the way.
+    pub(crate) fn read(wire: Option<&'a [u8]>) -> Result<(Query<'a>, Self), MalformedEscape> {
         let mut found = Self::default();
-        for pair in query.sorted() {
-            let (slot, name) = match &*pair.plain_name() {
-                b"X-Amz-Algorithm" => (&mut found.algorithm, ALGORITHM_PARAMETER),
-                b"X-Amz-Credential" => (&mut found.credential, CREDENTIAL),
-                b"X-Amz-Date" => (&mut found.date, DATE),
-                b"X-Amz-Expires" => (&mut found.expires, EXPIRES),
-                b"X-Amz-SignedHeaders" => (&mut found.signed_headers, SIGNED_HEADERS),
-                b"X-Amz-Signature" => (&mut found.signature, SIGNATURE),
-                b"AWSAccessKeyId" => {
-                    found.v2_access_key_id = true;
-                    continue;
-                }
-                b"Signature" => {
-                    found.v2_signature = true;
-                    continue;
-                }
-                name if name.eq_ignore_ascii_case(CONTENT_SHA256.as_bytes()) => {
-                    (&mut found.content_sha256, CONTENT_SHA256)
-                }
-                _ => continue,
-            };
-            if slot.is_none() {
-                *slot = Some(pair.value);
-            } else {
-                found.repeated = Some(name);
+        let query = Query::read(wire, |pair| found.take(pair))?;
+        Ok((query, found))
+    }
+
+    /// Takes note of `pair`. Says whether the canonical query has it: it has all but the signature.
+    fn take(&mut self, pair: &Pair<'a>) -> bool {
+        let (slot, name) = match &*pair.plain_name() {
+            b"X-Amz-Algorithm" => (&mut self.algorithm, ALGORITHM_PARAMETER),
+            b"X-Amz-Credential" => (&mut self.credential, CREDENTIAL),
+            b"X-Amz-Date" => (&mut self.date, DATE),
+            b"X-Amz-Expires" => (&mut self.expires, EXPIRES),
+            b"X-Amz-SignedHeaders" => (&mut self.signed_headers, SIGNED_HEADERS),
+            b"X-Amz-Signature" => (&mut self.signature, SIGNATURE),
+            b"X-Amz-Security-Token" => {
+                self.hoisted.take_token(pair.value());
+                return true;
             }
+            b"AWSAccessKeyId" => {
+                self.v2_access_key_id = true;
+                return true;
+            }
+            b"Signature" => {
+                self.v2_signature = true;
+                return true;
+            }
+            name if name.eq_ignore_ascii_case(CONTENT_SHA256.as_bytes()) => {
+                (&mut self.hoisted.content_sha256, CONTENT_SHA256)
+            }
+            _ => return true,
+        };
+        if slot.is_none() {
+            *slot = Some(pair.value());
+        } else {
+            self.repeated = Some(name);
         }
-        found
+        name != SIGNATURE
     }
 
     /// Whether the query is meant to be signed with Signature Version 4.
@@ -97,7 +124,7 @@ impl<'a> Parameters<'a> {
         if let Some(name) = self.repeated.filter(|_| s3) {
             return Err(ParameterFault::Repeated { name }.into());
         }
-        let text = |value| uri::decode_query(value).map_err(ParseError::MalformedQuery);
+        let text = |value: Encoded<'a>| value.decode().map_err(ParseError::MalformedQuery);
         let algorithm = text(algorithm)?;
         if *algorithm == *ASYMMETRIC_ALGORITHM.as_bytes() {
             return Err(ParseError::Asymmetric(Mechanism::Query));
@@ -105,8 +132,7 @@ impl<'a> Parameters<'a> {
         if *algorithm != *ALGORITHM.as_bytes() {
             return Err(ParameterFault::Algorithm.into());
         }
-        let decoded =
-            |value| uri::decode_inline(value).map(Text::Decoded).map_err(ParseError::MalformedQuery);
+        let decoded = |value| Text::decode(value).map_err(ParseError::MalformedQuery);
         Ok(Claim {
             lifetime: Some(self.lifetime(endpoint)?),
             credential: decoded(credential)?,
@@ -137,7 +163,7 @@ impl<'a> Parameters<'a> {
             return Ok(fixed);
         }
         let Some(expires) = self.expires else { return Ok(DEFAULT_LIFETIME) };
-        let text = uri::decode_query(expires).map_err(|_| ParameterFault::ExpiresNotANumber)?;
+        let text = expires.decode().map_err(|_| ParameterFault::ExpiresNotANumber)?;
         let number: i64 = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| text.parse().ok())

@@ -14,10 +14,10 @@ use crate::authorization::{self, DateText};
 use crate::credential::{Claim, Credential};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::error::{ParameterFault, ParseError, Received};
-use crate::presigned::{self, Parameters};
+use crate::presigned::{Hoisted, Parameters};
 use crate::scope::Scope;
 use crate::signed_headers::SignedHeaders;
-use crate::time::Timestamp;
+use crate::time::{Stamp, Timestamp};
 use crate::uri::{self, Query};
 
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -107,9 +107,8 @@ pub struct SignedRequest<'a> {
     pub(crate) mechanism: Mechanism,
     pub(crate) signed_headers: SignedHeaders<'a>,
     pub(crate) signature: Cow<'a, [u8]>,
-    pub(crate) date: Timestamp,
-    /// `X-Amz-Content-Sha256` of the query, still encoded.
-    pub(crate) query_sha256: Option<&'a [u8]>,
+    pub(crate) date: Stamp,
+    pub(crate) hoisted: Hoisted<'a>,
     credential: Credential<'a>,
 }
 
@@ -121,9 +120,7 @@ impl<'a> SignedRequest<'a> {
     pub fn parse(head: Head<'a>, endpoint: &'a Endpoint, now: Timestamp) -> Result<Self, ParseError> {
         uri::check_escapes(head.path)
             .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
-        let mut query = Query::unsplit(head.query);
-        query.split().map_err(ParseError::MalformedQuery)?;
-        let parameters = Parameters::find(&query);
+        let (query, parameters) = Parameters::read(head.query).map_err(ParseError::MalformedQuery)?;
         let mut authorizations = head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let authorization = authorizations.next();
         let mechanism = mechanism(authorization, &parameters)?;
@@ -144,8 +141,8 @@ impl<'a> SignedRequest<'a> {
             Dialect::S3 => {
                 let credential = Credential::parse(credential, endpoint, None).map_err(fault)?;
                 let date = date()?;
-                credential.check_date(date).map_err(fault)?;
-                check_window(date, lifetime, now)?;
+                credential.check_date(&date).map_err(fault)?;
+                check_window(date.time(), lifetime, now)?;
                 (credential, date)
             }
             Dialect::Generic => {
@@ -153,8 +150,8 @@ impl<'a> SignedRequest<'a> {
                     return Err(ParseError::HostNotSigned);
                 }
                 let date = date()?;
-                check_window(date, lifetime, now)?;
-                (Credential::parse(credential, endpoint, Some(date)).map_err(fault)?, date)
+                check_window(date.time(), lifetime, now)?;
+                (Credential::parse(credential, endpoint, Some(&date)).map_err(fault)?, date)
             }
         };
         Ok(Self {
@@ -165,7 +162,7 @@ impl<'a> SignedRequest<'a> {
             signed_headers,
             signature,
             date,
-            query_sha256: parameters.content_sha256.filter(|_| mechanism == Mechanism::Query),
+            hoisted: parameters.hoisted,
             credential,
         })
     }
@@ -188,7 +185,7 @@ impl<'a> SignedRequest<'a> {
 
     /// When the request says it was signed; within the allowed window.
     pub fn date(&self) -> Timestamp {
-        self.date
+        self.date.time()
     }
 
     /// The session token, from header and query alike. Compare it with the credential's in constant time.
@@ -197,13 +194,13 @@ impl<'a> SignedRequest<'a> {
     pub fn session_token(&self) -> Presented<'_> {
         let headers = self.head.headers.get_all(X_AMZ_SECURITY_TOKEN).iter();
         let headers = headers.map(|value| Cow::Borrowed(value.as_bytes()));
-        let named = |pair: &&uri::Pair<'_>| pair.is_named(presigned::SECURITY_TOKEN.as_bytes());
-        let pairs = self.query.sorted().iter().filter(named);
-        let parameters = pairs.filter_map(|pair| uri::decode_query(pair.value).ok());
-        let mut tokens = headers.chain(parameters);
+        let parameter = self.hoisted.security_token.and_then(|value| value.decode().ok());
+        let mut tokens = headers.chain(parameter);
         match tokens.next() {
             None => Presented::None,
-            Some(first) if tokens.all(|other| other == first) => Presented::One(first),
+            Some(first) if !self.hoisted.tokens_differ && tokens.all(|other| other == first) => {
+                Presented::One(first)
+            }
             Some(_) => Presented::Several,
         }
     }
@@ -226,7 +223,7 @@ fn read_date(
     text: Option<&DateText<'_>>,
     mechanism: Mechanism,
     dialect: Dialect,
-) -> Result<Timestamp, ParseError> {
+) -> Result<Stamp, ParseError> {
     text.and_then(|text| text.parse(dialect)).ok_or_else(|| match (mechanism, text) {
         (Mechanism::Query, Some(text)) => ParameterFault::Date { date: text.received() }.into(),
         (_, text) => ParseError::Date { date: text.map(DateText::received) },

@@ -56,7 +56,7 @@ impl Scope<'_> {
     pub(crate) fn put(&self, sink: &mut impl Sink) {
         for part in [&self.date.0[..], self.region.as_bytes(), self.service.as_bytes()] {
             sink.put(part);
-            sink.put(b"/");
+            sink.put_byte(b'/');
         }
         sink.put(TERMINATOR.as_bytes());
     }

@@ -12,6 +12,7 @@ use crate::inline::Inline;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 use crate::signed_headers::{SignedHeaders, Text};
+use crate::time::Stamp;
 use crate::uri::{self, Query};
 use crate::verify::X_AMZ_CONTENT_SHA256;
 use crate::{Dialect, Signature, SigningKey, Timestamp};
@@ -70,7 +71,7 @@ impl Signer<'_> {
             dialect: self.dialect,
             method: target.method,
             path: target.path,
-            query: &Query::parse(target.query)?,
+            query: &Query::read(target.query, |_| true)?,
             fields: &signed.find(headers, None),
             payload: payload_sha256.as_bytes(),
         };
@@ -122,7 +123,7 @@ impl Signer<'_> {
             dialect: self.dialect,
             method: target.method,
             path: target.path,
-            query: &Query::parse(Some(query.as_bytes()))?,
+            query: &Query::read(Some(query.as_bytes()), |_| true)?,
             fields: &signed.find(headers, None),
             payload: match self.dialect {
                 Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
@@ -136,18 +137,19 @@ impl Signer<'_> {
     fn signature(&self, request: &CanonicalRequest<'_>, now: Timestamp) -> Result<Signature, SignError> {
         uri::check_escapes(request.path)?;
         let scope = self.key.scope();
+        let now = Stamp::from(now);
         if scope.date != now.date() {
             return Err(SignError::Date);
         }
-        let text = string_to_sign(now, &scope, &request.hash(Form::Standard));
+        let text = string_to_sign(&now, &scope, &request.hash(Form::Standard));
         Ok(self.key.sign(text.as_slice()))
     }
 }
 
 /// A query with signature parameters cannot be signed again: they would be left out or contradict.
 fn refuse_presigned(target: Target<'_>) -> Result<(), SignError> {
-    let presigned = Parameters::find(&Query::parse(target.query)?).is_v4();
-    if presigned { Err(SignError::AlreadySigned) } else { Ok(()) }
+    let (_, parameters) = Parameters::read(target.query)?;
+    if parameters.is_v4() { Err(SignError::AlreadySigned) } else { Ok(()) }
 }
 
 /// What the signer signs of `headers`.

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::canonical::Sink;
 use crate::inline::Inline;
 use crate::scan;
+use crate::uri::{self, Encoded, MalformedEscape};
 
 /// Text of a request: where it stands on the wire, or percent-decoded in place.
 #[derive(Clone)]
@@ -13,7 +14,15 @@ pub(crate) enum Text<'a> {
     Decoded(Inline<u8, 128>),
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// Percent-decodes text of a query, without allocating unless it is long.
+    pub(crate) fn decode(text: Encoded<'a>) -> Result<Self, MalformedEscape> {
+        match text.plain() {
+            Some(plain) => Ok(Self::Wire(plain)),
+            None => uri::decode_inline(text.as_wire()).map(Self::Decoded),
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Wire(text) => text,
@@ -181,8 +190,7 @@ fn is_lower_token(byte: &u8) -> bool {
 
 /// A value without white space at its ends and, if `fold`, with one space for each run inside, quoted or not.
 pub(crate) fn put_value(sink: &mut impl Sink, value: &[u8], fold: bool) {
-    let is_plain = value.iter().fold(true, |plain, &byte| plain & (byte > b' '));
-    if is_plain {
+    if scan::all(value, |byte| byte > b' ') {
         return sink.put(value);
     }
     let value = trim(value);

@@ -37,12 +37,7 @@ impl Timestamp {
 
     /// Parses ISO 8601 basic format, `YYYYMMDDTHHMMSSZ`.
     pub fn parse_basic(text: &[u8]) -> Option<Self> {
-        let text: &[u8; 16] = text.try_into().ok()?;
-        if text[8] != b'T' || text[15] != b'Z' {
-            return None;
-        }
-        let days = Self::parse_day(text.first_chunk()?)?;
-        Self::at(days, number(&text[9..11])?, number(&text[11..13])?, number(&text[13..15])?)
+        Stamp::parse_basic(text).map(|stamp| stamp.time)
     }
 
     /// Parses ISO 8601 extended format in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`. A fraction is dropped.
@@ -105,7 +100,47 @@ impl Timestamp {
 
     /// The day this time falls on, in UTC.
     pub fn date(self) -> Date {
-        Date::from_digits(*self.basic().first_chunk().expect("sixteen bytes hold eight"))
+        Stamp::from(self).date()
+    }
+}
+
+/// A time with its text in ISO 8601 basic format: signers send it so, and it is signed so.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp {
+    time: Timestamp,
+    basic: [u8; 16],
+}
+
+impl Stamp {
+    /// Parses `YYYYMMDDTHHMMSSZ`.
+    pub(crate) fn parse_basic(text: &[u8]) -> Option<Self> {
+        let basic: [u8; 16] = text.try_into().ok()?;
+        if basic[8] != b'T' || basic[15] != b'Z' {
+            return None;
+        }
+        let days = Timestamp::parse_day(basic.first_chunk()?)?;
+        let time =
+            Timestamp::at(days, number(&basic[9..11])?, number(&basic[11..13])?, number(&basic[13..15])?)?;
+        Some(Self { time, basic })
+    }
+
+    pub(crate) fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    pub(crate) fn basic(&self) -> &[u8; 16] {
+        &self.basic
+    }
+
+    /// The day this time falls on, in UTC.
+    pub(crate) fn date(&self) -> Date {
+        Date::from_digits(*self.basic.first_chunk().expect("sixteen bytes hold eight"))
+    }
+}
+
+impl From<Timestamp> for Stamp {
+    fn from(time: Timestamp) -> Self {
+        Self { time, basic: time.basic() }
     }
 }
 
@@ -134,7 +169,11 @@ impl fmt::Debug for Timestamp {
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0')))
+    // All digits are converted before the first is judged: one branch instead of one a digit.
+    let value = |digit: &u8| digit.wrapping_sub(b'0');
+    let legal = digits.iter().fold(true, |legal, digit| legal & (value(digit) < 10));
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(value(digit)));
+    legal.then_some(number.into())
 }
 
 fn is_leap(year: i64) -> bool {

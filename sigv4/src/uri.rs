@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use crate::canonical::Sink;
+use crate::hex;
 use crate::inline::Inline;
-use crate::scan::positions;
+use crate::scan::{self, try_each};
 
 /// A `%` that does not introduce two hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,25 +87,19 @@ fn put_decoded(sink: &mut impl Sink, text: &[u8], plus: u8) -> Result<(), Malfor
 
 /// Whether every `%` of `text` introduces two hexadecimal digits.
 pub(crate) fn check_escapes(text: &[u8]) -> Result<(), MalformedEscape> {
-    let mut rest = text;
-    while let Some(at) = memchr(b'%', rest) {
-        escaped(&rest[at + 1..])?;
-        rest = &rest[at + 3..];
+    if scan::all(text, |byte| byte != b'%') {
+        return Ok(());
     }
-    Ok(())
+    try_each(text, |byte| byte == b'%', |at| escaped(&text[at + 1..]).map(drop))
 }
 
 /// The byte that the first two digits of `digits` stand for.
 fn escaped(digits: &[u8]) -> Result<u8, MalformedEscape> {
     let &[high, low, ..] = digits else { return Err(MalformedEscape::Incomplete) };
-    match (nibble(high), nibble(low)) {
-        (Some(h), Some(l)) => Ok(h << 4 | l),
+    match (hex::digit_value(high), hex::digit_value(low)) {
+        (h @ ..16, l @ ..16) => Ok(h << 4 | l),
         _ => Err(MalformedEscape::Illegal([high, low])),
     }
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Which bytes stand for themselves in a normal form. RFC 3986, 2.3.
@@ -117,7 +112,7 @@ enum Kept {
 }
 
 impl Kept {
-    /// Without branches, for [`positions`].
+    /// Without branches, for [`scan`].
     #[inline]
     fn has(self, byte: u8) -> bool {
         let slash = matches!(self, Self::Path);
@@ -182,21 +177,25 @@ pub(crate) fn put_generic_path(sink: &mut impl Sink, path: &[u8], normalize: boo
         }
     }
     for segment in &segments.as_slice()[..depth] {
-        sink.put(b"/");
+        sink.put_byte(b'/');
         encode_wire(sink, segment);
     }
     if depth == 0 || path.ends_with(b"/") || path.ends_with(b"/.") || path.ends_with(b"/..") {
-        sink.put(b"/");
+        sink.put_byte(b'/');
     }
 }
 
 fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
     let mut run = 0;
-    for at in positions(text, |byte| !Kept::Path.has(byte)) {
-        sink.put(&text[run..at]);
-        sink.put(&percent(text[at]));
-        run = at + 1;
-    }
+    scan::each(
+        text,
+        |byte| !Kept::Path.has(byte),
+        |at| {
+            sink.put(&text[run..at]);
+            sink.put(&percent(text[at]));
+            run = at + 1;
+        },
+    );
     sink.put(&text[run..]);
 }
 
@@ -205,64 +204,107 @@ fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
 /// Total: a malformed escape, which no caller lets through, would be encoded like any other byte.
 fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
     let mut run = 0;
-    for at in positions(text, |byte| !kept.has(byte)) {
-        let (value, next) = match text[at] {
-            b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
-            b'+' if plus == Plus::Space => (b' ', at + 1),
-            other => (other, at + 1),
-        };
-        let normal = percent(value);
-        if kept.has(value) || text[at..next] != normal {
-            sink.put(&text[run..at]);
-            sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
-            run = next;
-        }
-    }
+    scan::each(
+        text,
+        |byte| !kept.has(byte),
+        |at| {
+            let (value, next) = match text[at] {
+                b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
+                b'+' if plus == Plus::Space => (b' ', at + 1),
+                other => (other, at + 1),
+            };
+            let normal = percent(value);
+            if kept.has(value) || text[at..next] != normal {
+                sink.put(&text[run..at]);
+                sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
+                run = next;
+            }
+        },
+    );
     sink.put(&text[run..]);
+}
+
+/// How a piece of a query is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Spelling {
+    /// In its normal form and without escapes: it is its own decoded form as well.
+    #[default]
+    Plain,
+    /// In its normal form, as it is from every signer that presigns.
+    Normal,
+    /// Some other way.
+    Other,
+}
+
+/// A text of a query, still encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoded<'a> {
+    text: &'a [u8],
+    is_plain: bool,
+}
+
+impl<'a> Encoded<'a> {
+    /// Percent-decodes the text.
+    pub(crate) fn decode(self) -> Result<Cow<'a, [u8]>, MalformedEscape> {
+        if self.is_plain { Ok(Cow::Borrowed(self.text)) } else { decode_query(self.text) }
+    }
+
+    /// The text, if decoding would not change it.
+    pub(crate) fn plain(self) -> Option<&'a [u8]> {
+        self.is_plain.then_some(self.text)
+    }
+
+    /// The text as it stands.
+    pub(crate) fn as_wire(self) -> &'a [u8] {
+        self.text
+    }
 }
 
 /// One name and value of a query, still encoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pair<'a> {
-    pub(crate) name: &'a [u8],
-    pub(crate) value: &'a [u8],
-    /// Whether both are known to be in their normal form, as they are from every signer that presigns. Then
-    /// they are compared and written as they stand.
-    is_normal: bool,
+    name: &'a [u8],
+    value: &'a [u8],
+    spelling: Spelling,
 }
 
 impl<'a> Pair<'a> {
+    pub(crate) fn value(&self) -> Encoded<'a> {
+        Encoded { text: self.value, is_plain: self.spelling == Spelling::Plain }
+    }
+
     /// The name, decoded as far as it takes to compare it with one that is all unreserved bytes: a normal form
     /// escapes none of these, and a name that is left with an escape is another one.
+    #[inline]
     pub(crate) fn plain_name(&self) -> Cow<'a, [u8]> {
-        let decoded = if self.is_normal { None } else { decode_query(self.name).ok() };
+        let decoded = if self.is_normal() { None } else { decode_query(self.name).ok() };
         decoded.unwrap_or(Cow::Borrowed(self.name))
     }
 
     /// Whether the decoded name is `name`, which is all unreserved bytes.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
-        // An escape makes a name longer, never shorter or as long.
-        match self.name.len().cmp(&name.len()) {
-            Ordering::Less => false,
-            Ordering::Equal => self.name == name,
-            Ordering::Greater => !self.is_normal && *self.plain_name() == *name,
-        }
+        *self.plain_name() == *name
+    }
+
+    /// Whether `name=value` is in its normal form. Then it is compared and written as it stands.
+    fn is_normal(&self) -> bool {
+        self.spelling < Spelling::Other
     }
 
     pub(crate) fn put(&self, sink: &mut impl Sink) {
-        if self.is_normal {
+        if self.is_normal() {
             sink.put(self.name);
-            sink.put(b"=");
+            sink.put_byte(b'=');
             sink.put(self.value);
         } else {
             recode(sink, self.name, Kept::Unreserved, Plus::Space);
-            sink.put(b"=");
+            sink.put_byte(b'=');
             recode(sink, self.value, Kept::Unreserved, Plus::Space);
         }
     }
 
     fn cmp_name(&self, other: &Self) -> Ordering {
-        if self.is_normal && other.is_normal {
+        if self.is_normal() && other.is_normal() {
             self.name.cmp(other.name)
         } else {
             cmp_encoded(self.name, other.name)
@@ -270,7 +312,7 @@ impl<'a> Pair<'a> {
     }
 
     fn cmp_value(&self, other: &Self) -> Ordering {
-        if self.is_normal && other.is_normal {
+        if self.is_normal() && other.is_normal() {
             self.value.cmp(other.value)
         } else {
             cmp_encoded(self.value, other.value)
@@ -292,24 +334,24 @@ fn cmp_encoded(a: &[u8], b: &[u8]) -> Ordering {
     if whole && settled(&a[at..]) && settled(&b[at..]) {
         a[at..].first().cmp(&b[at..].first())
     } else {
-        Encoded::new(a).cmp(Encoded::new(b))
+        NormalForm::new(a).cmp(NormalForm::new(b))
     }
 }
 
 /// The normal form of a text, byte by byte.
-struct Encoded<'a> {
+struct NormalForm<'a> {
     rest: &'a [u8],
     pending: [u8; 2],
     left: usize,
 }
 
-impl<'a> Encoded<'a> {
+impl<'a> NormalForm<'a> {
     fn new(rest: &'a [u8]) -> Self {
         Self { rest, pending: [0; 2], left: 0 }
     }
 }
 
-impl Iterator for Encoded<'_> {
+impl Iterator for NormalForm<'_> {
     type Item = u8;
 
     fn next(&mut self) -> Option<u8> {
@@ -333,67 +375,130 @@ impl Iterator for Encoded<'_> {
     }
 }
 
-/// The names and values of a query in canonical order.
+/// A query without malformed escapes.
+///
+/// It is read once, and its pairs are listed only where they have to be sorted: a signer that presigns, and nearly
+/// every other, writes them in canonical order and form.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<'a> {
     wire: &'a [u8],
-    pairs: Inline<Pair<'a>, 16>,
+    /// The part of the wire that is the canonical query just as it stands, if there is one.
+    verbatim: Option<&'a [u8]>,
 }
 
 impl<'a> Query<'a> {
-    /// Splits the query as [`pairs`] does, checks its escapes on the way, and sorts it.
-    pub(crate) fn parse(wire: Option<&'a [u8]>) -> Result<Self, MalformedEscape> {
-        let mut query = Self::unsplit(wire);
-        query.split()?;
-        Ok(query)
-    }
-
-    /// For those who mind that [`parse`](Self::parse) moves the list twice: [`split`](Self::split) comes next.
-    pub(crate) fn unsplit(wire: Option<&'a [u8]>) -> Self {
-        Self { wire: wire.unwrap_or_default(), pairs: Inline::new() }
-    }
-
-    pub(crate) fn split(&mut self) -> Result<(), MalformedEscape> {
-        let wire = self.wire;
-        let (mut start, mut equals, mut is_normal) = (0, None, true);
-        for at in positions(wire, |byte| !Kept::Unreserved.has(byte)).chain([wire.len()]) {
-            match wire.get(at) {
-                Some(b'&') | None => {
-                    let (end, value) = equals.map_or((at, at), |equals| (equals, equals + 1));
-                    if at > start {
-                        let (name, value) = (&wire[start..end], &wire[value..at]);
-                        self.pairs.push(Pair { name, value, is_normal });
-                    }
-                    (start, equals, is_normal) = (at + 1, None, true);
-                }
-                Some(b'=') if equals.is_none() => equals = Some(at),
-                Some(b'%') => {
-                    let value = escaped(&wire[at + 1..])?;
-                    is_normal &= !Kept::Unreserved.has(value) && wire[at..at + 3] == percent(value);
-                }
-                Some(_) => is_normal = false,
+    /// Checks the escapes, and shows every pair to `is_signed`, which says whether it stands in the canonical query.
+    pub(crate) fn read(
+        wire: Option<&'a [u8]>,
+        mut is_signed: impl FnMut(&Pair<'a>) -> bool,
+    ) -> Result<Self, MalformedEscape> {
+        let wire = wire.unwrap_or_default();
+        let mut prefix = Prefix::default();
+        each_pair(wire, |start, pair| {
+            if is_signed(&pair) {
+                prefix.extend(start, pair);
             }
-        }
-        self.pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
-        Ok(())
+        })?;
+        Ok(Self { wire, verbatim: prefix.of(wire) })
     }
 
-    /// The pairs by name, then by value.
-    pub(crate) fn sorted(&self) -> &[Pair<'a>] {
-        self.pairs.as_slice()
+    /// The canonical query, if it stands on the wire.
+    pub(crate) fn verbatim(&self) -> Option<&'a [u8]> {
+        self.verbatim
     }
 
-    /// The pairs by name; those of one name as they came.
-    pub(crate) fn sorted_by_name(&self) -> Vec<Pair<'a>> {
-        let mut pairs: Vec<_> =
-            pairs(self.wire).map(|(name, value)| Pair { name, value, is_normal: false }).collect();
-        pairs.sort_by(Pair::cmp_name);
+    /// All pairs by name, then by value.
+    pub(crate) fn sorted(&self) -> Inline<Pair<'a>, 16> {
+        let mut pairs = self.pairs();
+        pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
+        pairs
+    }
+
+    /// All pairs by name; those of one name as they came.
+    pub(crate) fn sorted_by_name(&self) -> Inline<Pair<'a>, 16> {
+        let mut pairs = self.pairs();
+        pairs.as_mut_slice().sort_by(Pair::cmp_name);
+        pairs
+    }
+
+    fn pairs(&self) -> Inline<Pair<'a>, 16> {
+        let mut pairs = Inline::new();
+        each_pair(self.wire, |_, pair| pairs.push(pair)).expect("its escapes were checked by read");
         pairs
     }
 
     /// Whether some name comes more than once.
     pub(crate) fn repeats_a_name(&self) -> bool {
-        self.sorted().windows(2).any(|two| two[0].cmp_name(&two[1]).is_eq())
+        self.sorted().as_slice().windows(2).any(|two| two[0].cmp_name(&two[1]).is_eq())
     }
+
+    /// Whether some pair has this name, which is all unreserved bytes.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.pairs().as_slice().iter().any(|pair| pair.is_named(name.as_bytes()))
+    }
+}
+
+/// Pairs that stand at the start of a query in canonical order and form, without gaps.
+struct Prefix<'a> {
+    last: Pair<'a>,
+    /// Where the next pair must start.
+    end: usize,
+    unbroken: bool,
+}
+
+impl<'a> Prefix<'a> {
+    fn extend(&mut self, start: usize, pair: Pair<'a>) {
+        self.unbroken &= start == self.end && pair.is_normal() && self.last.cmp(&pair).is_le();
+        self.end = start + pair.name.len() + "=".len() + pair.value.len() + "&".len();
+        self.last = pair;
+    }
+
+    fn of<'q>(&self, wire: &'q [u8]) -> Option<&'q [u8]> {
+        self.unbroken.then(|| &wire[..self.end.saturating_sub("&".len())])
+    }
+}
+
+impl Default for Prefix<'_> {
+    fn default() -> Self {
+        Self { last: Pair::default(), end: 0, unbroken: true }
+    }
+}
+
+/// Splits a query as [`pairs`] does, checks its escapes, and calls `each` with every pair and where it starts.
+#[inline]
+fn each_pair<'a>(wire: &'a [u8], mut each: impl FnMut(usize, Pair<'a>)) -> Result<(), MalformedEscape> {
+    let (mut start, mut equals, mut spelling) = (0, None, Spelling::Plain);
+    let mut end = |start: usize, equals: Option<usize>, end: usize, spelling| {
+        if let Some(equals) = equals {
+            each(start, Pair { name: &wire[start..equals], value: &wire[equals + 1..end], spelling });
+        } else if end > start {
+            // Its normal form has a `=`.
+            each(start, Pair { name: &wire[start..end], value: b"", spelling: Spelling::Other });
+        }
+    };
+    try_each(
+        wire,
+        |byte| !Kept::Unreserved.has(byte),
+        |at| {
+            match wire[at] {
+                b'&' => {
+                    end(start, equals, at, spelling);
+                    (start, equals, spelling) = (at + 1, None, Spelling::Plain);
+                }
+                b'=' if equals.is_none() => equals = Some(at),
+                b'%' => {
+                    let value = escaped(&wire[at + 1..])?;
+                    let upper = !wire[at + 1..at + 3].iter().any(u8::is_ascii_lowercase);
+                    let normal = upper && !Kept::Unreserved.has(value);
+                    spelling = spelling.max(if normal { Spelling::Normal } else { Spelling::Other });
+                }
+                _ => spelling = Spelling::Other,
+            }
+            Ok(())
+        },
+    )?;
+    end(start, equals, wire.len(), spelling);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -461,9 +566,11 @@ mod tests {
             ("ab=1&a%62=0", "ab=0&ab=1"),
         ];
         for (wire, expected) in table {
-            let query = Query::parse(Some(wire.as_bytes())).unwrap();
-            let line: Vec<_> = query.sorted().iter().map(|pair| text(|out| pair.put(out))).collect();
+            let query = Query::read(Some(wire.as_bytes()), |_| true).unwrap();
+            let line: Vec<_> =
+                query.sorted().as_slice().iter().map(|pair| text(|out| pair.put(out))).collect();
             assert_eq!(line.join("&"), expected);
+            assert!(query.verbatim().is_none_or(|verbatim| verbatim == expected.as_bytes()), "{wire}");
         }
     }
 
@@ -478,8 +585,8 @@ mod tests {
             ("a-", false),
         ];
         for (wire, expected) in table {
-            let query = Query::parse(Some(wire.as_bytes())).unwrap();
-            let pair = query.sorted()[0];
+            let query = Query::read(Some(wire.as_bytes()), |_| true).unwrap();
+            let pair = query.sorted().as_slice()[0];
             assert_eq!(pair.is_named(b"a-b"), expected, "{wire}");
             assert_eq!(*pair.plain_name() == *b"a-b", expected, "{wire}");
         }
@@ -488,12 +595,41 @@ mod tests {
     #[test]
     fn splitting_with_a_check_equals_splitting_without() {
         for wire in ["", "&", "a", "a=", "=", "=&==", "a=b&&c&=d&", "%41=%42&a%3Db=c", "a=b=c&d%26=e", "&a"] {
-            let query = Query::parse(Some(wire.as_bytes())).unwrap();
+            let query = Query::read(Some(wire.as_bytes()), |_| true).unwrap();
             let mut expected: Vec<_> = pairs(wire.as_bytes()).collect();
-            let mut got: Vec<_> = query.sorted().iter().map(|pair| (pair.name, pair.value)).collect();
+            let mut got: Vec<_> =
+                query.pairs().as_slice().iter().map(|pair| (pair.name, pair.value)).collect();
             expected.sort_unstable();
             got.sort_unstable();
             assert_eq!(got, expected, "{wire}");
+        }
+    }
+
+    #[test]
+    fn a_query_in_canonical_order_and_form_is_taken_as_it_stands() {
+        let table = [
+            ("", Some("")),
+            ("a=1&b=%2F", Some("a=1&b=%2F")),
+            ("a=1&b=2&", Some("a=1&b=2")),
+            ("a=1&b=2&not=signed", Some("a=1&b=2")),
+            ("a=1&&not=signed", Some("a=1")),
+            ("not=signed", Some("")),
+            ("not=signed&a=1", None),
+            ("a=1&not=signed&b=2", None),
+            ("&a=1", None),
+            ("a=1&&b=2", None),
+            ("b=1&a=2", None),
+            ("a=2&a=1", None),
+            ("a-b=&a=", None),
+            ("a", None),
+            ("a=b=c", None),
+            ("a=%2f", None),
+            ("a=%41", None),
+            ("a=+", None),
+        ];
+        for (wire, expected) in table {
+            let query = Query::read(Some(wire.as_bytes()), |pair| !pair.is_named(b"not")).unwrap();
+            assert_eq!(query.verbatim(), expected.map(str::as_bytes), "{wire}");
         }
     }
 

@@ -16,7 +16,6 @@ use crate::key::{Signature, SigningKey};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
 use crate::signed_headers::Fields;
-use crate::uri;
 
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
@@ -126,7 +125,7 @@ impl SignedRequest<'_> {
             Declared::Sha256(hash) => PayloadMode::Sha256(hash),
             Declared::UnsignedChunks => PayloadMode::UnsignedChunks,
             Declared::SignedChunks | Declared::SignedChunksTrailer => PayloadMode::SignedChunks {
-                chain: ChunkChain::new(key, self.date, matched.signature),
+                chain: ChunkChain::new(key, self.date(), matched.signature),
                 trailer,
             },
             Declared::Unprovable if self.head.method == "GET" || self.head.method == "HEAD" => {
@@ -163,7 +162,7 @@ impl SignedRequest<'_> {
                 None => Err(invalid(value)),
             },
             (Mechanism::Query, header) => {
-                let parameter = self.query_sha256.and_then(|value| uri::decode_query(value).ok());
+                let parameter = self.hoisted.content_sha256.and_then(|value| value.decode().ok());
                 let Some(value) = parameter.or(header.map(Cow::Borrowed)) else {
                     return Ok((Cow::Borrowed(UNSIGNED_PAYLOAD.as_bytes()), Declared::Unsigned));
                 };
@@ -198,7 +197,7 @@ impl SignedRequest<'_> {
         if let Some(signature) = Signature::parse(&self.signature).filter(|_| complete) {
             let allowed = |form: &Form| form.is_standard() || !self.endpoint.strict;
             for form in Form::ALL.into_iter().filter(allowed).filter(|form| request.may_take(*form)) {
-                let text = string_to_sign(self.date, &self.scope(), &request.hash(form));
+                let text = string_to_sign(&self.date, &self.scope(), &request.hash(form));
                 if key.verify(text.as_slice(), &signature) {
                     return Ok(Match { form, signature });
                 }
@@ -209,7 +208,7 @@ impl SignedRequest<'_> {
 
     fn explain(&self, request: &CanonicalRequest<'_>) -> Explanation {
         let hash = request.hash(Form::Standard);
-        let text = string_to_sign(self.date, &self.scope(), &hash);
+        let text = string_to_sign(&self.date, &self.scope(), &hash);
         Explanation {
             canonical_request: request.text(),
             string_to_sign: String::from_utf8_lossy(text.as_slice()).into_owned(),
