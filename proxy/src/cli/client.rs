@@ -13,14 +13,12 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use super::Failure;
 use crate::config::Environment;
 use crate::telemetry::with_causes;
+use crate::upstream::client_tls;
 
 /// The admin listener unless told otherwise.
 const ADMIN_URL: &str = "http://127.0.0.1:9090";
@@ -103,7 +101,7 @@ impl Client {
             None => None,
         };
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config(args.ca_file.as_ref())?)
+            .with_tls_config(client_tls(args.ca_file.as_deref())?)
             .https_or_http()
             .enable_http1()
             .build();
@@ -193,27 +191,6 @@ fn bearer(file: &PathBuf) -> Result<HeaderValue, Failure> {
     let mut value = value.map_err(|_| Failure::Usage(format!("{} holds no bearer token", file.display())))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// Trusts `ca_file` alone if there is one, the web's authorities otherwise.
-fn tls_config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, Failure> {
-    use hyper_rustls::ConfigBuilderExt;
-
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::Usage(error.to_string()))?;
-    let Some(file) = ca_file else { return Ok(builder.with_webpki_roots().with_no_client_auth()) };
-    let fault = |error: String| Failure::Usage(format!("{}: {error}", file.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| fault(error.to_string()))? {
-        let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-        roots.add(certificate).map_err(|error| fault(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(fault("holds no certificate".to_owned()));
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

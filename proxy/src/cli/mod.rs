@@ -87,6 +87,9 @@ enum Failure {
     /// The admin listener did not do it.
     #[error("{0}")]
     Admin(#[from] client::ClientError),
+    /// No TLS can be spoken to the server.
+    #[error("{0}")]
+    Tls(#[from] crate::upstream::ClientTlsError),
     /// A file or the terminal failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -98,7 +101,9 @@ impl Failure {
             Self::Usage(_) => ExitCode::from(2),
             // Whoever reads our output has seen enough: `sigward sessions | head`.
             Self::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Self::Config(_) | Self::Server(_) | Self::Admin(_) | Self::Io(_) => ExitCode::FAILURE,
+            Self::Config(_) | Self::Server(_) | Self::Admin(_) | Self::Tls(_) | Self::Io(_) => {
+                ExitCode::FAILURE
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Connections to the backend, and the one function that sends a request over them.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +13,10 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use sigv4::{SignError, Timestamp};
 
 use super::resign::BackendSigner;
+use super::tls::{ClientTlsError, client_tls};
 use super::{Content, headers, identity, query};
 use crate::auth::Permitted;
 use crate::config::{Backend, BackendAuth};
@@ -60,18 +57,9 @@ impl From<SignError> for UpstreamError {
 /// Why the way to the backend could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamOptionsError {
-    /// The file of certificate authorities.
+    /// The file of certificate authorities, most likely.
     #[error("backend.ca_file: {0}")]
-    CaFile(rustls::pki_types::pem::Error),
-    /// One certificate of that file.
-    #[error("backend.ca_file: {0}")]
-    Certificate(rustls::Error),
-    /// That file is there and holds none.
-    #[error("backend.ca_file: {} holds no certificate", .0.display())]
-    NoCertificate(PathBuf),
-    /// The TLS library refused its own defaults.
-    #[error("TLS towards the backend: {0}")]
-    Tls(#[from] rustls::Error),
+    Tls(#[from] ClientTlsError),
 }
 
 /// A request as the backend will see it, but for its authentication.
@@ -100,7 +88,7 @@ where
         http.set_nodelay(true);
         http.enforce_http(false);
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls(&backend)?)
+            .with_tls_config(client_tls(backend.ca_file.as_deref())?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
@@ -228,49 +216,4 @@ fn forwarded(outbound: &Outbound<'_>, headers: &mut HeaderMap) {
 /// Whether a request of this method without a body says `Content-Length: 0` (RFC 9110, 8.6).
 fn takes_body(method: &Method) -> bool {
     [Method::PUT, Method::POST, Method::PATCH].contains(method)
-}
-
-/// TLS towards the backend with ring, trusting `ca_file` or else the web's authorities.
-fn tls(backend: &Backend) -> Result<rustls::ClientConfig, UpstreamOptionsError> {
-    use hyper_rustls::ConfigBuilderExt;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let Some(file) = &backend.ca_file else {
-        return Ok(builder.with_webpki_roots().with_no_client_auth());
-    };
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(UpstreamOptionsError::CaFile)? {
-        let certificate = certificate.map_err(UpstreamOptionsError::CaFile)?;
-        roots.add(certificate).map_err(UpstreamOptionsError::Certificate)?;
-    }
-    if roots.is_empty() {
-        return Err(UpstreamOptionsError::NoCertificate(file.clone()));
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-#[cfg(test)]
-mod tests {
-    use http::uri::{Authority, Scheme};
-    use http_body_util::Empty;
-
-    use super::*;
-
-    #[test]
-    fn a_file_of_authorities_must_hold_one() {
-        let empty = tempfile::NamedTempFile::new().unwrap();
-        let backend = Backend {
-            scheme: Scheme::HTTPS,
-            authority: Authority::from_static("backend.example"),
-            auth: BackendAuth::Identity,
-            connect_timeout: Duration::from_secs(1),
-            response_timeout: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(1),
-            ca_file: Some(empty.path().to_owned()),
-        };
-        let refused = Upstream::<Empty<Bytes>>::new(backend.clone()).err();
-        assert!(matches!(refused, Some(UpstreamOptionsError::NoCertificate(path)) if path == empty.path()));
-        assert!(Upstream::<Empty<Bytes>>::new(Backend { ca_file: None, ..backend }).is_ok());
-    }
 }

@@ -5,9 +5,11 @@ mod headers;
 mod identity;
 mod query;
 mod resign;
+mod tls;
 
 pub use client::{Outbound, Upstream, UpstreamError, UpstreamOptionsError};
 pub use headers::strip_hop_by_hop;
+pub use tls::{ClientTlsError, client_tls};
 
 use sigv4::ChecksumAlgorithm;
 
