@@ -102,6 +102,13 @@ pub struct Principal {
     pub account: String,
 }
 
+impl Principal {
+    /// Whether it is the root of its account: `arn:<partition>:iam::<account>:root`.
+    pub fn is_root(&self) -> bool {
+        self.arn.splitn(6, ':').nth(5) == Some("root")
+    }
+}
+
 impl Credential {
     /// Whether the credential is temporary and its time is over.
     pub fn expired(&self, now: UnixMillis) -> bool {

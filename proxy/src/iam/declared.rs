@@ -64,13 +64,13 @@ impl DeclaredPrincipal {
             return Err(PrincipalError::new(if by_arn { "arn" } else { "user" }, problem));
         }
         let user_id = match self.user_id {
-            Some(id) if !is_user_id(&id) => {
+            Some(id) if !is_unique_id(&id) => {
                 let problem = format!("{id:?} is not 1 to 128 ASCII letters and digits");
                 return Err(PrincipalError::new("user_id", problem));
             }
             Some(id) => id,
             None if arn.ends_with(":root") => account.clone(),
-            None => derived_user_id(&arn),
+            None => derived_id("AIDA", &arn),
         };
         Ok(Principal { arn, user_id, account })
     }
@@ -80,7 +80,7 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_user_id(text: &str) -> bool {
+pub(super) fn is_unique_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
@@ -97,13 +97,13 @@ fn is_user_or_root(arn: &str) -> bool {
     partition && (user || resource == "root")
 }
 
-/// An id of the shape AWS gives, the same at every start: `AIDA` and 17 characters of base 32 from the
-/// SHA-256 of the ARN.
-fn derived_user_id(arn: &str) -> String {
+/// An id of the shape AWS gives, the same at every start: a prefix such as `AIDA` and 17 characters of base 32 from
+/// the SHA-256 of the ARN.
+pub(super) fn derived_id(prefix: &str, arn: &str) -> String {
     const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let hash = digest::digest(&digest::SHA256, arn.as_bytes());
     let letters = hash.as_ref().iter().take(17).map(|byte| char::from(BASE32[usize::from(byte % 32)]));
-    "AIDA".chars().chain(letters).collect()
+    prefix.chars().chain(letters).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use super::condition::Condition;
 use super::context::Context;
 use super::pattern::Pattern;
-use super::requester::{Naming, Principals, Requester};
+use super::requester::{AwsPrincipal, Naming, Principals, Requester};
 use super::{Malformed, Request, parse};
 
 /// Which elements a document may and must have.
@@ -45,6 +45,15 @@ impl Policy {
     /// The grammar the document was read by.
     pub fn grammar(&self) -> Grammar {
         self.grammar
+    }
+
+    /// ARNs of the users, roles and sessions that the statements name as principals, in no order; some more than once.
+    pub fn principal_arns(&self) -> impl Iterator<Item = &str> {
+        let listed = self.statements.iter().filter_map(|statement| statement.principals.as_ref());
+        listed.flat_map(|listed| {
+            let (Listed::Only(principals) | Listed::AllBut(principals)) = listed;
+            principals.aws.iter().filter_map(AwsPrincipal::arn)
+        })
     }
 }
 

@@ -151,6 +151,14 @@ impl AwsPrincipal {
         }
     }
 
+    /// The ARN, where it is one.
+    pub(super) fn arn(&self) -> Option<&str> {
+        match self {
+            Self::Arn(arn) => Some(arn),
+            Self::Account(_) | Self::Id(_) => None,
+        }
+    }
+
     fn names(&self, requester: &Requester<'_>) -> Option<Naming> {
         match self {
             Self::Account(named) => {
