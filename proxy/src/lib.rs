@@ -33,6 +33,7 @@ pub mod config;
 pub mod telemetry;
 pub mod events;
 pub mod store;
+pub mod identities;
 pub mod auth;
 pub mod upstream;
 pub mod sts;

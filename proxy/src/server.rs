@@ -8,12 +8,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::{Config, DeclaredAccessKey, Drain, TlsFiles};
 use crate::events::{Keyring, KeyringError};
 use crate::gateway::{Gateway, GatewayParts};
+use crate::identities::{Identities, IdentitiesError, Reloaded};
 use crate::listen::{self, Limits, Listener, TlsError};
 use crate::metrics::Metrics;
 use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
@@ -28,6 +30,9 @@ pub enum ServerError {
     /// The event log.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The IAM directory.
+    #[error("iam.directory: {0}")]
+    Identities(#[from] IdentitiesError),
     /// The way to the backend.
     #[error(transparent)]
     Upstream(#[from] UpstreamOptionsError),
@@ -54,6 +59,10 @@ pub struct Server {
     gateway: SocketAddr,
     admin: SocketAddr,
     store: Store,
+    identities: Identities,
+    /// As the configuration declares them, and at which intervals to see whether their users have changed.
+    access_keys: Vec<DeclaredAccessKey>,
+    poll_interval: Duration,
     readiness: Readiness,
     drain: Drain,
     /// Told to drain first.
@@ -106,7 +115,11 @@ impl Server {
             sealed_tokens: config.store.sealed_tokens,
         };
         let store = Store::open(&options, keyring, clock.clone(), &metrics)?;
-        reconcile(&store, &config.access_keys).await?;
+        let identities = match &config.iam.directory {
+            Some(root) => Identities::open(root, &config.store.iam_register(), clock.clone(), &metrics)?,
+            None => Identities::none(clock.clone(), &metrics),
+        };
+        reconcile(&store, &identities, &config.access_keys).await?;
 
         let admin_limits =
             Limits { connections: 256, head_timeout: Duration::from_secs(10), head_bytes: 16 << 10 };
@@ -154,6 +167,9 @@ impl Server {
             gateway: gateway_address,
             admin: admin_address,
             store,
+            identities,
+            access_keys: config.access_keys,
+            poll_interval: config.iam.poll_interval,
             readiness,
             drain: config.drain,
             gateway_drain,
@@ -179,30 +195,50 @@ impl Server {
     }
 
     /// Runs until SIGTERM or SIGINT, then drains.
+    ///
+    /// Meanwhile it looks at the IAM directory every so often.
     pub async fn until_signal<E: std::fmt::Display>(
-        self,
+        mut self,
         mut signals: Signals,
         reload: impl Fn() -> Result<Config, E>,
     ) {
+        let mut poll = tokio::time::interval(self.poll_interval);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
                 _ = signals.hangup.recv() => self.reload(&reload).await,
+                _ = poll.tick() => self.reload_identities().await,
             }
         }
         self.shut_down().await;
     }
 
     /// A configuration that cannot be read changes nothing.
-    async fn reload<E: std::fmt::Display>(&self, reload: &impl Fn() -> Result<Config, E>) {
+    async fn reload<E: std::fmt::Display>(&mut self, reload: &impl Fn() -> Result<Config, E>) {
+        self.identities.reload(&self.store).await;
         match reload() {
-            Ok(config) => match reconcile(&self.store, &config.access_keys).await {
-                Ok(()) => tracing::info!("declared access keys reconciled; other settings take a restart"),
-                Err(error) => tracing::error!(%error, "declared access keys not reconciled"),
-            },
-            Err(error) => tracing::error!(%error, "configuration not reloaded"),
+            Ok(config) => self.access_keys = config.access_keys,
+            Err(error) => return tracing::error!(%error, "configuration not reloaded"),
         }
+        if self.reconcile().await {
+            tracing::info!("IAM directory and declared access keys reloaded; other settings take a restart");
+        }
+    }
+
+    /// Looks at the IAM directory, and takes it over if it has changed and nothing is wrong with it.
+    pub async fn reload_identities(&self) {
+        match self.identities.reload(&self.store).await {
+            // Keys speak for users: a user that is somebody else now takes them along.
+            Reloaded::Changed => drop(self.reconcile().await),
+            Reloaded::Unchanged | Reloaded::Refused => {}
+        }
+    }
+
+    async fn reconcile(&self) -> bool {
+        let done = reconcile(&self.store, &self.identities, &self.access_keys).await;
+        done.inspect_err(|error| tracing::error!(%error, "declared access keys not reconciled")).is_ok()
     }
 
     /// Fails readiness, waits for load balancers to notice, stops accepting, lets requests finish, closes the log.
@@ -240,18 +276,32 @@ fn tls(files: Option<&TlsFiles>) -> Result<Option<tokio_rustls::TlsAcceptor>, Tl
     files.map(listen::acceptor).transpose()
 }
 
-async fn reconcile(store: &Store, declared: &[DeclaredAccessKey]) -> Result<(), StoreError> {
-    let declared: Vec<DeclaredKey> = declared.iter().map(declared_key).collect();
+async fn reconcile(
+    store: &Store,
+    identities: &Identities,
+    declared: &[DeclaredAccessKey],
+) -> Result<(), StoreError> {
+    let declared: Vec<DeclaredKey> = declared.iter().map(|key| declared_key(key, identities)).collect();
     let Reconciled { created, changed, deleted } = store.reconcile(&declared).await?;
     tracing::info!(created, changed, deleted, declared = declared.len(), "access keys of the configuration");
     Ok(())
 }
 
-fn declared_key(key: &DeclaredAccessKey) -> DeclaredKey {
+/// The key, speaking for the user of the IAM directory that it names.
+fn declared_key(key: &DeclaredAccessKey, identities: &Identities) -> DeclaredKey {
+    let principal = match identities.current().as_ref().map(|directory| directory.bind(&key.principal)) {
+        Some(Some(user)) => user,
+        Some(None) => {
+            let (access_key_id, user) = (&key.access_key_id, &key.principal.arn);
+            tracing::warn!(%access_key_id, user, "an access key speaks for nobody in the IAM directory: it may do nothing");
+            key.principal.clone()
+        }
+        None => key.principal.clone(),
+    };
     DeclaredKey {
         access_key_id: key.access_key_id.clone(),
         secret: key.secret.clone(),
-        principal: key.principal.clone(),
+        principal,
         status: key.status,
     }
 }

@@ -278,12 +278,11 @@ impl CanonicalRequest<'_> {
 
     fn put_headers(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
         for field in self.fields.iter() {
-            let name = self.fields.name(field);
-            sink.put(name);
+            sink.put(field.name);
             sink.put_byte(b':');
-            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&name) {
+            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&field.name) {
                 sink.put(REDACTED);
-            } else if name == b"host" {
+            } else if field.name == b"host" {
                 self.put_host(sink, form);
             } else {
                 self.put_values(sink, field, form);
@@ -293,14 +292,14 @@ impl CanonicalRequest<'_> {
     }
 
     fn put_values(&self, sink: &mut impl Sink, field: &Field<'_>, form: Form) {
-        let put = |sink: &mut _, value: &[u8]| match form {
-            Form::Latin1Values => put_value(sink, &transcode(value), true),
-            form => put_value(sink, value, form != Form::UnfoldedValues),
-        };
-        put(sink, field.first().unwrap_or_default());
-        for value in self.fields.more_values(field).into_iter().flatten() {
-            sink.put_byte(b',');
-            put(sink, value);
+        let mut separator: &[u8] = b"";
+        for value in self.fields.values(field) {
+            sink.put(separator);
+            separator = b",";
+            match form {
+                Form::Latin1Values => put_value(sink, &transcode(value), true),
+                form => put_value(sink, value, form != Form::UnfoldedValues),
+            }
         }
     }
 
@@ -320,7 +319,8 @@ impl CanonicalRequest<'_> {
     }
 
     fn host(&self) -> &[u8] {
-        self.fields.get("host").unwrap_or_default()
+        let host = self.fields.iter().find(|field| field.name == b"host");
+        host.and_then(|field| field.value).unwrap_or_default()
     }
 
     fn is_presigned(&self) -> bool {

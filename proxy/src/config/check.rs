@@ -19,7 +19,7 @@ use super::sources::Sources;
 use super::units::{Size, Span};
 use super::{
     Admin, AdminToken, Backend, BackendAuth, Config, ConfigError, ConfigFault, DeclaredAccessKey, Drain,
-    Environment, Gateway, Log, Store, TlsFiles,
+    Environment, Gateway, Iam, Log, Store, TlsFiles,
 };
 use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 
@@ -65,6 +65,7 @@ impl Check<'_> {
         }
         let backend = self.backend(raw.backend, default_region);
         let store = self.store(raw.store);
+        let iam = self.iam(raw.iam);
         let access_keys = self.access_keys(raw.access_keys);
         let log = self.log(raw.log);
         let drain = self.drain(raw.drain);
@@ -73,6 +74,7 @@ impl Check<'_> {
             admin: admin?,
             backend: backend?,
             store: store?,
+            iam: iam?,
             access_keys: access_keys?,
             log: log?,
             drain: drain?,
@@ -242,6 +244,18 @@ impl Check<'_> {
             sealing_key_files,
             sealed_tokens: raw.sealed_tokens,
         })
+    }
+
+    /// Whether the directory holds what it should is for others to say: it may change at any time.
+    fn iam(&mut self, raw: raw::Iam) -> Option<Iam> {
+        let poll_interval = self.wait("iam.poll_interval", raw.poll_interval)?;
+        let Some(directory) = raw.directory else { return Some(Iam { directory: None, poll_interval }) };
+        let directory = self.base.join(directory);
+        if !directory.is_dir() {
+            let message = format!("{} is not a directory", directory.display());
+            return self.fault("iam.directory", message);
+        }
+        Some(Iam { directory: Some(directory), poll_interval })
     }
 
     fn access_keys(&mut self, raw: Vec<raw::AccessKey>) -> Option<Vec<DeclaredAccessKey>> {

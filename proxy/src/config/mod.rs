@@ -39,6 +39,8 @@ pub struct Config {
     pub backend: Backend,
     /// The event log.
     pub store: Store,
+    /// Who is declared, and what they may do.
+    pub iam: Iam,
     /// Long-term keys declared here rather than through events.
     pub access_keys: Vec<DeclaredAccessKey>,
     /// Logs.
@@ -187,6 +189,30 @@ impl Default for Store {
             sealing_key_files: raw.sealing_key_files,
             sealed_tokens: raw.sealed_tokens,
         }
+    }
+}
+
+/// Who is declared, and what they may do.
+#[derive(Clone, Debug)]
+pub struct Iam {
+    /// The directory; without one nobody is declared and every live credential may do everything.
+    pub directory: Option<PathBuf>,
+    /// How often it is looked at for changes.
+    pub poll_interval: Duration,
+}
+
+/// The defaults of the file.
+impl Default for Iam {
+    fn default() -> Self {
+        let raw = raw::Iam::default();
+        Self { directory: raw.directory, poll_interval: raw.poll_interval.0 }
+    }
+}
+
+impl Store {
+    /// Where is kept what must be remembered of the IAM directory: beside the database.
+    pub fn iam_register(&self) -> PathBuf {
+        self.path.with_file_name("iam-register.json")
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Raw {
     pub(super) backend: Backend,
     /// The event log and the credential cache.
     pub(super) store: Store,
+    /// Who is declared, and what they may do.
+    pub(super) iam: Iam,
     /// Long-term keys declared here rather than through events.
     pub(super) access_keys: Vec<AccessKey>,
     /// Logs.
@@ -136,6 +138,16 @@ pub(super) struct Store {
     pub(super) sealed_tokens: bool,
 }
 
+/// `[iam]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Iam {
+    /// Directory of users, groups, roles, policies and identity providers.
+    pub(super) directory: Option<PathBuf>,
+    /// How often it is looked at for changes.
+    pub(super) poll_interval: Span,
+}
+
 /// `[[access_keys]]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -230,6 +242,12 @@ impl Default for Store {
             sealing_key_files: vec!["/etc/sigward/sealing.key".into()],
             sealed_tokens: true,
         }
+    }
+}
+
+impl Default for Iam {
+    fn default() -> Self {
+        Self { directory: None, poll_interval: Span::seconds(5) }
     }
 }
 

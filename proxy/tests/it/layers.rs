@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the foundations to the command line.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "clock",
     "xml",
     "fault",
@@ -17,6 +17,7 @@ const ORDER: [&str; 18] = [
     "telemetry",
     "events",
     "store",
+    "identities",
     "auth",
     "upstream",
     "sts",

@@ -138,6 +138,7 @@ impl Rig {
                 sealing_key_files: vec![sealing_key],
                 ..config::Store::default()
             },
+            iam: config::Iam::default(),
             access_keys: vec![DeclaredAccessKey {
                 access_key_id: AccessKeyId::parse("AKIAALICE").unwrap(),
                 secret: SecretAccessKey::new("secret of AKIAALICE"),

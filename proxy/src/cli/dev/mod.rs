@@ -14,7 +14,7 @@ use sigv4::SecretAccessKey;
 use crate::clock::Clock;
 use crate::config::{
     Admin, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Environment, Gateway,
-    Log, LogFormat, Store as StoreConfig,
+    Iam, Log, LogFormat, Store as StoreConfig,
 };
 use crate::events::{Keyring, KeyringError};
 use crate::iam::{
@@ -208,6 +208,7 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             sealing_key_files: vec![layout.state.join("sealing.key")],
             ..StoreConfig::default()
         },
+        iam: Iam::default(),
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
             secret: key.secret.clone(),
