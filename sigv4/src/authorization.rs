@@ -4,31 +4,31 @@
 
 use std::borrow::Cow;
 
+use http::HeaderMap;
 use http::header::DATE;
-use http::{HeaderMap, HeaderName};
 
 use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
 use crate::credential::Claim;
 use crate::error::{AuthorizationFault, ParseError, Received};
+use crate::notable::{Name, NotableHeaders};
 use crate::request::Mechanism;
 use crate::signed_headers::{SignedHeaders, Text, trim};
 use crate::time::{Stamp, Timestamp};
 use crate::{Dialect, request, scan};
 
-/// Reads the first `Authorization` header, which may be `alone`, and the date that goes with it.
+/// Reads the first `Authorization` header, with the [`date`] that goes with it. There may be `others`.
 pub(crate) fn parse<'a>(
     value: &'a [u8],
-    alone: bool,
-    headers: &'a HeaderMap,
+    others: bool,
+    date: Option<DateText<'a>>,
     dialect: Dialect,
 ) -> Result<Claim<'a>, ParseError> {
     let value = trim(value);
-    if dialect == Dialect::S3 && !alone {
+    if dialect == Dialect::S3 && others {
         return Err(ParseError::SeveralAuthorizations { authorization: Received::new(value) });
     }
     let rest = after_algorithm(value, dialect)?;
     let components = Components::split(value, rest, dialect)?;
-    let date = date(headers);
     let (Some(credential), Some(signed_headers), Some(signature)) =
         (components.credential, components.signed_headers, components.signature)
     else {
@@ -90,12 +90,14 @@ impl<'a> Components<'a> {
         let ignored = |piece: &[u8]| piece.is_empty() && dialect == Dialect::Generic;
         for piece in scan::split(rest, b',').map(trim).filter(|piece| !ignored(piece)) {
             count += 1;
-            match scan::cut(piece, b'=') {
-                Some((b"Credential", text)) => found.credential = Some(text),
-                Some((b"SignedHeaders", text)) => found.signed_headers = Some(text),
-                Some((b"Signature", text)) => found.signature = Some(text),
-                Some(_) => {}
-                None => fault = fault.or_else(|| Some(malformed(piece, value))),
+            if let Some(text) = piece.strip_prefix(b"Credential=") {
+                found.credential = Some(text);
+            } else if let Some(text) = piece.strip_prefix(b"SignedHeaders=") {
+                found.signed_headers = Some(text);
+            } else if let Some(text) = piece.strip_prefix(b"Signature=") {
+                found.signature = Some(text);
+            } else if !piece.contains(&b'=') {
+                fault = fault.or_else(|| Some(malformed(piece, value)));
             }
         }
         match fault {
@@ -127,16 +129,20 @@ pub(crate) enum DateText<'a> {
 /// The date header: `x-amz-date` before `date`. An empty one counts as absent.
 ///
 /// Two of one name cannot be read: no telling which one was meant.
-fn date(headers: &HeaderMap) -> Option<DateText<'_>> {
-    let of = |name: &HeaderName| {
-        let mut values = headers.get_all(name).iter().map(|value| trim(value.as_bytes()));
-        let first = values.next().filter(|first| !first.is_empty())?;
-        Some(match values.next() {
-            Some(second) => Cow::Owned([first, second].join(&b","[..])),
-            None => Cow::Borrowed(first),
-        })
+pub(crate) fn date<'a>(notable: &NotableHeaders<'a>, headers: &'a HeaderMap) -> Option<DateText<'a>> {
+    let of = |name| {
+        let found = notable.get(name);
+        let first = found.first.map(trim).filter(|first| !first.is_empty())?;
+        Some(if found.repeated { Cow::Owned(first_two(headers, name)) } else { Cow::Borrowed(first) })
     };
-    of(&request::X_AMZ_DATE).map(DateText::AmzDate).or_else(|| of(&DATE).map(DateText::Date))
+    of(Name::AmzDate).map(DateText::AmzDate).or_else(|| of(Name::Date).map(DateText::Date))
+}
+
+#[cold]
+fn first_two(headers: &HeaderMap, name: Name) -> Vec<u8> {
+    let name = if name == Name::Date { DATE } else { request::X_AMZ_DATE };
+    let values = headers.get_all(name).iter().map(|value| trim(value.as_bytes()));
+    values.take(2).collect::<Vec<_>>().join(&b","[..])
 }
 
 impl DateText<'_> {

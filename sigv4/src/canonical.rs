@@ -278,11 +278,12 @@ impl CanonicalRequest<'_> {
 
     fn put_headers(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {
         for field in self.fields.iter() {
-            sink.put(field.name);
+            let name = self.fields.name(field);
+            sink.put(name);
             sink.put_byte(b':');
-            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&field.name) {
+            if secrets == Secrets::Redacted && CONFIDENTIAL.contains(&name) {
                 sink.put(REDACTED);
-            } else if field.name == b"host" {
+            } else if name == b"host" {
                 self.put_host(sink, form);
             } else {
                 self.put_values(sink, field, form);
@@ -292,14 +293,14 @@ impl CanonicalRequest<'_> {
     }
 
     fn put_values(&self, sink: &mut impl Sink, field: &Field<'_>, form: Form) {
-        let mut separator: &[u8] = b"";
-        for value in self.fields.values(field) {
-            sink.put(separator);
-            separator = b",";
-            match form {
-                Form::Latin1Values => put_value(sink, &transcode(value), true),
-                form => put_value(sink, value, form != Form::UnfoldedValues),
-            }
+        let put = |sink: &mut _, value: &[u8]| match form {
+            Form::Latin1Values => put_value(sink, &transcode(value), true),
+            form => put_value(sink, value, form != Form::UnfoldedValues),
+        };
+        put(sink, field.first().unwrap_or_default());
+        for value in self.fields.more_values(field).into_iter().flatten() {
+            sink.put_byte(b',');
+            put(sink, value);
         }
     }
 
@@ -319,8 +320,7 @@ impl CanonicalRequest<'_> {
     }
 
     fn host(&self) -> &[u8] {
-        let host = self.fields.iter().find(|field| field.name == b"host");
-        host.and_then(|field| field.value).unwrap_or_default()
+        self.fields.get("host").unwrap_or_default()
     }
 
     fn is_presigned(&self) -> bool {

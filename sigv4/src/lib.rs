@@ -72,6 +72,7 @@ mod inline;
 pub mod hex;
 mod key;
 pub mod manual;
+mod notable;
 mod payload;
 mod payload_error;
 mod presigned;

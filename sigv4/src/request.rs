@@ -7,13 +7,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, Version};
 
 use crate::authorization::{self, DateText};
 use crate::credential::{Claim, Credential};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::error::{ParameterFault, ParseError, Received};
+use crate::notable::{Name, NotableHeaders};
 use crate::presigned::{Hoisted, Parameters};
 use crate::scope::Scope;
 use crate::signed_headers::SignedHeaders;
@@ -60,11 +60,11 @@ impl<'a> Head<'a> {
     }
 
     /// `Host` and `:authority` must name one host between them.
-    fn has_one_host(&self) -> bool {
-        let mut hosts = self.headers.get_all(HOST).iter();
-        let header = hosts.next();
-        let agree = header.zip(self.authority).is_none_or(|(host, authority)| host == authority);
-        hosts.next().is_none() && agree
+    fn has_one_host(&self, notable: &NotableHeaders<'_>) -> bool {
+        let host = notable.get(Name::Host);
+        let agree =
+            host.first.zip(self.authority).is_none_or(|(host, authority)| host == authority.as_bytes());
+        !host.repeated && agree
     }
 }
 
@@ -104,6 +104,7 @@ pub struct SignedRequest<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) query: Query<'a>,
+    pub(crate) notable: NotableHeaders<'a>,
     pub(crate) mechanism: Mechanism,
     pub(crate) signed_headers: SignedHeaders<'a>,
     pub(crate) signature: Cow<'a, [u8]>,
@@ -121,17 +122,17 @@ impl<'a> SignedRequest<'a> {
         uri::check_escapes(head.path)
             .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
         let (query, parameters) = Parameters::read(head.query).map_err(ParseError::MalformedQuery)?;
-        let mut authorizations = head.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-        let authorization = authorizations.next();
-        let mechanism = mechanism(authorization, &parameters)?;
-        let claim = match authorization {
+        let notable = NotableHeaders::find(head.headers);
+        let authorization = notable.get(Name::Authorization);
+        let mechanism = mechanism(authorization.first, &parameters)?;
+        let claim = match authorization.first {
             Some(first) => {
-                let alone = authorizations.next().is_none();
-                authorization::parse(first, alone, head.headers, endpoint.dialect)?
+                let date = authorization::date(&notable, head.headers);
+                authorization::parse(first, authorization.repeated, date, endpoint.dialect)?
             }
             None => parameters.claim(endpoint)?,
         };
-        if !head.has_one_host() {
+        if !head.has_one_host(&notable) {
             return Err(ParseError::ConflictingHosts);
         }
         let Claim { credential, signed_headers, signature, date, lifetime } = claim;
@@ -158,6 +159,7 @@ impl<'a> SignedRequest<'a> {
             head,
             endpoint,
             query,
+            notable,
             mechanism,
             signed_headers,
             signature,
@@ -192,17 +194,22 @@ impl<'a> SignedRequest<'a> {
     ///
     /// Only a token that is percent-encoded in a query is copied.
     pub fn session_token(&self) -> Presented<'_> {
-        let headers = self.head.headers.get_all(X_AMZ_SECURITY_TOKEN).iter();
-        let headers = headers.map(|value| Cow::Borrowed(value.as_bytes()));
+        let header = self.notable.get(Name::SecurityToken);
         let parameter = self.hoisted.security_token.and_then(|value| value.decode().ok());
-        let mut tokens = headers.chain(parameter);
-        match tokens.next() {
-            None => Presented::None,
-            Some(first) if !self.hoisted.tokens_differ && tokens.all(|other| other == first) => {
-                Presented::One(first)
-            }
-            Some(_) => Presented::Several,
+        let differ = self.hoisted.tokens_differ || header.repeated && self.header_tokens_differ();
+        match (header.first.map(Cow::Borrowed), parameter) {
+            (None, None) => Presented::None,
+            (Some(header), Some(parameter)) if differ || header != parameter => Presented::Several,
+            (Some(_), _) | (_, Some(_)) if differ => Presented::Several,
+            (Some(token), _) | (_, Some(token)) => Presented::One(token),
         }
+    }
+
+    #[cold]
+    fn header_tokens_differ(&self) -> bool {
+        let mut values = self.head.headers.get_all(X_AMZ_SECURITY_TOKEN).iter();
+        let first = values.next();
+        values.any(|other| Some(other) != first)
     }
 }
 

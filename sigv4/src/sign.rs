@@ -9,6 +9,7 @@ use crate::canonical::{ALGORITHM, CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha2
 use crate::error::SignError;
 use crate::hex;
 use crate::inline::Inline;
+use crate::notable::NotableHeaders;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 use crate::signed_headers::{SignedHeaders, Text};
@@ -72,7 +73,7 @@ impl Signer<'_> {
             method: target.method,
             path: target.path,
             query: &Query::read(target.query, |_| true)?,
-            fields: &signed.find(headers, None),
+            fields: &signed.find(headers, &NotableHeaders::find(headers), None),
             payload: payload_sha256.as_bytes(),
         };
         let signature = self.signature(&request, now)?;
@@ -124,7 +125,7 @@ impl Signer<'_> {
             method: target.method,
             path: target.path,
             query: &Query::read(Some(query.as_bytes()), |_| true)?,
-            fields: &signed.find(headers, None),
+            fields: &signed.find(headers, &NotableHeaders::find(headers), None),
             payload: match self.dialect {
                 Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
                 Dialect::Generic => &hex::encode_hash(&sha256(b"")),

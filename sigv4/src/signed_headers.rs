@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::canonical::Sink;
 use crate::inline::Inline;
+use crate::notable::{Name, Notable, NotableHeaders};
 use crate::scan;
 use crate::uri::{self, Encoded, MalformedEscape};
 
@@ -34,6 +35,8 @@ impl<'a> Text<'a> {
 /// The names of the signed headers: `;` between them, lower-case, none twice.
 pub(crate) struct SignedHeaders<'a> {
     line: Text<'a>,
+    /// Where each name ends.
+    ends: Inline<u16, 16>,
     is_sorted: bool,
 }
 
@@ -43,23 +46,23 @@ const MAX_NAMES: usize = 256;
 impl<'a> SignedHeaders<'a> {
     /// Signers write the list sorted. An unsorted one is hashed in sorted order with the line as it came.
     pub(crate) fn parse(line: Text<'a>) -> Option<Self> {
-        let (mut count, mut is_sorted, mut previous) = (0, true, &b""[..]);
-        for name in split(line.as_slice()) {
-            if name.is_empty() || count == MAX_NAMES || !name.iter().all(is_lower_token) {
-                return None;
-            }
-            count += 1;
-            is_sorted &= previous < name;
-            previous = name;
-        }
-        if !is_sorted {
-            let mut sorted: Vec<_> = split(line.as_slice()).collect();
-            sorted.sort_unstable();
-            if sorted.windows(2).any(|two| two[0] == two[1]) {
-                return None;
-            }
-        }
-        Some(Self { line, is_sorted })
+        let text = line.as_slice();
+        let length = u16::try_from(text.len()).ok()?;
+        let mut ends = Inline::new();
+        let is_common = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | (byte == b'-');
+        scan::try_each(
+            text,
+            |byte| !is_common(byte),
+            |at| match text[at] {
+                b';' => Ok(ends.push(at as u16)),
+                byte if is_lower_token(byte) => Ok(()),
+                _ => Err(()),
+            },
+        )
+        .ok()?;
+        ends.push(length);
+        let is_sorted = is_ascending(names(text, ends.as_slice()))?;
+        Some(Self { line, ends, is_sorted })
     }
 
     /// As received.
@@ -67,60 +70,124 @@ impl<'a> SignedHeaders<'a> {
         self.line.as_slice()
     }
 
-    /// Whether `name` is signed.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        split(self.line()).any(|signed| signed == name.as_bytes())
+    /// The names in the order received.
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        names(self.line(), self.ends.as_slice())
     }
 
-    /// Finds the signed headers in one pass over all there are.
+    /// Whether `name` is signed.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.names().any(|signed| signed == name.as_bytes())
+    }
+
+    /// Finds the signed headers: among the notable ones, or else in one pass over all there are.
     ///
     /// `authority` stands in for a missing `host`.
-    pub(crate) fn find<'r>(&'r self, headers: &'r HeaderMap, authority: Option<&'r str>) -> Fields<'r> {
+    pub(crate) fn find<'r>(
+        &'r self,
+        headers: &'r HeaderMap,
+        notable: &NotableHeaders<'r>,
+        authority: Option<&'r str>,
+    ) -> Fields<'r> {
         let mut fields = Fields { line: self.line(), list: Inline::new(), headers, beside: false };
-        for name in split(self.line()) {
-            fields.list.push(Field { name, value: None, repeated: false });
+        let line = fields.line;
+        let (mut start, mut amz_values, mut all_notable) = (0, 0, true);
+        for &end in self.ends.as_slice() {
+            let mut field = Field { start, end, ..Field::default() };
+            let name = field.name(line);
+            match Name::of(name) {
+                Some(name) => field.found = notable.get(name),
+                None => all_notable = false,
+            }
+            amz_values += usize::from(field.found.first.is_some() && name.starts_with(b"x-amz-"));
+            fields.list.push(field);
+            start = end.saturating_add(1);
         }
         let list = fields.list.as_mut_slice();
         if !self.is_sorted {
-            list.sort_unstable_by_key(|field| field.name);
+            list.sort_unstable_by_key(|field| field.name(line));
         }
-        for (name, value) in headers {
-            match position(list, name.as_str()).map(|at| &mut list[at]) {
-                Some(field) => {
-                    field.repeated = field.value.is_some();
-                    field.value.get_or_insert(value.as_bytes());
-                }
-                None => fields.beside |= is_amz(name),
-            }
+        if !all_notable || amz_values != notable.amz_values() {
+            fields.beside = search(list, line, headers);
         }
-        if let Some(host) = position(list, "host").map(|at| &mut list[at]) {
-            host.value = host.value.or(authority.map(str::as_bytes));
+        if let Some(host) = list.iter_mut().find(|field| field.is("host", line)) {
+            host.found.first = host.found.first.or(authority.map(str::as_bytes));
         }
         fields
     }
 }
 
-fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    scan::split(line, b';')
+/// Finds the fields that are not notable. Says whether there are `x-amz-*` headers beside those on the list.
+fn search<'r>(list: &mut [Field<'r>], line: &[u8], headers: &'r HeaderMap) -> bool {
+    let mut beside = false;
+    for (name, value) in headers {
+        match list.iter_mut().find(|field| field.is(name.as_str(), line)) {
+            Some(field) if Name::of(field.name(line)).is_none() => field.found.take(value.as_bytes()),
+            Some(_) => {}
+            None => beside |= is_amz(name),
+        }
+    }
+    beside
+}
+
+/// The names that end at `ends`.
+fn names<'t>(line: &'t [u8], ends: &'t [u16]) -> impl Iterator<Item = &'t [u8]> + Clone {
+    let mut start = 0;
+    ends.iter().map(move |&end| {
+        let name = &line[start..usize::from(end)];
+        start = usize::from(end) + 1;
+        name
+    })
+}
+
+/// Whether names are sorted; `None` if they are no list: too many, one empty or twice.
+fn is_ascending<'t>(names: impl Iterator<Item = &'t [u8]> + Clone) -> Option<bool> {
+    let (mut count, mut is_sorted, mut previous) = (0, true, &b""[..]);
+    for name in names.clone() {
+        if name.is_empty() || count == MAX_NAMES {
+            return None;
+        }
+        count += 1;
+        is_sorted &= previous < name;
+        previous = name;
+    }
+    if !is_sorted {
+        let mut sorted: Vec<_> = names.collect();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|two| two[0] == two[1]) {
+            return None;
+        }
+    }
+    Some(is_sorted)
 }
 
 fn is_amz(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-amz-")
 }
 
-/// The list is short: comparing lengths first beats a search by halves.
-fn position(list: &[Field<'_>], name: &str) -> Option<usize> {
-    list.iter().position(|field| field.name == name.as_bytes())
-}
-
-/// One signed header.
+/// One signed header. All zeros where there is none yet, so that a list of them is cleared at once.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Field<'r> {
-    pub(crate) name: &'r [u8],
+    /// Where its name stands in the line.
+    start: u16,
+    end: u16,
+    found: Notable<'r>,
+}
+
+impl<'r> Field<'r> {
     /// The first value; `None` if the request has no such header.
-    pub(crate) value: Option<&'r [u8]>,
-    /// Whether there are more values.
-    pub(crate) repeated: bool,
+    pub(crate) fn first(&self) -> Option<&'r [u8]> {
+        self.found.first
+    }
+
+    fn name<'l>(&self, line: &'l [u8]) -> &'l [u8] {
+        &line[usize::from(self.start)..usize::from(self.end)]
+    }
+
+    /// Most names differ in length already.
+    fn is(&self, name: &str, line: &[u8]) -> bool {
+        usize::from(self.end - self.start) == name.len() && self.name(line) == name.as_bytes()
+    }
 }
 
 /// The signed headers of a request, sorted by name.
@@ -142,32 +209,44 @@ impl<'r> Fields<'r> {
         self.list.as_slice().iter()
     }
 
+    pub(crate) fn name(&self, field: &Field<'r>) -> &'r [u8] {
+        field.name(self.line)
+    }
+
+    /// The first value of `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&'r [u8]> {
+        self.iter().find(|field| field.is(name, self.line)).and_then(Field::first)
+    }
+
     /// All values of a field, in the order received.
     pub(crate) fn values(&self, field: &Field<'r>) -> impl Iterator<Item = &'r [u8]> {
-        let rest = field.repeated.then(|| {
-            let name = std::str::from_utf8(field.name).unwrap_or_default();
-            self.headers.get_all(name).iter().skip(1)
-        });
-        field.value.into_iter().chain(rest.into_iter().flatten().map(HeaderValue::as_bytes))
+        field.found.first.into_iter().chain(self.more_values(field).into_iter().flatten())
+    }
+
+    /// The values of a field after the first; `None`, which nearly all have, costs no look-up.
+    pub(crate) fn more_values(&self, field: &Field<'r>) -> Option<impl Iterator<Item = &'r [u8]>> {
+        field.found.repeated.then(|| {
+            let name = std::str::from_utf8(self.name(field)).unwrap_or_default();
+            self.headers.get_all(name).iter().skip(1).map(HeaderValue::as_bytes)
+        })
     }
 
     /// Names of signed headers that the request does not have. They are not taken for empty ones.
     pub(crate) fn absent(&self) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(|field| field.value.is_none()).map(|field| field.name)
+        self.iter().filter(|field| field.found.first.is_none()).map(|field| self.name(field))
     }
 
     /// What Amazon S3 demands to be signed and is not: `host` and every `x-amz-*` header that is there,
     /// but for those in `tolerated`. `x-amz-content-sha256` is in the canonical request in any case.
     pub(crate) fn unsigned(&self, tolerated: &[HeaderName]) -> Vec<String> {
-        if !self.beside && position(self.list.as_slice(), "host").is_some() {
+        let signed = |name: &str| self.iter().any(|field| field.is(name, self.line));
+        if !self.beside && signed("host") {
             return Vec::new();
         }
         let must =
             |name: &&HeaderName| is_amz(name) && *name != "x-amz-content-sha256" && !tolerated.contains(name);
         let present = self.headers.keys().filter(must).map(HeaderName::as_str);
-        let unsigned = std::iter::once("host")
-            .chain(present)
-            .filter(|name| position(self.list.as_slice(), name).is_none());
+        let unsigned = std::iter::once("host").chain(present).filter(|name| !signed(name));
         let mut names: Vec<String> = unsigned.map(str::to_owned).collect();
         names.sort_unstable();
         names
@@ -175,17 +254,9 @@ impl<'r> Fields<'r> {
 }
 
 /// RFC 9110, 5.6.2, without upper-case letters.
-fn is_lower_token(byte: &u8) -> bool {
-    const TABLE: [bool; 256] = {
-        let (mut table, mut byte) = ([false; 256], 0);
-        while byte < table.len() {
-            table[byte] = matches!(byte as u8,
-                b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~');
-            byte += 1;
-        }
-        table
-    };
-    TABLE[usize::from(*byte)]
+fn is_lower_token(byte: u8) -> bool {
+    matches!(byte,
+        b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// A value without white space at its ends and, if `fold`, with one space for each run inside, quoted or not.
@@ -234,9 +305,9 @@ mod tests {
     #[test]
     fn an_unsorted_list_keeps_its_line_and_is_hashed_sorted() {
         let (list, headers) = (parse("x-amz-date;host;range").unwrap(), HeaderMap::new());
-        let fields = list.find(&headers, None);
+        let fields = list.find(&headers, &NotableHeaders::find(&headers), None);
         assert_eq!(fields.line(), b"x-amz-date;host;range");
-        assert!(fields.iter().map(|field| field.name).eq([&b"host"[..], b"range", b"x-amz-date"]));
+        assert!(fields.iter().map(|field| fields.name(field)).eq([&b"host"[..], b"range", b"x-amz-date"]));
         assert_eq!(fields.absent().count(), 3);
     }
 
@@ -247,7 +318,7 @@ mod tests {
             headers.append("x-amz-meta-a", value.parse().unwrap());
         }
         let list = parse("host;x-amz-meta-a").unwrap();
-        let fields = list.find(&headers, Some("h"));
+        let fields = list.find(&headers, &NotableHeaders::find(&headers), Some("h"));
         let values: Vec<Vec<_>> = fields.iter().map(|field| fields.values(field).collect()).collect();
         assert_eq!(values, [vec![&b"h"[..]], vec![b"b", b"a", b"b"]]);
     }

@@ -13,6 +13,7 @@ use crate::error::{Explanation, Received, VerifyError};
 use crate::hex;
 use crate::inline::Inline;
 use crate::key::{Signature, SigningKey};
+use crate::notable::{Name, Notable};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
 use crate::signed_headers::Fields;
@@ -104,7 +105,7 @@ impl SignedRequest<'_> {
         match self.endpoint.dialect {
             Dialect::S3 => self.verify_s3(key),
             Dialect::Generic => {
-                let fields = self.signed_headers.find(self.head.headers, self.head.authority);
+                let fields = self.fields();
                 let matched = self.verify_signature(key, &fields, &hex::encode_hash(&sha256(body)))?;
                 Ok(self.verified(matched.form, PayloadMode::Verified))
             }
@@ -113,7 +114,7 @@ impl SignedRequest<'_> {
 
     fn verify_s3(&self, key: &SigningKey) -> Result<Verified, VerifyError> {
         let (text, payload) = self.declared_payload()?;
-        let fields = self.signed_headers.find(self.head.headers, self.head.authority);
+        let fields = self.fields();
         let names = fields.unsigned(&self.endpoint.unsigned_headers);
         if !names.is_empty() {
             return Err(VerifyError::UnsignedHeaders { names });
@@ -138,6 +139,10 @@ impl SignedRequest<'_> {
         Ok(self.verified(matched.form, mode))
     }
 
+    fn fields(&self) -> Fields<'_> {
+        self.signed_headers.find(self.head.headers, &self.notable, self.head.authority)
+    }
+
     fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
         Verified {
             payload,
@@ -149,9 +154,8 @@ impl SignedRequest<'_> {
 
     /// The last line of the canonical request, verbatim, and what it says about the body (S3).
     fn declared_payload(&self) -> Result<(Cow<'_, [u8]>, Declared), VerifyError> {
-        let mut headers = self.head.headers.get_all(X_AMZ_CONTENT_SHA256).iter();
-        let header = headers.next().map(http::HeaderValue::as_bytes).filter(|value| !value.is_empty());
-        let several = headers.next().is_some();
+        let Notable { first, repeated: several } = self.notable.get(Name::ContentSha256);
+        let header = first.filter(|value| !value.is_empty());
         let invalid = |value: &[u8]| VerifyError::InvalidContentSha256 { value: Received::new(value) };
         match (self.mechanism, header) {
             (_, Some(value)) if several => Err(invalid(value)),
