@@ -19,6 +19,7 @@ mod operation;
 mod parameters;
 mod recognize;
 mod response;
+pub mod saml;
 
 use bytes::Bytes;
 use http::request::Parts;
