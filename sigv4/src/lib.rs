@@ -48,6 +48,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A form upload goes the same three steps: [`FormReader`] and [`SignedForm::parse`] stand for the first,
+//! [`SignedForm::verify`] for the second, and its [`VerifiedForm`] says what must be proved about the file.
+//!
 //! # Words
 //!
 //! - *canonical request*: the one text that client and server make of a request, whatever happened to its
@@ -57,6 +60,7 @@
 //! - *signing key*: derived from the secret access key for one scope. See [`SigningKey`].
 //! - *seed signature*: that of the head; the signatures of chunks chain on it. See [`ChunkChain`].
 //! - *presigned*: signed with query parameters, for a time. See [`Mechanism::Query`].
+//! - *policy*: what the signer of a form lets others upload. See [`SignedForm`].
 //! - *dialect*: Amazon S3's rules or those of every other service. See [`Dialect`].
 //!
 //! What this crate defends against, and the test that proves it, is listed in [`manual`].
@@ -72,9 +76,13 @@ mod inline;
 pub mod hex;
 mod key;
 pub mod manual;
+mod multipart;
 mod notable;
 mod payload;
 mod payload_error;
+mod post_error;
+mod post_form;
+mod post_policy;
 mod presigned;
 mod request;
 mod scan;
@@ -93,8 +101,11 @@ pub use error::{
     VerifyError,
 };
 pub use key::{SecretAccessKey, Signature, SigningKey};
+pub use multipart::{Boundary, FormFile, FormReader, PostForm};
 pub use payload::{ChunkChain, PayloadHead, PayloadMode, PayloadVerifier, Proof};
 pub use payload_error::{ChunkExplanation, PayloadError};
+pub use post_error::{FormError, PolicyFault, PostError};
+pub use post_form::{SignedForm, VerifiedForm};
 pub use request::{Head, Mechanism, Presented, SignedRequest};
 pub use scope::{Date, Scope};
 pub use sign::{Signer, Target};

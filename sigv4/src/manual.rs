@@ -1,7 +1,7 @@
 //! Attacks considered: where each is stopped, and the test that shows it.
 //!
 //! Tests of heads are in `attacks.rs`, `presigned.rs` and `roundtrip.rs` of `tests/it`, those of bodies in
-//! `payload.rs`, `chunked.rs` and `chunked_properties.rs`.
+//! `payload.rs`, `chunked.rs` and `chunked_properties.rs`, those of forms in `post_policy.rs` and `multipart.rs`.
 //!
 //! # Replaying a signature where it was not meant
 //!
@@ -50,6 +50,24 @@
 //! | cut a chunked body off before its end | the terminal chunk is signed, the decoded length announced | `the_terminal_chunk_is_signed_like_any_other`, `the_decoded_length_must_be_the_announced_one` |
 //! | another trailing checksum | the trailer is signed, and the checksum computed | `a_signed_trailer_must_also_be_right` |
 //! | go on after an error | a verifier that failed fails for good | `nothing_is_proved_after_an_error` |
+//!
+//! # Uploading by form what its signer did not mean
+//!
+//! | attack | stopped by | test |
+//! |---|---|---|
+//! | change the policy, if only in its spelling | the text is signed as it is, and not read before that is proved | `refuses_a_policy_or_a_signature_that_was_changed` |
+//! | write another policy without signing it | a form is signed by all fields of a signature or by none | `misses_each_field_of_a_signature_by_name` |
+//! | hide a condition behind another of its name, or in a member nobody reads | names come once, unknown members are none of a policy | `what_is_no_policy_is_refused_for_what_it_is` |
+//! | add a field, `acl` or a token among them | every field must be mentioned by a condition | `conditions_hold_or_fail_as_documented`, `the_session_token_is_a_field_like_any_other` |
+//! | give a field twice, for the policy and for the store | refused, in whatever spelling | `refuses_a_field_that_comes_twice_in_whatever_spelling` |
+//! | send the form to another bucket | a condition on the bucket is mandatory, and held against the request's own | `bucket_and_key_are_those_of_the_request` |
+//! | climb out of the key's prefix with the name of the file | only what follows the last slash or backslash, before conditions are checked | `the_name_of_the_file_is_put_in_before_conditions_are_checked` |
+//! | one listed `Content-Type` and one that is not | each item of the list is held against the prefix | `conditions_hold_or_fail_as_documented` |
+//! | a larger file than allowed | counted while it streams; no byte beyond is handed out | `the_size_of_the_file_is_held_to_the_policy_while_it_streams` |
+//! | another length than was promised to whoever takes the file | the same | `a_file_has_the_length_that_was_promised_for_it` |
+//! | wait | the policy's expiration | `a_policy_is_good_up_to_its_last_second_and_a_form_may_be_old` |
+//! | two readings of one part | parameters and headers come once, line ends are CRLF | `a_broken_form_is_refused_for_what_is_broken` |
+//! | fields without end, or a name of a file that multiplies | bounded | `what_stands_before_the_file_is_bounded`, `the_name_of_the_file_cannot_blow_a_form_up` |
 //!
 //! # Getting a signature accepted that is none
 //!

@@ -22,6 +22,7 @@ use crate::checksum::Hasher;
 pub use crate::chunked::ChunkChain;
 use crate::chunked::{ChunkDecoder, Form};
 use crate::hex;
+use crate::multipart::{FileDecoder, FormFile};
 use crate::payload_error::PayloadError;
 use crate::{Checksum, ChecksumAlgorithm};
 pub use head::PayloadHead;
@@ -44,6 +45,8 @@ pub enum PayloadMode {
     },
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`.
     UnsignedChunks,
+    /// The file of a form.
+    Form(FormFile),
     /// Generic dialect: the body was hashed before the signature was checked.
     Verified,
 }
@@ -67,6 +70,7 @@ enum Framing {
     /// The wire is the body.
     Plain(Option<DeclaredSha256>),
     Chunked(Box<ChunkDecoder>),
+    Form(Box<FileDecoder>),
 }
 
 impl PayloadVerifier {
@@ -79,6 +83,7 @@ impl PayloadVerifier {
             PayloadMode::Unsigned
             | PayloadMode::SignedChunks { .. }
             | PayloadMode::UnsignedChunks
+            | PayloadMode::Form(_)
             | PayloadMode::Verified => false,
         };
         let checksum = head.checksum.filter(|checksum| !stated_twice(checksum));
@@ -93,11 +98,14 @@ impl PayloadVerifier {
             }
             PayloadMode::SignedChunks { chain, trailer } => chunked(Form::Signed { chain, trailer }),
             PayloadMode::UnsignedChunks => chunked(Form::Unsigned),
+            PayloadMode::Form(file) => Framing::Form(Box::new(FileDecoder::new(file, head.content_length))),
         };
+        // A form's head states the length of its file, and not of the body around it.
+        let content_length = head.content_length.filter(|_| !matches!(framing, Framing::Form(_)));
         Self {
             framing,
             content: Content::new(head.content_md5, checksum, head.trailer),
-            content_length: head.content_length,
+            content_length,
             received: 0,
             reads: head.reads,
         }
@@ -125,6 +133,7 @@ impl PayloadVerifier {
                 }
             }
             Framing::Chunked(decoder) => decoder.push(wire, out)?,
+            Framing::Form(decoder) => decoder.push(wire, out)?,
         }
         out.range(before..).for_each(|data| self.content.update(data));
         Ok(())
@@ -137,6 +146,10 @@ impl PayloadVerifier {
         let (sha256, trailer) = match self.framing {
             Framing::Plain(sha256) => (sha256, None),
             Framing::Chunked(decoder) => (None, decoder.finish()?),
+            Framing::Form(decoder) => {
+                decoder.finish()?;
+                (None, None)
+            }
         };
         if let Some(expected) = self.content_length.filter(|&length| length != self.received) {
             return Err(PayloadError::LengthMismatch { expected, provided: self.received });
@@ -153,6 +166,7 @@ impl PayloadVerifier {
         match &self.framing {
             Framing::Plain(_) => self.content_length,
             Framing::Chunked(decoder) => Some(decoder.expected()),
+            Framing::Form(decoder) => decoder.announced(),
         }
     }
 
@@ -164,7 +178,7 @@ impl PayloadVerifier {
     /// Whether the wire has `aws-chunked` framing around the data.
     pub fn is_chunked(&self) -> bool {
         match &self.framing {
-            Framing::Plain(_) => false,
+            Framing::Plain(_) | Framing::Form(_) => false,
             Framing::Chunked(_) => true,
         }
     }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::ChecksumAlgorithm;
+use crate::post_error::FormError;
 
 /// Why a body, or the part of its head that describes it, is refused.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,10 @@ pub enum PayloadError {
     #[error("the value of the trailer {} is invalid", .0.header_name())]
     InvalidTrailer(ChecksumAlgorithm),
 
+    /// The body is not the form that was verified, or its file not one that the form allows.
+    #[error(transparent)]
+    Form(#[from] FormError),
+
     /// The SHA-256 of the body is not the one declared.
     #[error("the SHA-256 of the body is not the declared one")]
     Sha256Mismatch {
@@ -124,9 +129,9 @@ pub enum PayloadError {
     ChecksumMismatch(ChecksumAlgorithm),
 }
 
-/// What was signed where a chunk or trailer signature is wrong. It never holds the right signature.
+/// What was signed where the signature of a chunk, a trailer or a form is wrong. It never holds the right signature.
 pub struct ChunkExplanation {
-    /// The string to sign of the chunk or of the trailers.
+    /// The string to sign of the chunk or of the trailers; of a form, its policy as received.
     pub string_to_sign: String,
     /// The signature as received, lossy if it is not UTF-8.
     pub signature_provided: String,

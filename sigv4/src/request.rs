@@ -75,6 +75,8 @@ pub enum Mechanism {
     Header,
     /// With query parameters: presigned.
     Query,
+    /// With the fields of a form. See [`SignedForm`](crate::SignedForm).
+    Form,
 }
 
 /// The session token a request presents, in header or query.

@@ -1,7 +1,9 @@
-//! The signing side: headers and presigned URLs. It shares the canonical request with verification.
+//! The signing side: headers, presigned URLs and the policies of forms. It shares the canonical request with verification.
 
 use std::fmt::Write;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -10,6 +12,7 @@ use crate::error::SignError;
 use crate::hex;
 use crate::inline::Inline;
 use crate::notable::NotableHeaders;
+use crate::post_form;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
 use crate::signed_headers::{SignedHeaders, Text};
@@ -133,6 +136,33 @@ impl Signer<'_> {
         };
         let signature = self.signature(&request, now)?.to_hex();
         Ok(format!("{query}&{}={}", presigned::SIGNATURE, String::from_utf8_lossy(&signature)))
+    }
+
+    /// Signs the policy of a form: the fields to send with it, `policy` among them. `policy` is the JSON document,
+    /// which must allow these fields too.
+    ///
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html>
+    pub fn sign_policy(
+        &self,
+        policy: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(&'static str, String)>, SignError> {
+        let scope = self.key.scope();
+        if scope.date != now.date() {
+            return Err(SignError::Date);
+        }
+        let policy = STANDARD.encode(policy);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let signature = text(&self.key.sign(policy.as_bytes()).to_hex());
+        let mut fields = vec![
+            (post_form::ALGORITHM_FIELD, ALGORITHM.to_owned()),
+            (post_form::CREDENTIAL, format!("{}/{scope}", self.access_key_id)),
+            (post_form::DATE, text(&now.basic())),
+            (post_form::POLICY, policy),
+            (post_form::SIGNATURE, signature),
+        ];
+        fields.extend(self.session_token.map(|token| (post_form::SECURITY_TOKEN, text(token))));
+        Ok(fields)
     }
 
     fn signature(&self, request: &CanonicalRequest<'_>, now: Timestamp) -> Result<Signature, SignError> {

@@ -20,7 +20,8 @@ use crate::signed_headers::Fields;
 
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
-/// Proof that a head was signed. Made by [`SignedRequest::verify`] and [`SignedRequest::verify_body`] only.
+/// Proof that a head was signed. Made by [`SignedRequest::verify`] and [`SignedRequest::verify_body`], and for a form
+/// by [`VerifiedForm::verified`](crate::VerifiedForm::verified) only.
 #[must_use]
 #[derive(Debug)]
 pub struct Verified {
@@ -48,6 +49,12 @@ impl fmt::Debug for SignedNames {
 }
 
 impl Verified {
+    /// The verdict on a form. No header is signed.
+    pub(crate) fn of_form(payload: PayloadMode) -> Self {
+        let signed_headers = SignedNames(Inline::new());
+        Self { payload, mechanism: Mechanism::Form, plus_is_space: false, signed_headers }
+    }
+
     /// What must be proved about the body.
     pub fn payload(&self) -> &PayloadMode {
         &self.payload
@@ -165,7 +172,8 @@ impl SignedRequest<'_> {
                 Some(declared) => Ok((Cow::Borrowed(value), declared)),
                 None => Err(invalid(value)),
             },
-            (Mechanism::Query, header) => {
+            // A form has no head of its own to be verified: nothing comes here with one.
+            (Mechanism::Query | Mechanism::Form, header) => {
                 let parameter = self.hoisted.content_sha256.and_then(|value| value.decode().ok());
                 let Some(value) = parameter.or(header.map(Cow::Borrowed)) else {
                     return Ok((Cow::Borrowed(UNSIGNED_PAYLOAD.as_bytes()), Declared::Unsigned));

@@ -1,8 +1,9 @@
 //! An error as AWS answers it: status, code, message and the extra elements of that code.
 //!
-//! This module owns the translation of signature and payload errors. How a [`Fault`] is written, S3 XML or
+//! This module owns the translation of the errors of signatures, forms and payloads. How a [`Fault`] is written, S3 XML or
 //! query-protocol XML, is decided by who answers.
 
+pub mod form;
 pub mod payload;
 pub mod signature;
 
@@ -36,6 +37,14 @@ impl Fault {
         self.elements.push((name, value.into()));
         self
     }
+}
+
+fn internal_error() -> Fault {
+    Fault::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalError",
+        "We encountered an internal error. Please try again.",
+    )
 }
 
 /// Bytes as S3 spells them out: `41 57 53 34`.

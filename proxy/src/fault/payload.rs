@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use sigv4::{ChunkExplanation, PayloadError, hex};
 
+use super::form::form_fault;
 use super::{Fault, spelled};
 
 /// The answer S3 gives to `error`, on a request signed with `access_key_id`.
@@ -75,6 +76,7 @@ pub fn payload_fault(error: &PayloadError, access_key_id: &str) -> Fault {
         .with("Chunk", next.to_string())
         .with("BadChunkSize", size.to_string()),
         PayloadError::SignatureMismatch(explanation) => signature_mismatch(explanation, access_key_id),
+        PayloadError::Form(error) => form_fault(error),
         PayloadError::Sha256Mismatch { declared, computed } => bad_request(
             "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
@@ -94,11 +96,11 @@ pub fn payload_fault(error: &PayloadError, access_key_id: &str) -> Fault {
     }
 }
 
-fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
+pub(super) fn bad_request(code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(StatusCode::BAD_REQUEST, code, message)
 }
 
-fn invalid_request(message: impl Into<Cow<'static, str>>) -> Fault {
+pub(super) fn invalid_request(message: impl Into<Cow<'static, str>>) -> Fault {
     bad_request("InvalidRequest", message)
 }
 
@@ -110,7 +112,7 @@ fn malformed_trailer() -> Fault {
     )
 }
 
-fn signature_mismatch(explanation: &ChunkExplanation, access_key_id: &str) -> Fault {
+pub(super) fn signature_mismatch(explanation: &ChunkExplanation, access_key_id: &str) -> Fault {
     let string_to_sign = &explanation.string_to_sign;
     Fault::new(
         StatusCode::FORBIDDEN,

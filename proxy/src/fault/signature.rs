@@ -10,7 +10,7 @@ use sigv4::{
     Received, Timestamp, VerifyError,
 };
 
-use super::{Fault, spelled};
+use super::{Fault, internal_error, spelled};
 
 /// The answer to a head that does not hold one well-formed, current signature.
 pub fn parse_fault(error: &ParseError, dialect: Dialect) -> Fault {
@@ -71,7 +71,7 @@ const SEVERAL_MECHANISMS: &str = "Only one auth mechanism allowed; only the X-Am
 const GENERIC_MISMATCH: &str = "The request signature we calculated does not match the signature you provided. \
     Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
 
-const V2_REFUSED: &str =
+pub(super) const V2_REFUSED: &str =
     "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.";
 
 fn s3_parse(error: &ParseError) -> Fault {
@@ -96,7 +96,7 @@ fn s3_parse(error: &ParseError) -> Fault {
             invalid_argument("Unsupported Authorization Type", "Authorization", authorization)
         }
         ParseError::SignatureV2 => invalid_request(V2_REFUSED),
-        ParseError::Asymmetric(Mechanism::Header) => not_implemented("Authorization"),
+        ParseError::Asymmetric(Mechanism::Header | Mechanism::Form) => not_implemented("Authorization"),
         ParseError::Asymmetric(Mechanism::Query) => {
             query_malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")
         }
@@ -178,7 +178,27 @@ fn s3_parameter(fault: &ParameterFault) -> String {
 /// S3 names the first fault only; `Region` is what SDKs use to ask again in the right one.
 fn s3_credential(mechanism: Mechanism, faults: &[CredentialFault]) -> Fault {
     let Some(first) = faults.first() else { return internal_error() };
-    let text = match first {
+    let text = credential_text(first);
+    let fault = match (mechanism, first) {
+        (Mechanism::Query, CredentialFault::DateMismatch { date, request }) => query_malformed(format!(
+            "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \"{}\".",
+            date.as_str(),
+            request.date()
+        )),
+        (Mechanism::Query, _) => {
+            query_malformed(format!("Error parsing the X-Amz-Credential parameter; {text}"))
+        }
+        (Mechanism::Header | Mechanism::Form, _) => header_malformed(text),
+    };
+    if let CredentialFault::Region { expected, .. } = first {
+        return fault.with("Region", expected.clone());
+    }
+    fault
+}
+
+/// What S3 says about one fault.
+pub(super) fn credential_text(fault: &CredentialFault) -> String {
+    match fault {
         CredentialFault::Malformed { .. } => "the Credential is mal-formed; expecting \
             \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\"."
             .to_owned(),
@@ -195,27 +215,10 @@ fn s3_credential(mechanism: Mechanism, faults: &[CredentialFault]) -> Fault {
         CredentialFault::Terminator { terminator } => {
             format!("incorrect terminal \"{}\". This endpoint uses \"aws4_request\".", terminator.as_str())
         }
-        CredentialFault::DateMismatch { date, request } => {
-            return match mechanism {
-                Mechanism::Header => {
-                    header_malformed("Invalid credential date. Date is not the same as X-Amz-Date.")
-                }
-                Mechanism::Query => query_malformed(format!(
-                    "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \"{}\".",
-                    date.as_str(),
-                    request.date()
-                )),
-            };
+        CredentialFault::DateMismatch { .. } => {
+            "Invalid credential date. Date is not the same as X-Amz-Date.".to_owned()
         }
-    };
-    let fault = match mechanism {
-        Mechanism::Header => header_malformed(text),
-        Mechanism::Query => query_malformed(format!("Error parsing the X-Amz-Credential parameter; {text}")),
-    };
-    if let CredentialFault::Region { expected, .. } = first {
-        return fault.with("Region", expected.clone());
     }
-    fault
 }
 
 fn s3_mismatch(explanation: &Explanation, access_key_id: &str) -> Fault {
@@ -436,14 +439,6 @@ fn unsupported_algorithm(algorithm: &str) -> Fault {
 
 fn generic_mismatch(message: impl Into<String>) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message.into())
-}
-
-fn internal_error() -> Fault {
-    Fault::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "InternalError",
-        "We encountered an internal error. Please try again.",
-    )
 }
 
 #[cfg(test)]

@@ -197,6 +197,7 @@ impl Gateway {
             PayloadMode::Unsigned
             | PayloadMode::SignedChunks { .. }
             | PayloadMode::UnsignedChunks
+            | PayloadMode::Form(_)
             | PayloadMode::Verified => None,
         };
         let verifier = PayloadVerifier::new(mode, head);

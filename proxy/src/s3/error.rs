@@ -89,17 +89,6 @@ pub fn missing_content_length() -> Fault {
     )
 }
 
-/// The body is longer than `max_bytes`.
-pub fn entity_too_large(proposed_bytes: u64, max_bytes: u64) -> Fault {
-    Fault::new(
-        StatusCode::BAD_REQUEST,
-        "EntityTooLarge",
-        "Your proposed upload exceeds the maximum allowed size",
-    )
-    .with("ProposedSize", proposed_bytes.to_string())
-    .with("MaxSizeAllowed", max_bytes.to_string())
-}
-
 /// The method means nothing for a resource of this type, for example `SERVICE`, `BUCKET` or `OBJECT`.
 pub fn method_not_allowed(method: &Method, resource_type: &str) -> Fault {
     Fault::new(
@@ -157,12 +146,9 @@ mod tests {
             (service_unavailable(), 503, "ServiceUnavailable"),
             (request_timeout(), 400, "RequestTimeout"),
             (missing_content_length(), 411, "MissingContentLength"),
-            (entity_too_large(2, 1), 400, "EntityTooLarge"),
             (method_not_allowed(&Method::PATCH, "OBJECT"), 405, "MethodNotAllowed"),
         ] {
             assert_eq!((fault.status.as_u16(), fault.code), (status, code));
         }
-        let elements = entity_too_large(2, 1).elements;
-        assert_eq!(elements, [("ProposedSize", "2".to_owned()), ("MaxSizeAllowed", "1".to_owned())]);
     }
 }

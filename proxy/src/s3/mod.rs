@@ -6,9 +6,10 @@ mod error;
 mod route;
 mod target;
 
+pub use crate::fault::form::entity_too_large;
 pub use action::Action;
 pub use error::{
-    access_denied, entity_too_large, internal_error, method_not_allowed, missing_content_length,
-    request_timeout, respond, service_unavailable, slow_down,
+    access_denied, internal_error, method_not_allowed, missing_content_length, request_timeout, respond,
+    service_unavailable, slow_down,
 };
 pub use target::{Bucket, Domains, Key, Target, TargetError};

@@ -37,17 +37,20 @@ pub struct PayloadHead {
 enum Shape {
     Plain,
     Chunked { trailers: bool },
+    Form,
 }
 
 impl PayloadHead {
     /// Reads a head whose payload mode is known, that is, whose signature was verified.
     ///
-    /// Errors are those of [`PayloadError`] that concern headers.
+    /// Errors are those of [`PayloadError`] that concern headers. Of a form, the head is that of the `PUT` which its
+    /// fields stand for: `Content-Length` is the length of the file, if anybody has been promised one.
     pub fn parse(head: &Head<'_>, mode: &PayloadMode) -> Result<Self, PayloadError> {
         let shape = match mode {
             PayloadMode::Unsigned | PayloadMode::Sha256(_) => Shape::Plain,
             PayloadMode::SignedChunks { trailer, .. } => Shape::Chunked { trailers: *trailer },
             PayloadMode::UnsignedChunks => Shape::Chunked { trailers: true },
+            PayloadMode::Form(_) => Shape::Form,
             PayloadMode::Verified => return Ok(Self::verified(head)),
         };
         let headers = head.headers;
@@ -94,7 +97,7 @@ fn lengths(head: &Head<'_>, shape: Shape) -> Result<(Option<u64>, Option<u64>), 
         Shape::Plain if content_length.is_none() && head.method == "PUT" => {
             Err(PayloadError::MissingContentLength)
         }
-        Shape::Plain => Ok((content_length, None)),
+        Shape::Plain | Shape::Form => Ok((content_length, None)),
         Shape::Chunked { .. } => {
             let decoded = length(head.headers, &DECODED_CONTENT_LENGTH)?;
             Ok((content_length, Some(decoded.ok_or(PayloadError::MissingContentLength)?)))

@@ -520,7 +520,16 @@ fn an_explanation_shows_neither_token_nor_customer_key_nor_the_right_signature()
 #[test]
 fn the_manual_names_tests_that_exist() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = ["attacks", "presigned", "roundtrip", "payload", "chunked", "chunked_properties"];
+    let files = [
+        "attacks",
+        "presigned",
+        "roundtrip",
+        "payload",
+        "chunked",
+        "chunked_properties",
+        "post_policy",
+        "multipart",
+    ];
     let read = |path: String| std::fs::read_to_string(folder.join(path)).unwrap();
     let tests: String = files.map(|file| read(format!("tests/it/{file}.rs"))).concat();
     let manual = read("src/manual.rs".to_owned());

@@ -1,0 +1,202 @@
+//! A signed form: [`SignedForm`] finds the signature among the fields, [`SignedForm::verify`] proves it and holds
+//! the form against its policy.
+//!
+//! What is signed is the policy, and it is signed as text, before it is decoded. So nothing of it is read until the
+//! signature is proved.
+//!
+//! Sources: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html>,
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTForms.html>
+
+use std::borrow::Cow;
+
+use crate::canonical::ALGORITHM;
+use crate::credential::Credential;
+use crate::endpoint::Endpoint;
+use crate::error::Received;
+use crate::key::{Signature, SigningKey};
+use crate::multipart::{Field, FormFile, MAX_FORM, PostForm};
+use crate::payload::PayloadMode;
+use crate::payload_error::ChunkExplanation;
+use crate::post_error::{FormError, PostError};
+use crate::post_policy::Policy;
+use crate::request::Presented;
+use crate::scope::Scope;
+use crate::signed_headers::Text;
+use crate::time::{Stamp, Timestamp};
+use crate::verify::Verified;
+
+/// The fields of a signature; where one of them is, all must be.
+const SIGNATURE_FIELDS: [&str; 5] = [POLICY, ALGORITHM_FIELD, CREDENTIAL, DATE, SIGNATURE];
+pub(crate) const POLICY: &str = "policy";
+pub(crate) const ALGORITHM_FIELD: &str = "x-amz-algorithm";
+pub(crate) const CREDENTIAL: &str = "x-amz-credential";
+pub(crate) const DATE: &str = "x-amz-date";
+pub(crate) const SIGNATURE: &str = "x-amz-signature";
+pub(crate) const SECURITY_TOKEN: &str = "x-amz-security-token";
+const KEY: &str = "key";
+/// What the name of the file stands in for.
+const FILENAME: &str = "${filename}";
+
+/// A form that claims to be signed by an access key id for this endpoint. Nothing is proved yet: look the
+/// credential up, check its session, then [`verify`](Self::verify).
+#[must_use]
+pub struct SignedForm<'a> {
+    form: &'a PostForm,
+    bucket: &'a str,
+    now: Timestamp,
+    credential: Credential<'a>,
+    policy: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> SignedForm<'a> {
+    /// Finds the signature and checks all that can be checked without its key. `bucket` is the one that the request
+    /// addresses, by path or by host.
+    ///
+    /// `x-amz-date` may be of any age: how long a form is good for is the policy's to say.
+    pub fn parse(
+        form: &'a PostForm,
+        bucket: &'a str,
+        endpoint: &'a Endpoint,
+        now: Timestamp,
+    ) -> Result<Self, PostError> {
+        if !SIGNATURE_FIELDS.iter().any(|name| *name != POLICY && form.field(name).is_some()) {
+            let is_v2 = form.field("awsaccesskeyid").or(form.field("signature")).is_some();
+            if is_v2 {
+                return Err(PostError::SignatureV2);
+            }
+            if form.field(POLICY).is_none() {
+                return Err(PostError::Anonymous);
+            }
+        }
+        let field = |name| form.field(name).ok_or(PostError::MissingField { name });
+        field(KEY)?;
+        let [policy, algorithm, credential, date, signature] = SIGNATURE_FIELDS.map(field);
+        let (policy, algorithm, credential) = (policy?, algorithm?, credential?);
+        let (date, signature) = (date?, signature?);
+        if let Some(name) = repeated(&form.fields) {
+            return Err(PostError::RepeatedField { name: Received::new(name.as_bytes()) });
+        }
+        if algorithm != ALGORITHM {
+            return Err(PostError::Algorithm { value: Received::new(algorithm.as_bytes()) });
+        }
+        let invalid_date = || PostError::Date { value: Received::new(date.as_bytes()) };
+        let date = Stamp::parse_basic(date.as_bytes()).ok_or_else(invalid_date)?;
+        let refused = |faults| PostError::Credential { value: Received::new(credential.as_bytes()), faults };
+        let credential = Credential::parse(Text::Wire(credential.as_bytes()), endpoint, None)
+            .and_then(|credential| credential.check_date(&date).map(|()| credential))
+            .map_err(refused)?;
+        Ok(Self { form, bucket, now, credential, policy, signature })
+    }
+
+    /// Under which to look the credential up: 1 to 128 printable ASCII characters. Not proved yet.
+    pub fn access_key_id(&self) -> &str {
+        self.credential.access_key_id()
+    }
+
+    /// What the signing key must be derived for. Region and service are the endpoint's, the day is that
+    /// of the form's own date.
+    pub fn scope(&self) -> Scope<'a> {
+        self.credential.scope()
+    }
+
+    /// The session token. Compare it with the credential's in constant time.
+    pub fn session_token(&self) -> Presented<'_> {
+        match self.form.field(SECURITY_TOKEN) {
+            None => Presented::None,
+            Some(token) => Presented::One(Cow::Borrowed(token.as_bytes())),
+        }
+    }
+
+    /// Checks the signature with the key of its [`scope`](Self::scope), then the form against its policy:
+    /// expiration, conditions, fields that no condition mentions, in this order.
+    pub fn verify(self, key: &SigningKey) -> Result<VerifiedForm, PostError> {
+        if key.scope() != self.scope() {
+            return Err(PostError::ScopeMismatch);
+        }
+        let signature = Signature::parse(self.signature.as_bytes());
+        if !signature.is_some_and(|signature| key.verify(self.policy.as_bytes(), &signature)) {
+            return Err(PostError::SignatureMismatch(Box::new(ChunkExplanation {
+                string_to_sign: self.policy.to_owned(),
+                signature_provided: self.signature.to_owned(),
+            })));
+        }
+        let policy = Policy::parse(self.policy)?;
+        let fields = resolve(self.form)?;
+        let value = |name: &str| match name {
+            "bucket" => Some(self.bucket),
+            _ => fields.iter().find(|field| field.name == name).map(|field| field.value.as_str()),
+        };
+        let exempt =
+            |name: &&str| [SIGNATURE, POLICY, "bucket"].contains(name) || name.starts_with("x-ignore-");
+        let names = fields.iter().map(|field| field.name.as_str()).filter(|name| !exempt(name));
+        policy.check(self.now, value, std::iter::once("bucket").chain(names))?;
+        let key = value(KEY).unwrap_or_default().to_owned();
+        if key.is_empty() {
+            return Err(PostError::EmptyKey);
+        }
+        let file = self.form.file.clone().limited(policy.size());
+        Ok(VerifiedForm { key, fields, file })
+    }
+}
+
+/// The name of a field that comes more than once.
+fn repeated(fields: &[Field]) -> Option<&str> {
+    let mut names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|two| two[0] == two[1]).map(|two| two[0])
+}
+
+/// The fields with the name of the file in place of each `${filename}`, but for those of the signature.
+///
+/// Of a path only what follows the last slash or backslash counts. The whole form stays within its limit.
+fn resolve(form: &PostForm) -> Result<Vec<Field>, FormError> {
+    let filename = form.filename.rsplit(['/', '\\']).next().unwrap_or_default();
+    let mut room = MAX_FORM;
+    let mut fields = form.fields.clone();
+    for field in &mut fields {
+        let names = field.value.matches(FILENAME).count();
+        if names == 0 || SIGNATURE_FIELDS.contains(&field.name.as_str()) || field.name == SECURITY_TOKEN {
+            continue;
+        }
+        room = room.checked_sub(names * filename.len()).ok_or(FormError::FieldsTooLong)?;
+        field.value = field.value.replace(FILENAME, filename);
+    }
+    Ok(fields)
+}
+
+/// Proof that a form was signed and is what its policy allows, but for its file. Made by [`SignedForm::verify`] only.
+#[must_use]
+#[derive(Debug)]
+pub struct VerifiedForm {
+    key: String,
+    fields: Vec<Field>,
+    file: FormFile,
+}
+
+impl VerifiedForm {
+    /// The key of the object to be, never empty.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The value of the field called `name`, which is given in lower case.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|field| field.name == name).map(|field| field.value.as_str())
+    }
+
+    /// Names in lower case and values of all fields in their order, the name of the file put in.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|field| (field.name.as_str(), field.value.as_str()))
+    }
+
+    /// Where the file stands and how large it may be.
+    pub fn file(&self) -> &FormFile {
+        &self.file
+    }
+
+    /// As the verdict on a head: what must be proved about the body is that it holds a file that the form allows.
+    pub fn verified(&self) -> Verified {
+        Verified::of_form(PayloadMode::Form(self.file.clone()))
+    }
+}
