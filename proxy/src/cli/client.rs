@@ -177,7 +177,7 @@ fn parse_base(url: &str) -> Result<Uri, Failure> {
 }
 
 /// Whether nobody between here and there can read along.
-fn is_confidential(base: &Uri) -> bool {
+pub(super) fn is_confidential(base: &Uri) -> bool {
     let host = base.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<std::net::IpAddr>();
     base.scheme() == Some(&Scheme::HTTPS)

@@ -6,16 +6,20 @@
 //! | 1 | refused or failed; the reason is on standard error |
 //! | 2 | not a command, or arguments that contradict each other |
 
+mod assume_role;
 mod check_config;
 mod client;
 #[cfg(feature = "dev")]
 mod dev;
 mod explain;
 mod keys;
+mod private;
 mod revoke;
 mod serve;
 mod sessions;
+mod sts;
 mod table;
+mod whoami;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -55,6 +59,10 @@ enum Command {
     Sessions(sessions::Args),
     /// Revoke sessions of a running gateway.
     Revoke(revoke::Args),
+    /// Work as a role: print its credentials for this shell, as JSON, or for an AWS `credential_process`.
+    AssumeRole(Box<assume_role::Args>),
+    /// Say whose the credentials are that are used in this shell.
+    Whoami(whoami::Args),
 }
 
 /// The file that `--config`, the environment or the default names.
@@ -87,6 +95,9 @@ enum Failure {
     /// The admin listener did not do it.
     #[error("{0}")]
     Admin(#[from] client::ClientError),
+    /// STS did not do it.
+    #[error("{0}")]
+    Sts(#[from] sts::StsError),
     /// No TLS can be spoken to the server.
     #[error("{0}")]
     Tls(#[from] crate::upstream::ClientTlsError),
@@ -101,9 +112,12 @@ impl Failure {
             Self::Usage(_) => ExitCode::from(2),
             // Whoever reads our output has seen enough: `sigward sessions | head`.
             Self::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Self::Config(_) | Self::Server(_) | Self::Admin(_) | Self::Tls(_) | Self::Io(_) => {
-                ExitCode::FAILURE
-            }
+            Self::Config(_)
+            | Self::Server(_)
+            | Self::Admin(_)
+            | Self::Sts(_)
+            | Self::Tls(_)
+            | Self::Io(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -124,6 +138,8 @@ pub fn run() -> ExitCode {
         Command::Keys(args) => client::block_on(keys::run(&args, &environment)),
         Command::Sessions(args) => client::block_on(sessions::run(&args, &environment)),
         Command::Revoke(args) => client::block_on(revoke::run(&args, &environment)),
+        Command::AssumeRole(args) => client::block_on(assume_role::run(&args, &environment)),
+        Command::Whoami(args) => client::block_on(whoami::run(&args, &environment)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -140,6 +140,31 @@ fn exit_codes_tell_misuse_from_failure() {
 }
 
 #[test]
+fn whoami_says_whose_the_credentials_are() {
+    let running = Running::start();
+    let endpoint = format!("http://{}", running.server.gateway_address());
+    let whoami = |arguments: &[&str], secret: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sigward"));
+        command.arg("whoami").args(arguments).env_clear().env("AWS_ENDPOINT_URL_STS", &endpoint);
+        command.env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEALICE0001").env("AWS_SECRET_ACCESS_KEY", secret);
+        command.output().unwrap()
+    };
+    let told = whoami(&["--json"], "secret of a long-term key");
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let [arn, account] = ["arn:aws:iam::123456789012:user/alice", "123456789012"];
+    assert_eq!((&told["Arn"], &told["Account"]), (&arn.into(), &account.into()));
+    assert!(String::from_utf8(whoami(&[], "secret of a long-term key").stdout).unwrap().contains(arn));
+
+    let refused = whoami(&[], "canary");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert!(complaint.starts_with("sigward: SignatureDoesNotMatch: "), "{complaint}");
+    assert!(!complaint.contains("canary"));
+    assert_eq!(exit_code(&["whoami", "--endpoint-url", "http://127.0.0.1:1"]), Some(1));
+    assert_eq!(exit_code(&["whoami", "--endpoint-url", "http://sts.example"]), Some(2));
+}
+
+#[test]
 fn sessions_are_listed_and_revoked() {
     let running = Running::start();
     running.issue("ASIAEXAMPLE1");

@@ -23,7 +23,7 @@ use crate::iam::{
 use crate::server::{Server, ServerError, Signals};
 use crate::telemetry;
 
-use super::Failure;
+use super::{Failure, private};
 
 use backend::Backend;
 
@@ -151,7 +151,7 @@ impl Layout {
         let root = root.canonicalize().map_err(failed(&root))?;
         let (objects, state) = (root.join("objects"), root.join("state"));
         std::fs::create_dir_all(&objects).map_err(failed(&objects))?;
-        keys::private_directory(&state).map_err(failed(&state))?;
+        private::directory(&state).map_err(failed(&state))?;
         Ok(Self { objects, state, _temporary: temporary })
     }
 }
