@@ -7,6 +7,7 @@ mod declared;
 pub mod directory;
 pub mod policy;
 mod random;
+pub mod saml;
 mod session;
 mod tags;
 mod totp;

@@ -19,7 +19,6 @@ mod operation;
 mod parameters;
 mod recognize;
 mod response;
-pub mod saml;
 
 use bytes::Bytes;
 use http::request::Parts;

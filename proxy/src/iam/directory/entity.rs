@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::iam::policy::Policy;
+use crate::iam::saml::IdentityProvider;
 use crate::iam::{Principal, Tags, TotpSecret};
 
 /// A user of an account.
@@ -122,8 +123,8 @@ pub struct SamlProvider {
     pub account: String,
     /// As in the ARN.
     pub name: String,
-    /// Its metadata document, XML.
-    pub metadata: Arc<[u8]>,
+    /// What its metadata say of it.
+    pub metadata: IdentityProvider,
 }
 
 impl Trust {

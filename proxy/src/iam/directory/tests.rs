@@ -12,6 +12,7 @@ const ACCOUNT: &str = "123456789012";
 const SEED: &[u8] = b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const ALLOW: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+const METADATA: &str = include_str!("../../../tests/data/saml/metadata/default.xml");
 const TRUST_ALICE: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole",
     "Principal":{"AWS":"arn:aws:iam::123456789012:user/alice"}}}"#;
 
@@ -158,12 +159,12 @@ fn providers_have_arns_and_defaults() {
             "url = \"https://k8s.example/cluster\"\nclient_ids = [\"sts\"]\njwks_file = \"keys.json\"",
         ),
         ("oidc-providers/keys.json", "{}"),
-        ("saml-providers/corp.xml", "<x/>"),
+        ("saml-providers/corp.xml", METADATA),
     ]);
     let oidc = read.directory.oidc_provider(&arn("oidc-provider/k8s.example/cluster")).unwrap();
     assert_eq!(oidc.keys, OidcKeys::Document(Arc::from(*b"{}")));
     let saml = read.directory.saml_provider(&arn("saml-provider/corp")).unwrap();
-    assert_eq!(&*saml.metadata, b"<x/>");
+    assert_eq!(saml.metadata.entity_id(), "https://idp.example/metadata");
 }
 
 /// The only fault of a directory that has one more file than it should, in that file.
@@ -237,6 +238,21 @@ fn says_what_is_wrong_with_a_provider() {
         let (at, message) = fault_in("oidc-providers/o.toml", settings, &[]);
         assert_eq!(at, line, "{settings}: {message}");
         assert!(message.contains(says), "{settings}: {message}");
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_a_saml_provider() {
+    for (metadata, says) in [
+        ("<x/>", "need an EntityDescriptor"),
+        ("", "malformed"),
+        (
+            METADATA.replace("use=\"signing\"", "use=\"encryption\"").as_str(),
+            "need a certificate for signing",
+        ),
+    ] {
+        let (_, message) = fault_in("saml-providers/s.xml", metadata, &[]);
+        assert!(message.contains(says), "{message}");
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::entity::{OidcKeys, OidcProvider, SamlProvider};
 use super::super::files::Owner;
 use super::super::settings;
 use super::{File, MAX_POLICY_NAME, Reader, Sorted};
+use crate::iam::saml::IdentityProvider;
 
 const MAX_CLIENT_IDS: usize = 100;
 const MAX_CLIENT_ID: usize = 255;
@@ -78,13 +79,18 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn saml_provider(&mut self, owner: &Owner<'_>, (_, content): File<'_>) {
+    fn saml_provider(&mut self, owner: &Owner<'_>, (path, content): File<'_>) {
+        let metadata = match std::str::from_utf8(content).map(IdentityProvider::parse) {
+            Ok(Ok(metadata)) => metadata,
+            Ok(Err(error)) => return self.fault(path, None, error.to_string()),
+            Err(_) => return self.fault(path, None, "is not UTF-8"),
+        };
         let arn = format!("arn:aws:iam::{}:saml-provider/{}", owner.account, owner.name);
         let provider = SamlProvider {
             arn: arn.clone(),
             account: owner.account.to_owned(),
             name: owner.name.to_owned(),
-            metadata: content.into(),
+            metadata,
         };
         self.directory.saml_providers.insert(arn, provider);
     }

@@ -9,7 +9,7 @@
 //! * [`document`] reads XML, strictly; [`c14n`] writes its canonical form.
 //! * [`signature`] finds out what the identity provider signed, with a [`key`] of its [`metadata`].
 //! * [`response`] reads what was signed, and nothing else, as an [`Assertion`] for this relying party at this time.
-//! * [`replay`] lets an assertion be redeemed once.
+//! * [`claims`] is what a trust policy can ask about it; [`replay`] lets an assertion be redeemed once.
 //! * [`error`] is every reason to refuse, as AWS words it where AWS's words are known.
 //!
 //! Pure: `now` is an argument, and nothing is looked up. Work is linear in the length of the response, which is
@@ -22,6 +22,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_saml_assertions.html>
 
 mod c14n;
+mod claims;
 mod document;
 mod error;
 mod key;
@@ -32,6 +33,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+pub use claims::Claims;
 pub use document::DocumentError;
 pub use error::SamlError;
 pub use key::CertificateError;
