@@ -4,30 +4,35 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::header::DATE;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
-use crate::credential::Claim;
+use crate::algorithm::Algorithm;
+use crate::credential::{Claim, Regions};
+use crate::endpoint::{Dialect, Endpoint};
 use crate::error::{AuthorizationFault, ParseError, Received};
 use crate::notable::{Name, NotableHeaders};
 use crate::request::Mechanism;
 use crate::signed_headers::{SignedHeaders, Text, trim};
 use crate::time::{Stamp, Timestamp};
-use crate::{Dialect, request, scan};
+use crate::{request, scan};
+
+pub(crate) const X_AMZ_REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 
 /// Reads the first `Authorization` header, with the [`date`] that goes with it. There may be `others`.
 pub(crate) fn parse<'a>(
     value: &'a [u8],
     others: bool,
     date: Option<DateText<'a>>,
-    dialect: Dialect,
+    headers: &'a HeaderMap,
+    endpoint: &Endpoint,
 ) -> Result<Claim<'a>, ParseError> {
+    let dialect = endpoint.dialect;
     let value = trim(value);
     if dialect == Dialect::S3 && others {
         return Err(ParseError::SeveralAuthorizations { authorization: Received::new(value) });
     }
-    let rest = after_algorithm(value, dialect)?;
+    let (algorithm, rest) = after_algorithm(value, endpoint)?;
     let components = Components::split(value, rest, dialect)?;
     let (Some(credential), Some(signed_headers), Some(signature)) =
         (components.credential, components.signed_headers, components.signature)
@@ -41,7 +46,12 @@ pub(crate) fn parse<'a>(
         let component = [&b"SignedHeaders="[..], signed_headers].concat();
         return Err(malformed(&component, value).into());
     };
+    let regions = match algorithm {
+        Algorithm::HmacSha256 => Regions::OfScope,
+        Algorithm::EcdsaP256Sha256 => Regions::Set(region_set(headers, &list)?),
+    };
     Ok(Claim {
+        regions,
         credential: Text::Wire(credential),
         signed_headers: list,
         signature: Cow::Borrowed(signature),
@@ -50,22 +60,37 @@ pub(crate) fn parse<'a>(
     })
 }
 
-/// What follows the algorithm, if that is the one on offer.
-fn after_algorithm(value: &[u8], dialect: Dialect) -> Result<&[u8], ParseError> {
+/// The algorithm and what follows it.
+fn after_algorithm<'a>(value: &'a [u8], endpoint: &Endpoint) -> Result<(Algorithm, &'a [u8]), ParseError> {
     let authorization = || Received::new(value);
     let (scheme, rest) = scan::cut(value, b' ').unwrap_or((value, b""));
-    if dialect == Dialect::S3 && (rest.is_empty() || rest.starts_with(b" ")) {
+    if endpoint.dialect == Dialect::S3 && (rest.is_empty() || rest.starts_with(b" ")) {
         return Err(ParseError::AuthorizationSpace { authorization: authorization() });
     }
-    if scheme == ALGORITHM.as_bytes() {
-        Ok(rest)
-    } else if scheme == ASYMMETRIC_ALGORITHM.as_bytes() {
-        Err(ParseError::Asymmetric(Mechanism::Header))
-    } else if scheme == b"AWS" {
-        Err(ParseError::SignatureV2)
-    } else {
-        Err(ParseError::UnsupportedScheme { authorization: authorization(), scheme: Received::new(scheme) })
+    match Algorithm::parse(scheme) {
+        Some(Algorithm::EcdsaP256Sha256) if !endpoint.sigv4a => {
+            Err(ParseError::Asymmetric(Mechanism::Header))
+        }
+        Some(algorithm) => Ok((algorithm, rest)),
+        None if scheme == b"AWS" => Err(ParseError::SignatureV2),
+        None => Err(ParseError::UnsupportedScheme {
+            authorization: authorization(),
+            scheme: Received::new(scheme),
+        }),
     }
+}
+
+/// The set of regions a SigV4a request is signed for. Unsigned, it would be anyone's to choose.
+fn region_set<'a>(headers: &'a HeaderMap, signed: &SignedHeaders<'_>) -> Result<Cow<'a, [u8]>, ParseError> {
+    let mut values = headers.get_all(X_AMZ_REGION_SET).iter().map(HeaderValue::as_bytes);
+    let Some(first) = values.next() else {
+        let components = vec!["X-Amz-Region-Set"];
+        return Err(AuthorizationFault::Missing { components, date: false }.into());
+    };
+    if !signed.contains(X_AMZ_REGION_SET.as_str()) {
+        return Err(ParseError::RegionSetNotSigned);
+    }
+    Ok(values.fold(Cow::Borrowed(first), |set, next| Cow::Owned([&set, next].join(&b","[..]))))
 }
 
 fn malformed(component: &[u8], authorization: &[u8]) -> AuthorizationFault {

@@ -4,6 +4,7 @@
 
 use ring::digest;
 
+use crate::algorithm::Algorithm;
 use crate::hex;
 use crate::inline::Inline;
 use crate::scope::Scope;
@@ -12,10 +13,6 @@ use crate::time::Stamp;
 use crate::uri::{self, Pair, Plus, Query};
 use crate::{Dialect, presigned};
 
-/// The one algorithm that is offered.
-pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// Asymmetric SigV4a: recognised so that it can be refused by name.
-pub(crate) const ASYMMETRIC_ALGORITHM: &str = "AWS4-ECDSA-P256-SHA256";
 /// What stands for the hash of a body that is not signed.
 pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
@@ -166,6 +163,12 @@ impl Form {
         matches!(self, Self::Standard | Self::WithoutToken)
     }
 
+    /// Whether a signature that fails in the standard form is tried in this one. For SigV4 that costs a hash; for
+    /// SigV4a it costs what the first try did, so only what its signers can be told to do is worth it.
+    pub(crate) fn is_worth_trying(self, algorithm: Algorithm) -> bool {
+        algorithm == Algorithm::HmacSha256 || self == Self::Unnormalized
+    }
+
     /// Whether the query is that of the standard form.
     fn keeps_query(self) -> bool {
         !matches!(self, Self::WireOrder | Self::WithoutToken)
@@ -192,12 +195,8 @@ impl CanonicalRequest<'_> {
         match form {
             Form::Standard => true,
             Form::PlusIsSpace => s3 && self.path.contains(&b'+'),
-            Form::WirePath => {
-                let mut standard = Vec::new();
-                self.put_path(&mut standard, Form::Standard);
-                s3 && standard != self.path
-            }
-            Form::Unnormalized => !s3,
+            Form::WirePath => s3 && self.path_in(Form::Standard) != self.path,
+            Form::Unnormalized => !s3 && self.path_in(form) != self.path_in(Form::Standard),
             Form::WireOrder => self.query.repeats_a_name(),
             Form::HostWithoutPort => port(self.host()).is_some_and(|port| matches!(port, b"80" | b"443")),
             Form::HostWithPort80 | Form::HostWithPort443 => port(self.host()).is_none(),
@@ -234,6 +233,12 @@ impl CanonicalRequest<'_> {
         sink.put(self.fields.line());
         sink.put_byte(b'\n');
         sink.put(if form == Form::UnsignedPayload { UNSIGNED_PAYLOAD.as_bytes() } else { self.payload });
+    }
+
+    fn path_in(&self, form: Form) -> Vec<u8> {
+        let mut path = Vec::new();
+        self.put_path(&mut path, form);
+        path
     }
 
     fn put_path(&self, sink: &mut impl Sink, form: Form) {
@@ -351,13 +356,18 @@ fn port(host: &[u8]) -> Option<&[u8]> {
 }
 
 /// The string to sign over the hash of a canonical request.
-pub(crate) fn string_to_sign(date: &Stamp, scope: &Scope<'_>, hash: &[u8; 32]) -> Inline<u8, 256> {
+pub(crate) fn string_to_sign(
+    algorithm: Algorithm,
+    date: &Stamp,
+    scope: &Scope<'_>,
+    hash: &[u8; 32],
+) -> Inline<u8, 256> {
     let mut text = Inline::new();
-    text.put(ALGORITHM.as_bytes());
+    text.put(algorithm.name().as_bytes());
     text.put_byte(b'\n');
     text.put(date.basic());
     text.put_byte(b'\n');
-    scope.put(&mut text);
+    scope.put(algorithm, &mut text);
     text.put_byte(b'\n');
     text.put(&hex::encode_hash(hash));
     text

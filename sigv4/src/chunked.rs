@@ -7,6 +7,9 @@
 //! trailers = *(name ":" value CRLF) ["x-amz-trailer-signature:" 64HEXDIG CRLF]
 //! ```
 //!
+//! In SigV4a a signature is the hexadecimal of DER, filled up with `*` to 144 characters: the length of a body must
+//! be known before it is signed.
+//!
 //! `chain` owns the signatures, `decode` the verifying side, `trailers` what follows the last chunk, `encode`
 //! the sending side. None of them does I/O and none of them ever holds the data of a chunk.
 //!

@@ -2,16 +2,19 @@
 
 use std::borrow::Cow;
 
+use crate::algorithm::Algorithm;
 use crate::authorization::DateText;
 use crate::endpoint::Endpoint;
 use crate::error::{CredentialFault, Received};
 use crate::scan::rcut;
 use crate::scope::{Date, Scope, TERMINATOR};
 use crate::signed_headers::{SignedHeaders, Text};
+use crate::sigv4a;
 use crate::time::Stamp;
 
 /// The parts of a signature, from the header or from the query, decoded and not yet judged.
 pub(crate) struct Claim<'a> {
+    pub(crate) regions: Regions<'a>,
     pub(crate) credential: Text<'a>,
     pub(crate) signed_headers: SignedHeaders<'a>,
     /// Whatever the client sent: that it is no signature is a mismatch, not an error of syntax.
@@ -21,11 +24,20 @@ pub(crate) struct Claim<'a> {
     pub(crate) lifetime: Option<u32>,
 }
 
+/// How a request says which regions it is signed for. That depends on the algorithm and on nothing else.
+pub(crate) enum Regions<'a> {
+    /// SigV4: the credential's scope names one.
+    OfScope,
+    /// SigV4a: a signed list beside the credential, whose scope names none.
+    Set(Cow<'a, [u8]>),
+}
+
 /// An access key id with a scope that fits the endpoint.
 pub(crate) struct Credential<'a> {
     text: Text<'a>,
     id_length: usize,
     scope: Scope<'a>,
+    algorithm: Algorithm,
 }
 
 impl<'a> Credential<'a> {
@@ -38,15 +50,20 @@ impl<'a> Credential<'a> {
     /// Faults come in the order date, region, service, terminator, date mismatch; never an empty list.
     pub(crate) fn parse(
         text: Text<'a>,
+        regions: &Regions<'_>,
         endpoint: &'a Endpoint,
         request: Option<&Stamp>,
     ) -> Result<Self, Vec<CredentialFault>> {
-        let Some((id, [date, region, service, terminator])) =
-            split(text.as_slice()).filter(|(id, _)| legal_id(id))
+        let algorithm = regions.algorithm();
+        let Some((id, parts @ [date, region, service, terminator])) =
+            split(text.as_slice(), regions).filter(|(id, _)| legal_id(id))
         else {
-            return Err(malformed(&text));
+            return Err(vec![CredentialFault::Malformed {
+                credential: Received::new(text.as_slice()),
+                algorithm,
+            }]);
         };
-        let known = endpoint.regions.iter().find(|known| known.as_bytes() == region);
+        let known = regions.find(region, endpoint);
         let day = Date::parse(date);
         match (day, known) {
             (Some(date), Some(known))
@@ -55,9 +72,9 @@ impl<'a> Credential<'a> {
                     && request.is_none_or(|request| request.date() == date) =>
             {
                 let scope = Scope { date, region: known, service: &endpoint.service };
-                Ok(Self { id_length: id.len(), text, scope })
+                Ok(Self { id_length: id.len(), text, scope, algorithm })
             }
-            _ => Err(faults(endpoint, request, [date, region, service, terminator])),
+            _ => Err(faults(endpoint, request, known.is_some(), parts)),
         }
     }
 
@@ -78,15 +95,43 @@ impl<'a> Credential<'a> {
     pub(crate) fn scope(&self) -> Scope<'a> {
         self.scope
     }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
 }
 
-/// The access key id and the four parts of the scope.
-fn split(credential: &[u8]) -> Option<(&[u8], [&[u8]; 4])> {
+impl Regions<'_> {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::OfScope => Algorithm::HmacSha256,
+            Self::Set(_) => Algorithm::EcdsaP256Sha256,
+        }
+    }
+
+    /// The region of the endpoint that is meant; `region` is the part of the scope or the whole set.
+    fn find<'e>(&self, region: &[u8], endpoint: &'e Endpoint) -> Option<&'e str> {
+        let meant = |known: &str| match self {
+            Self::OfScope => known.as_bytes() == region,
+            Self::Set(set) => sigv4a::covers(set, known),
+        };
+        endpoint.regions.iter().map(|known| &**known).find(|known| meant(known))
+    }
+}
+
+/// The access key id and date, region, service and terminator. A set of regions stands in for the region.
+///
+/// A scope with a region where none belongs, or the other way round, has no day in the place of the date.
+fn split<'t>(credential: &'t [u8], regions: &'t Regions<'_>) -> Option<(&'t [u8], [&'t [u8]; 4])> {
     let (rest, terminator) = rcut(credential, b'/')?;
     let (rest, service) = rcut(rest, b'/')?;
-    let (rest, region) = rcut(rest, b'/')?;
+    let (rest, region) = match regions {
+        Regions::OfScope => rcut(rest, b'/')?,
+        Regions::Set(set) => (rest, &**set),
+    };
     let (id, date) = rcut(rest, b'/')?;
-    Some((id, [date, region, service, terminator]))
+    let misplaced = matches!(regions, Regions::Set(_)) && Date::parse(date).is_none();
+    (!misplaced).then_some((id, [date, region, service, terminator]))
 }
 
 fn legal_id(id: &[u8]) -> bool {
@@ -94,13 +139,10 @@ fn legal_id(id: &[u8]) -> bool {
     is_graphic && (1..=Credential::MAX_ID_LENGTH).contains(&id.len())
 }
 
-fn malformed(text: &Text<'_>) -> Vec<CredentialFault> {
-    vec![CredentialFault::Malformed { credential: Received::new(text.as_slice()) }]
-}
-
 fn faults(
     endpoint: &Endpoint,
     request: Option<&Stamp>,
+    region_fits: bool,
     [date, region, service, terminator]: [&[u8]; 4],
 ) -> Vec<CredentialFault> {
     let mut faults = Vec::new();
@@ -108,7 +150,7 @@ fn faults(
     if day.is_none() && request.is_none() {
         faults.push(CredentialFault::Date { date: Received::new(date) });
     }
-    if !endpoint.regions.iter().any(|known| known.as_bytes() == region) {
+    if !region_fits {
         let expected = endpoint.regions.first().map(ToString::to_string).unwrap_or_default();
         faults.push(CredentialFault::Region { region: Received::new(region), expected });
     }

@@ -32,10 +32,14 @@ pub struct Endpoint {
     /// How many seconds a presigned request is valid from its date, whatever its `X-Amz-Expires` says: STS
     /// ignores that and uses 900. `None` takes the request's word, which in S3 must be there.
     pub presigned_lifetime: Option<u32>,
+    /// Whether SigV4a is offered. If so, ask each request for its [`algorithm`](crate::SignedRequest::algorithm),
+    /// and keep a [`VerifyingKey`](crate::VerifyingKey) with each credential. A signature takes some fifty times as
+    /// long to verify as one of SigV4, and only the standard canonical form is tried.
+    pub sigv4a: bool,
 }
 
 impl Endpoint {
-    /// Amazon S3's rules for one region.
+    /// Amazon S3's rules for one region, without SigV4a.
     pub fn s3(region: &str) -> Self {
         Self {
             dialect: Dialect::S3,
@@ -44,10 +48,11 @@ impl Endpoint {
             unsigned_headers: Vec::new(),
             strict: false,
             presigned_lifetime: None,
+            sigv4a: false,
         }
     }
 
-    /// The rules of every other service for one region.
+    /// The rules of every other service for one region, without SigV4a.
     pub fn generic(service: &str, region: &str) -> Self {
         Self { dialect: Dialect::Generic, service: service.into(), ..Self::s3(region) }
     }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::algorithm::Algorithm;
 use crate::request::Mechanism;
 use crate::time::Timestamp;
 use crate::uri::MalformedEscape;
@@ -83,7 +84,7 @@ pub enum ParseError {
     /// Signature Version 2.
     #[error("Signature Version 2 is not supported")]
     SignatureV2,
-    /// SigV4a, the asymmetric variant, which is not offered.
+    /// SigV4a, the asymmetric variant, where it is not [offered](crate::Endpoint::sigv4a).
     #[error("asymmetric signatures are not offered")]
     Asymmetric(Mechanism),
     /// The components of the `Authorization` header are not what they should be.
@@ -103,6 +104,9 @@ pub enum ParseError {
     /// `host` is not signed (Generic dialect; S3 reports it with the other unsigned headers).
     #[error("host is not signed")]
     HostNotSigned,
+    /// `x-amz-region-set` is not signed (SigV4a).
+    #[error("x-amz-region-set is not signed")]
+    RegionSetNotSigned,
     /// Neither `x-amz-date` nor `date`, or it cannot be read.
     #[error("no valid date")]
     Date {
@@ -160,7 +164,7 @@ pub enum AuthorizationFault {
     /// Components, or the date header, are missing.
     #[error("missing component in Authorization header")]
     Missing {
-        /// Names of the missing components, in AWS's order.
+        /// Names of the missing components, in AWS's order. `X-Amz-Region-Set`, a header, comes alone.
         components: Vec<&'static str>,
         /// Whether there is neither an `x-amz-date` nor a `date` header (Generic; S3 has
         /// [`ParseError::Date`] for it).
@@ -209,11 +213,14 @@ pub enum ParameterFault {
 /// What is wrong with a credential: the access key id or its scope.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialFault {
-    /// Not `id/date/region/service/aws4_request`, or the id is empty, too long or not printable ASCII.
+    /// Not `id/date/region/service/aws4_request` or, in SigV4a, not `id/date/service/aws4_request`; or the id is
+    /// empty, too long or not printable ASCII.
     #[error("malformed")]
     Malformed {
         /// The credential.
         credential: Received,
+        /// The algorithm it is used with.
+        algorithm: Algorithm,
     },
     /// The date is not a day.
     #[error("malformed date")]
@@ -221,10 +228,10 @@ pub enum CredentialFault {
         /// What it is.
         date: Received,
     },
-    /// Another region.
+    /// Another region, or a set of regions without one of the endpoint's.
     #[error("wrong region, expecting {expected}")]
     Region {
-        /// The region that was signed for.
+        /// The region that was signed for; in SigV4a the whole set.
         region: Received,
         /// The endpoint's first region.
         expected: String,
@@ -256,19 +263,19 @@ pub enum CredentialFault {
 /// Why a head that parses is not signed by the key it names.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The caller brought a key that was derived for another scope. A fault of the program.
-    #[error("signing key is of another scope")]
-    ScopeMismatch,
+    /// The caller brought a key of another scope or another algorithm. A fault of the program.
+    #[error("key is of another scope or algorithm")]
+    KeyMismatch,
     /// No `x-amz-content-sha256` (S3, header).
     #[error("x-amz-content-sha256 is missing")]
     MissingContentSha256,
-    /// `x-amz-content-sha256` is neither a hash nor one of the known words (S3, header).
+    /// `x-amz-content-sha256` is neither a hash nor one of the words known with the request's algorithm (S3, header).
     #[error("x-amz-content-sha256 is invalid")]
     InvalidContentSha256 {
         /// What it is.
         value: Received,
     },
-    /// `x-amz-content-sha256` announces asymmetric chunk signatures, which are not offered.
+    /// `x-amz-content-sha256` announces asymmetric chunk signatures where SigV4a is not offered.
     #[error("asymmetric chunk signatures are not offered")]
     AsymmetricChunks,
     /// A presigned request whose `x-amz-content-sha256` no body can have (S3).

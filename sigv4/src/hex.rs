@@ -24,6 +24,19 @@ pub fn decode(digits: &[u8]) -> Option<[u8; 32]> {
     legal.then_some(out)
 }
 
+/// Fills `out` with the bytes that lower-case digits stand for; false, and nothing of worth in `out`, if that is not
+/// what `digits` are or not as many.
+pub(crate) fn decode_lower(digits: &[u8], out: &mut [u8]) -> bool {
+    let (pairs, rest) = digits.as_chunks();
+    let mut legal = rest.is_empty() && pairs.len() == out.len();
+    for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+        let (high, low) = (digit_value(*high), digit_value(*low));
+        legal &= high < 16 && low < 16;
+        *byte = high << 4 | low & 15;
+    }
+    legal && !digits.iter().any(u8::is_ascii_uppercase)
+}
+
 /// The value of a hexadecimal digit; more than 15 if it is none.
 pub(crate) fn digit_value(digit: u8) -> u8 {
     let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
@@ -66,5 +79,26 @@ mod tests {
         }
         assert_eq!(encode(b"\x00\x0f\xa0"), "000fa0");
         assert!(decode(&[b'g'; 64]).is_none() && decode(b"00").is_none());
+    }
+
+    #[test]
+    fn lower_case_digits_of_any_number_are_read_and_no_others() {
+        let mut out = [0; 3];
+        assert!(decode_lower(b"00ff1a", &mut out));
+        assert_eq!(out, [0, 0xff, 0x1a]);
+        for bad in [
+            &b"00ff1"[..],
+            b"00ff1a0",
+            b"00ff1a00",
+            b"00ff",
+            b"",
+            b"00FF1a",
+            b"00fg1a",
+            b"0g0000",
+            b"00ff\xff0",
+        ] {
+            assert!(!decode_lower(bad, &mut out), "{bad:?}");
+        }
+        assert!(decode_lower(b"", &mut []));
     }
 }

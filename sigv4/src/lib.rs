@@ -65,6 +65,7 @@
 //!
 //! What this crate defends against, and the test that proves it, is listed in [`manual`].
 
+mod algorithm;
 mod authorization;
 mod canonical;
 mod checksum;
@@ -89,10 +90,12 @@ mod scan;
 mod scope;
 mod sign;
 mod signed_headers;
+mod sigv4a;
 mod time;
 pub mod uri;
 mod verify;
 
+pub use algorithm::{Algorithm, Key};
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use chunked::{ChunkEncoder, ChunkSigner, Reframer};
 pub use endpoint::{Dialect, Endpoint};
@@ -109,5 +112,6 @@ pub use post_form::{SignedForm, VerifiedForm};
 pub use request::{Head, Mechanism, Presented, SignedRequest};
 pub use scope::{Date, Scope};
 pub use sign::{Signer, Target};
+pub use sigv4a::VerifyingKey;
 pub use time::Timestamp;
 pub use verify::{SignedNames, Verified};

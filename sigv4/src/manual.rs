@@ -1,7 +1,8 @@
 //! Attacks considered: where each is stopped, and the test that shows it.
 //!
 //! Tests of heads are in `attacks.rs`, `presigned.rs` and `roundtrip.rs` of `tests/it`, those of bodies in
-//! `payload.rs`, `chunked.rs` and `chunked_properties.rs`, those of forms in `post_policy.rs` and `multipart.rs`.
+//! `payload.rs`, `chunked.rs` and `chunked_properties.rs`, those of forms in `post_policy.rs` and `multipart.rs`, those
+//! of SigV4a in `sigv4a.rs` there and beside the module.
 //!
 //! # Replaying a signature where it was not meant
 //!
@@ -12,6 +13,8 @@
 //! | name two hosts, one for the verifier and one for the router | two `Host` headers, or one that differs from `:authority`, are refused | `rejects_two_hosts` |
 //! | sign for another region, service or day | the scope is compared with the endpoint and with the request's own date before a key is derived | `rejects_wrong_region_service_terminator_and_day_before_any_key_is_derived` |
 //! | have it verified with a key of another scope | a signing key knows its scope | `rejects_a_key_of_another_scope` |
+//! | SigV4a: send it to a region it is not signed for | the region set is compared with the endpoint before a key is derived | `rejects_a_signature_for_other_regions` |
+//! | SigV4a: widen the region set, or leave it unsigned so that it can be | it must be there and signed, whatever headers the endpoint tolerates | `rejects_a_region_set_put_in_place_of_the_signed_one`, `rejects_a_region_set_that_is_missing_or_not_signed` |
 //! | wait | fifteen minutes, or the lifetime of a presigned request | `rejects_requests_older_or_newer_than_fifteen_minutes`, `window_is_from_fifteen_minutes_ahead_to_the_last_second` |
 //! | give an old signature a fresh date | the scope's day and the string to sign hold the date | `rejects_a_fresh_date_on_an_old_signature` |
 //! | give two dates, or one that reads differently elsewhere | `x-amz-date` alone counts, once, in one format | `rejects_dates_that_are_missing_ambiguous_or_malformed` |
@@ -48,6 +51,8 @@
 //! | another body, shorter or longer | hash and announced length are proved at the end | `a_body_must_have_the_declared_hash`, `a_body_must_have_the_announced_length` |
 //! | swap, drop, repeat or add signed chunks | each signature chains on the one before | `chunks_cannot_be_swapped_dropped_repeated_or_added` |
 //! | cut a chunked body off before its end | the terminal chunk is signed, the decoded length announced | `the_terminal_chunk_is_signed_like_any_other`, `the_decoded_length_must_be_the_announced_one` |
+//! | sign chunks with another algorithm than the head | the framing must name the head's | `chunks_are_signed_with_the_algorithm_of_the_head_or_refused` |
+//! | SigV4a: chunk signatures padded otherwise, shortened or of other chunks | the padding is taken off its end only, the chain holds what is left | `rejects_chunks_and_trailers_that_were_not_signed_so` |
 //! | another trailing checksum | the trailer is signed, and the checksum computed | `a_signed_trailer_must_also_be_right` |
 //! | go on after an error | a verifier that failed fails for good | `nothing_is_proved_after_an_error` |
 //!
@@ -75,7 +80,10 @@
 //! |---|---|---|
 //! | another spelling, a prefix, nothing | 64 lower-case digits, compared in constant time | `rejects_signatures_that_are_not_the_one_canonical_spelling` |
 //! | a header that two parsers read differently | three components, one space, names exact | `rejects_malformed_authorization_headers` |
-//! | an older or another algorithm | only `AWS4-HMAC-SHA256` is offered | `tells_other_signature_versions_apart` |
+//! | an older algorithm, or SigV4a where it is not offered | refused by name | `tells_other_signature_versions_apart`, `is_refused_by_name_where_it_is_not_offered` |
+//! | name one algorithm and sign with the other | each has its scope, its string to sign and its type of key | `rejects_another_algorithm_named_over_the_same_signature`, `rejects_a_scope_of_the_other_algorithm`, `rejects_a_key_of_the_other_algorithm` |
+//! | SigV4a: `r` or `s` zero or beyond the order | refused by `ring` | `integers_outside_one_to_n_minus_one_are_refused` |
+//! | SigV4a: another encoding of a right signature, bytes after it | minimal DER in lower-case digits only | `encodings_other_than_minimal_der_are_refused`, `rejects_signatures_in_any_form_but_the_one_der_has` |
 //! | escapes that decode twice or not at all | decoded once, malformed ones refused | `rejects_a_credential_escaped_twice`, `rejects_malformed_escapes_in_path_and_query` |
 //! | read the right signature off an error | it is never written anywhere | `an_explanation_shows_neither_token_nor_customer_key_nor_the_right_signature` |
 //!
@@ -83,6 +91,7 @@
 //!
 //! | attack | stopped by | test |
 //! |---|---|---|
+//! | SigV4a: have a public key derived, or forms tried, for each request | the key is the credential's and kept with it; two forms at most | `only_the_unnormalised_path_is_tried_beside_the_standard_form` |
 //! | keys that are long, empty or not text | refused without a look-up | `rejects_access_key_ids_not_worth_a_look_up` |
 //! | lists of thousands | bounded, or sorted in n log n | `huge_inputs_are_refused_without_harm` |
 //! | bytes of any kind | total functions, no panics | `nothing_that_arrives_panics`, `garbage_never_panics` |
@@ -98,6 +107,9 @@
 //! default port of `host`, white space inside a value, Latin-1 for UTF-8. One of them has weight: a raw `+`
 //! in a path, read as a space, is another key to most backends. [`Verified`](crate::Verified) tells, and the
 //! caller must then forward a space.
+//!
+//! Of a SigV4a signature `(r, s)` anyone can make `(r, n - s)`, which holds too: signers do not normalise. It is good
+//! for the same request and nothing else, and no signature is used to tell requests apart.
 //!
 //! A repeated query parameter may change places with its like: the specification sorts values. The wire's
 //! spelling of a path, `%2F` or `/`, is not signed: a backend must take both for one key, as S3 does.

@@ -36,7 +36,7 @@ pub enum PayloadMode {
     Unsigned,
     /// The SHA-256 of the whole body.
     Sha256([u8; 32]),
-    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` and `-TRAILER`.
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, `STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD` and their `-TRAILER` forms.
     SignedChunks {
         /// What chunk signatures chain on.
         chain: ChunkChain,

@@ -9,8 +9,8 @@
 
 use std::borrow::Cow;
 
-use crate::canonical::ALGORITHM;
-use crate::credential::Credential;
+use crate::algorithm::Algorithm;
+use crate::credential::{Credential, Regions};
 use crate::endpoint::Endpoint;
 use crate::error::Received;
 use crate::key::{Signature, SigningKey};
@@ -77,15 +77,16 @@ impl<'a> SignedForm<'a> {
         if let Some(name) = repeated(&form.fields) {
             return Err(PostError::RepeatedField { name: Received::new(name.as_bytes()) });
         }
-        if algorithm != ALGORITHM {
+        if algorithm != Algorithm::HmacSha256.name() {
             return Err(PostError::Algorithm { value: Received::new(algorithm.as_bytes()) });
         }
         let invalid_date = || PostError::Date { value: Received::new(date.as_bytes()) };
         let date = Stamp::parse_basic(date.as_bytes()).ok_or_else(invalid_date)?;
         let refused = |faults| PostError::Credential { value: Received::new(credential.as_bytes()), faults };
-        let credential = Credential::parse(Text::Wire(credential.as_bytes()), endpoint, None)
-            .and_then(|credential| credential.check_date(&date).map(|()| credential))
-            .map_err(refused)?;
+        let credential =
+            Credential::parse(Text::Wire(credential.as_bytes()), &Regions::OfScope, endpoint, None)
+                .and_then(|credential| credential.check_date(&date).map(|()| credential))
+                .map_err(refused)?;
         Ok(Self { form, bucket, now, credential, policy, signature })
     }
 

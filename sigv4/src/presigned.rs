@@ -3,9 +3,9 @@
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
 use crate::Dialect;
+use crate::algorithm::Algorithm;
 use crate::authorization::DateText;
-use crate::canonical::{ALGORITHM, ASYMMETRIC_ALGORITHM};
-use crate::credential::Claim;
+use crate::credential::{Claim, Regions};
 use crate::endpoint::Endpoint;
 use crate::error::{ParameterFault, ParseError};
 use crate::request::Mechanism;
@@ -16,6 +16,7 @@ pub(crate) const ALGORITHM_PARAMETER: &str = "X-Amz-Algorithm";
 pub(crate) const CREDENTIAL: &str = "X-Amz-Credential";
 pub(crate) const DATE: &str = "X-Amz-Date";
 pub(crate) const EXPIRES: &str = "X-Amz-Expires";
+pub(crate) const REGION_SET: &str = "X-Amz-Region-Set";
 pub(crate) const SECURITY_TOKEN: &str = "X-Amz-Security-Token";
 pub(crate) const SIGNATURE: &str = "X-Amz-Signature";
 pub(crate) const SIGNED_HEADERS: &str = "X-Amz-SignedHeaders";
@@ -31,6 +32,7 @@ pub(crate) struct Parameters<'a> {
     credential: Option<Encoded<'a>>,
     date: Option<Encoded<'a>>,
     expires: Option<Encoded<'a>>,
+    region_set: Option<Encoded<'a>>,
     signed_headers: Option<Encoded<'a>>,
     signature: Option<Encoded<'a>>,
     pub(crate) hoisted: Hoisted<'a>,
@@ -73,6 +75,7 @@ impl<'a> Parameters<'a> {
             b"X-Amz-Credential" => (&mut self.credential, CREDENTIAL),
             b"X-Amz-Date" => (&mut self.date, DATE),
             b"X-Amz-Expires" => (&mut self.expires, EXPIRES),
+            b"X-Amz-Region-Set" => (&mut self.region_set, REGION_SET),
             b"X-Amz-SignedHeaders" => (&mut self.signed_headers, SIGNED_HEADERS),
             b"X-Amz-Signature" => (&mut self.signature, SIGNATURE),
             b"X-Amz-Security-Token" => {
@@ -125,15 +128,20 @@ impl<'a> Parameters<'a> {
             return Err(ParameterFault::Repeated { name }.into());
         }
         let text = |value: Encoded<'a>| value.decode().map_err(ParseError::MalformedQuery);
-        let algorithm = text(algorithm)?;
-        if *algorithm == *ASYMMETRIC_ALGORITHM.as_bytes() {
-            return Err(ParseError::Asymmetric(Mechanism::Query));
-        }
-        if *algorithm != *ALGORITHM.as_bytes() {
-            return Err(ParameterFault::Algorithm.into());
-        }
+        let regions = match (Algorithm::parse(&text(algorithm)?), self.region_set) {
+            (None, _) => return Err(ParameterFault::Algorithm.into()),
+            (Some(Algorithm::HmacSha256), _) => Regions::OfScope,
+            (Some(Algorithm::EcdsaP256Sha256), _) if !endpoint.sigv4a => {
+                return Err(ParseError::Asymmetric(Mechanism::Query));
+            }
+            (Some(Algorithm::EcdsaP256Sha256), None) => {
+                return Err(ParameterFault::Missing { names: vec![REGION_SET] }.into());
+            }
+            (Some(Algorithm::EcdsaP256Sha256), Some(set)) => Regions::Set(text(set)?),
+        };
         let decoded = |value| Text::decode(value).map_err(ParseError::MalformedQuery);
         Ok(Claim {
+            regions,
             lifetime: Some(self.lifetime(endpoint)?),
             credential: decoded(credential)?,
             signed_headers: SignedHeaders::parse(decoded(signed_headers)?)

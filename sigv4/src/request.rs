@@ -9,6 +9,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, Version};
 
+use crate::algorithm::Algorithm;
 use crate::authorization::{self, DateText};
 use crate::credential::{Claim, Credential};
 use crate::endpoint::{Dialect, Endpoint};
@@ -130,19 +131,19 @@ impl<'a> SignedRequest<'a> {
         let claim = match authorization.first {
             Some(first) => {
                 let date = authorization::date(&notable, head.headers);
-                authorization::parse(first, authorization.repeated, date, endpoint.dialect)?
+                authorization::parse(first, authorization.repeated, date, head.headers, endpoint)?
             }
             None => parameters.claim(endpoint)?,
         };
         if !head.has_one_host(&notable) {
             return Err(ParseError::ConflictingHosts);
         }
-        let Claim { credential, signed_headers, signature, date, lifetime } = claim;
+        let Claim { regions, credential, signed_headers, signature, date, lifetime } = claim;
         let date = || read_date(date.as_ref(), mechanism, endpoint.dialect);
         let fault = |faults| ParseError::Credential { mechanism, faults };
         let (credential, date) = match endpoint.dialect {
             Dialect::S3 => {
-                let credential = Credential::parse(credential, endpoint, None).map_err(fault)?;
+                let credential = Credential::parse(credential, &regions, endpoint, None).map_err(fault)?;
                 let date = date()?;
                 credential.check_date(&date).map_err(fault)?;
                 check_window(date.time(), lifetime, now)?;
@@ -154,7 +155,7 @@ impl<'a> SignedRequest<'a> {
                 }
                 let date = date()?;
                 check_window(date.time(), lifetime, now)?;
-                (Credential::parse(credential, endpoint, Some(&date)).map_err(fault)?, date)
+                (Credential::parse(credential, &regions, endpoint, Some(&date)).map_err(fault)?, date)
             }
         };
         Ok(Self {
@@ -176,8 +177,15 @@ impl<'a> SignedRequest<'a> {
         self.credential.access_key_id()
     }
 
-    /// What the signing key must be derived for. Region and service are the endpoint's, the day is that
-    /// of the request's own date.
+    /// The algorithm, which says what key to [`verify`](Self::verify) with. SigV4a comes only where the endpoint
+    /// [offers](Endpoint::sigv4a) it.
+    pub fn algorithm(&self) -> Algorithm {
+        self.credential.algorithm()
+    }
+
+    /// What the request is signed for, and what a [`SigningKey`](crate::SigningKey) must be derived for. Region and
+    /// service are the endpoint's, the day is that of the request's own date. In SigV4a the region is one in the
+    /// request's set.
     pub fn scope(&self) -> Scope<'a> {
         self.credential.scope()
     }

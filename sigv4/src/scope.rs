@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::algorithm::Algorithm;
 use crate::canonical::Sink;
 
 /// A calendar day in UTC as it stands in a credential scope: `YYYYMMDD`.
@@ -38,7 +39,7 @@ impl fmt::Display for Date {
     }
 }
 
-/// What a signing key is good for: one day, one region, one service.
+/// What a signing key, or a signature here, is good for: one day, one region, one service.
 ///
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +53,16 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The scope as it stands in a string to sign.
-    pub(crate) fn put(&self, sink: &mut impl Sink) {
-        for part in [&self.date.0[..], self.region.as_bytes(), self.service.as_bytes()] {
-            sink.put(part);
+    /// The scope as it stands in a string to sign. That of SigV4a names no region.
+    pub(crate) fn put(&self, algorithm: Algorithm, sink: &mut impl Sink) {
+        sink.put(&self.date.0);
+        sink.put_byte(b'/');
+        if algorithm == Algorithm::HmacSha256 {
+            sink.put(self.region.as_bytes());
             sink.put_byte(b'/');
         }
+        sink.put(self.service.as_bytes());
+        sink.put_byte(b'/');
         sink.put(TERMINATOR.as_bytes());
     }
 }

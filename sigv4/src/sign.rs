@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::canonical::{ALGORITHM, CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
+use crate::algorithm::Algorithm;
+use crate::canonical::{CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
 use crate::error::SignError;
 use crate::hex;
 use crate::inline::Inline;
@@ -20,6 +21,9 @@ use crate::time::Stamp;
 use crate::uri::{self, Query};
 use crate::verify::X_AMZ_CONTENT_SHA256;
 use crate::{Dialect, Signature, SigningKey, Timestamp};
+
+/// The algorithm of a [`SigningKey`].
+const ALGORITHM: Algorithm = Algorithm::HmacSha256;
 
 /// Signs requests with one credential for one day, region and service.
 pub struct Signer<'a> {
@@ -82,7 +86,8 @@ impl Signer<'_> {
         let signature = self.signature(&request, now)?;
         let line = String::from_utf8_lossy(signed.line());
         let authorization = format!(
-            "{ALGORITHM} Credential={}/{}, SignedHeaders={line}, Signature={}",
+            "{} Credential={}/{}, SignedHeaders={line}, Signature={}",
+            ALGORITHM.name(),
             self.access_key_id,
             self.key.scope(),
             String::from_utf8_lossy(&signature.to_hex()),
@@ -114,7 +119,7 @@ impl Signer<'_> {
             write!(query, "{separator}{name}={}", uri::encode_query(value))
                 .expect("writing to a String cannot fail");
         };
-        parameter(presigned::ALGORITHM_PARAMETER, ALGORITHM.as_bytes());
+        parameter(presigned::ALGORITHM_PARAMETER, ALGORITHM.name().as_bytes());
         let credential = format!("{}/{}", self.access_key_id, self.key.scope());
         parameter(presigned::CREDENTIAL, credential.as_bytes());
         parameter(presigned::DATE, &now.basic());
@@ -155,7 +160,7 @@ impl Signer<'_> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let signature = text(&self.key.sign(policy.as_bytes()).to_hex());
         let mut fields = vec![
-            (post_form::ALGORITHM_FIELD, ALGORITHM.to_owned()),
+            (post_form::ALGORITHM_FIELD, ALGORITHM.name().to_owned()),
             (post_form::CREDENTIAL, format!("{}/{scope}", self.access_key_id)),
             (post_form::DATE, text(&now.basic())),
             (post_form::POLICY, policy),
@@ -172,7 +177,7 @@ impl Signer<'_> {
         if scope.date != now.date() {
             return Err(SignError::Date);
         }
-        let text = string_to_sign(&now, &scope, &request.hash(Form::Standard));
+        let text = string_to_sign(ALGORITHM, &now, &scope, &request.hash(Form::Standard));
         Ok(self.key.sign(text.as_slice()))
     }
 }

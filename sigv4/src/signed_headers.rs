@@ -54,7 +54,10 @@ impl<'a> SignedHeaders<'a> {
             text,
             |byte| !is_common(byte),
             |at| match text[at] {
-                b';' => Ok(ends.push(at as u16)),
+                b';' => {
+                    ends.push(at as u16);
+                    Ok(())
+                }
                 byte if is_lower_token(byte) => Ok(()),
                 _ => Err(()),
             },

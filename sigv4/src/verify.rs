@@ -5,14 +5,12 @@ use std::fmt;
 
 use http::HeaderName;
 
-use crate::canonical::{
-    ALGORITHM, ASYMMETRIC_ALGORITHM, CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign,
-};
+use crate::algorithm::{Algorithm, Key};
+use crate::canonical::{CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
 use crate::endpoint::Dialect;
 use crate::error::{Explanation, Received, VerifyError};
 use crate::hex;
 use crate::inline::Inline;
-use crate::key::{Signature, SigningKey};
 use crate::notable::{Name, Notable};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
@@ -89,51 +87,59 @@ impl Verified {
 }
 
 impl SignedRequest<'_> {
-    /// Checks the signature of a head with the key of its [`scope`](Self::scope).
+    /// Checks the signature of a head with the key of its [`algorithm`](Self::algorithm): a
+    /// [`SigningKey`](crate::SigningKey) of its [`scope`](Self::scope), or in SigV4a the credential's
+    /// [`VerifyingKey`](crate::VerifyingKey). Any other key is an error.
     ///
     /// S3, in this order: `x-amz-content-sha256`, unsigned headers, signature; the body is proved
     /// afterwards, by what [`Verified::payload`] says. Generic: as [`verify_body`](Self::verify_body) with
     /// an empty body.
-    pub fn verify(self, key: &SigningKey) -> Result<Verified, VerifyError> {
-        self.check(key, b"")
+    pub fn verify<'k>(self, key: impl Into<Key<'k>>) -> Result<Verified, VerifyError> {
+        self.check(key.into(), b"")
     }
 
     /// Checks the signature of a head and of its whole body (Generic dialect).
     ///
     /// In the S3 dialect `body` is not looked at: what must be proved about it is in the result.
-    pub fn verify_body(self, key: &SigningKey, body: &[u8]) -> Result<Verified, VerifyError> {
-        self.check(key, body)
+    pub fn verify_body<'k>(self, key: impl Into<Key<'k>>, body: &[u8]) -> Result<Verified, VerifyError> {
+        self.check(key.into(), body)
     }
 
-    fn check(&self, key: &SigningKey, body: &[u8]) -> Result<Verified, VerifyError> {
-        if key.scope() != self.scope() {
-            return Err(VerifyError::ScopeMismatch);
+    fn check(&self, key: Key<'_>, body: &[u8]) -> Result<Verified, VerifyError> {
+        let fits = match (key, self.algorithm()) {
+            (Key::Signing(key), Algorithm::HmacSha256) => key.scope() == self.scope(),
+            (Key::Verifying(_), Algorithm::EcdsaP256Sha256) => true,
+            (Key::Signing(_), Algorithm::EcdsaP256Sha256) | (Key::Verifying(_), Algorithm::HmacSha256) => {
+                false
+            }
+        };
+        if !fits {
+            return Err(VerifyError::KeyMismatch);
         }
         match self.endpoint.dialect {
             Dialect::S3 => self.verify_s3(key),
             Dialect::Generic => {
-                let fields = self.fields();
-                let matched = self.verify_signature(key, &fields, &hex::encode_hash(&sha256(body)))?;
-                Ok(self.verified(matched.form, PayloadMode::Verified))
+                let form = self.verify_signature(key, &self.fields(), &hex::encode_hash(&sha256(body)))?;
+                Ok(self.verified(form, PayloadMode::Verified))
             }
         }
     }
 
-    fn verify_s3(&self, key: &SigningKey) -> Result<Verified, VerifyError> {
+    fn verify_s3(&self, key: Key<'_>) -> Result<Verified, VerifyError> {
         let (text, payload) = self.declared_payload()?;
         let fields = self.fields();
         let names = fields.unsigned(&self.endpoint.unsigned_headers);
         if !names.is_empty() {
             return Err(VerifyError::UnsignedHeaders { names });
         }
-        let matched = self.verify_signature(key, &fields, &text)?;
+        let form = self.verify_signature(key, &fields, &text)?;
         let trailer = payload == Declared::SignedChunksTrailer;
         let mode = match payload {
             Declared::Unsigned => PayloadMode::Unsigned,
             Declared::Sha256(hash) => PayloadMode::Sha256(hash),
             Declared::UnsignedChunks => PayloadMode::UnsignedChunks,
             Declared::SignedChunks | Declared::SignedChunksTrailer => PayloadMode::SignedChunks {
-                chain: ChunkChain::new(key, self.date(), matched.signature),
+                chain: ChunkChain::after(&self.signature, key, self.date(), &self.scope()),
                 trailer,
             },
             Declared::Unprovable if self.head.method == "GET" || self.head.method == "HEAD" => {
@@ -143,7 +149,7 @@ impl SignedRequest<'_> {
                 return Err(VerifyError::UnprovablePayload { value: Received::new(&text) });
             }
         };
-        Ok(self.verified(matched.form, mode))
+        Ok(self.verified(form, mode))
     }
 
     fn fields(&self) -> Fields<'_> {
@@ -167,10 +173,10 @@ impl SignedRequest<'_> {
         match (self.mechanism, header) {
             (_, Some(value)) if several => Err(invalid(value)),
             (Mechanism::Header, None) => Err(VerifyError::MissingContentSha256),
-            (Mechanism::Header, Some(value)) => match Declared::of(value) {
-                Some(Declared::Unprovable) => Err(VerifyError::AsymmetricChunks),
+            (Mechanism::Header, Some(value)) => match Declared::of(value, self.algorithm()) {
+                Some(Declared::Unprovable) if !self.endpoint.sigv4a => Err(VerifyError::AsymmetricChunks),
+                Some(Declared::Unprovable) | None => Err(invalid(value)),
                 Some(declared) => Ok((Cow::Borrowed(value), declared)),
-                None => Err(invalid(value)),
             },
             // A form has no head of its own to be verified: nothing comes here with one.
             (Mechanism::Query | Mechanism::Form, header) => {
@@ -179,7 +185,7 @@ impl SignedRequest<'_> {
                     return Ok((Cow::Borrowed(UNSIGNED_PAYLOAD.as_bytes()), Declared::Unsigned));
                 };
                 // Chunks are not decoded in a presigned request: the body would be taken as it is.
-                let declared = match Declared::of(&value) {
+                let declared = match Declared::of(&value, self.algorithm()) {
                     Some(whole @ (Declared::Unsigned | Declared::Sha256(_))) => whole,
                     _ => Declared::Unprovable,
                 };
@@ -193,10 +199,10 @@ impl SignedRequest<'_> {
     /// The comparison is the key's, in constant time; which form matched is no secret.
     fn verify_signature(
         &self,
-        key: &SigningKey,
+        key: Key<'_>,
         fields: &Fields<'_>,
         payload: &[u8],
-    ) -> Result<Match, VerifyError> {
+    ) -> Result<Form, VerifyError> {
         let request = CanonicalRequest {
             dialect: self.endpoint.dialect,
             method: self.head.method,
@@ -206,12 +212,13 @@ impl SignedRequest<'_> {
             payload,
         };
         let complete = fields.absent().next().is_none();
-        if let Some(signature) = Signature::parse(&self.signature).filter(|_| complete) {
-            let allowed = |form: &Form| form.is_standard() || !self.endpoint.strict;
+        if let Some(claimed) = key.read(&self.signature).filter(|_| complete) {
+            let deviates = |form: &Form| !self.endpoint.strict && form.is_worth_trying(self.algorithm());
+            let allowed = |form: &Form| form.is_standard() || deviates(form);
             for form in Form::ALL.into_iter().filter(allowed).filter(|form| request.may_take(*form)) {
-                let text = string_to_sign(&self.date, &self.scope(), &request.hash(form));
-                if key.verify(text.as_slice(), &signature) {
-                    return Ok(Match { form, signature });
+                let text = string_to_sign(self.algorithm(), &self.date, &self.scope(), &request.hash(form));
+                if claimed.holds(text.as_slice()) {
+                    return Ok(form);
                 }
             }
         }
@@ -220,7 +227,7 @@ impl SignedRequest<'_> {
 
     fn explain(&self, request: &CanonicalRequest<'_>) -> Explanation {
         let hash = request.hash(Form::Standard);
-        let text = string_to_sign(&self.date, &self.scope(), &hash);
+        let text = string_to_sign(self.algorithm(), &self.date, &self.scope(), &hash);
         Explanation {
             canonical_request: request.text(),
             string_to_sign: String::from_utf8_lossy(text.as_slice()).into_owned(),
@@ -232,12 +239,6 @@ impl SignedRequest<'_> {
                 .collect(),
         }
     }
-}
-
-/// The form under which a signature held, and that signature: chunk signatures chain on it.
-struct Match {
-    form: Form,
-    signature: Signature,
 }
 
 /// What `x-amz-content-sha256` says about the body.
@@ -255,23 +256,24 @@ enum Declared {
 }
 
 impl Declared {
-    /// Words are case-sensitive; a hash is not.
-    fn of(value: &[u8]) -> Option<Self> {
+    /// Words are case-sensitive; a hash is not. Chunks are signed with the algorithm of the head.
+    fn of(value: &[u8], algorithm: Algorithm) -> Option<Self> {
         match value {
             b"UNSIGNED-PAYLOAD" => return Some(Self::Unsigned),
             b"STREAMING-UNSIGNED-PAYLOAD-TRAILER" => return Some(Self::UnsignedChunks),
             _ => {}
         }
-        let chunks = |algorithm: &str| {
-            let rest = value.strip_prefix(b"STREAMING-")?.strip_prefix(algorithm.as_bytes())?;
+        let chunks = |by: Algorithm| {
+            let rest = value.strip_prefix(b"STREAMING-")?.strip_prefix(by.name().as_bytes())?;
             match rest {
+                b"-PAYLOAD" | b"-PAYLOAD-TRAILER" if by != algorithm => Some(Self::Unprovable),
                 b"-PAYLOAD" => Some(Self::SignedChunks),
                 b"-PAYLOAD-TRAILER" => Some(Self::SignedChunksTrailer),
                 _ => None,
             }
         };
-        chunks(ALGORITHM)
-            .or_else(|| chunks(ASYMMETRIC_ALGORITHM).map(|_| Self::Unprovable))
+        chunks(Algorithm::HmacSha256)
+            .or_else(|| chunks(Algorithm::EcdsaP256Sha256))
             .or_else(|| hex::decode(value).map(Self::Sha256))
     }
 }

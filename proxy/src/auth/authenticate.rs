@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sigv4::{Endpoint, Head, ParseError, PayloadMode, Presented, SignedRequest, Verified, VerifyError};
+use sigv4::{
+    Algorithm, Endpoint, Head, ParseError, PayloadMode, Presented, SignedRequest, Verified, VerifyError,
+};
 
 use crate::clock::UnixMillis;
 use crate::iam::{Credential, KeyStatus};
@@ -108,7 +110,7 @@ async fn load(
 
 /// The part of [`authenticate`] after the look-up: key, token, expiry, signature, in this order.
 ///
-/// No signing key is derived for a credential that is unknown, over, or presented with a wrong token.
+/// No key is derived for a credential that is unknown, over, or presented with a wrong token.
 pub fn authenticate_with(
     signed: SignedRequest<'_>,
     record: Option<Arc<Record>>,
@@ -119,17 +121,23 @@ pub fn authenticate_with(
         return Err(AuthError::UnknownAccessKey(signed.access_key_id().to_owned()));
     };
     check_session(&signed, record.credential(), now)?;
-    let key = record.signing_key(&signed.scope());
-    let verified = match body {
-        Some(body) => signed.verify_body(&key, body),
-        None => signed.verify(&key),
-    };
-    match verified {
+    match prove(signed, &record, body.unwrap_or_default()) {
         Ok(verified) => Ok(Authenticated { record, verified }),
         Err(source) => Err(AuthError::Verify {
             access_key_id: record.credential().access_key_id.as_str().to_owned(),
             source,
         }),
+    }
+}
+
+/// Checks the signature with the key it was made for. `body` matters in the Generic dialect only.
+pub fn prove(signed: SignedRequest<'_>, record: &Record, body: &[u8]) -> Result<Verified, VerifyError> {
+    match signed.algorithm() {
+        Algorithm::HmacSha256 => {
+            let key = record.signing_key(&signed.scope());
+            signed.verify_body(&*key, body)
+        }
+        Algorithm::EcdsaP256Sha256 => signed.verify_body(record.verifying_key(), body),
     }
 }
 

@@ -4,5 +4,5 @@ mod authenticate;
 mod authorize;
 mod fault;
 
-pub use authenticate::{AuthError, Authenticated, authenticate, authenticate_with};
+pub use authenticate::{AuthError, Authenticated, authenticate, authenticate_with, prove};
 pub use authorize::{Denied, Permitted, authorize};

@@ -102,6 +102,7 @@ impl Check<'_> {
             domains: domains?,
             unsigned_headers: unsigned_headers?,
             strict: raw.strict,
+            sigv4a: raw.sigv4a,
             explain_mismatch: raw.explain_mismatch,
             max_connections: max_connections?,
             head_timeout: head_timeout?,

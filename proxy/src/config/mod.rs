@@ -64,6 +64,8 @@ pub struct Gateway {
     pub unsigned_headers: Vec<HeaderName>,
     /// Accept only the standard canonical form.
     pub strict: bool,
+    /// Whether SigV4a is offered.
+    pub sigv4a: bool,
     /// Put `StringToSign` and `CanonicalRequest` into `SignatureDoesNotMatch`, as S3 does.
     pub explain_mismatch: bool,
     /// Connections at the same time; more wait in the backlog.
@@ -89,6 +91,7 @@ impl Default for Gateway {
             domains: Vec::new(),
             unsigned_headers: Vec::new(),
             strict: raw.strict,
+            sigv4a: raw.sigv4a,
             explain_mismatch: raw.explain_mismatch,
             max_connections: raw.max_connections,
             head_timeout: raw.head_timeout.0,

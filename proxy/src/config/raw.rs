@@ -46,6 +46,8 @@ pub(super) struct Gateway {
     pub(super) unsigned_headers: Vec<String>,
     /// Accept only the standard canonical form, not the variants that deployed signers are known to produce.
     pub(super) strict: bool,
+    /// Whether SigV4a, the asymmetric variant of the signature, is offered.
+    pub(super) sigv4a: bool,
     /// Put string to sign and canonical request into `SignatureDoesNotMatch`, as S3 does.
     pub(super) explain_mismatch: bool,
     /// Whether the built-in STS answers.
@@ -200,6 +202,7 @@ impl Default for Gateway {
             domains: Vec::new(),
             unsigned_headers: Vec::new(),
             strict: false,
+            sigv4a: true,
             explain_mismatch: true,
             sts: true,
             max_connections: 10_000,

@@ -6,8 +6,8 @@
 
 use http::StatusCode;
 use sigv4::{
-    AuthorizationFault, CredentialFault, Dialect, Explanation, Mechanism, ParameterFault, ParseError,
-    Received, Timestamp, VerifyError,
+    Algorithm, AuthorizationFault, CredentialFault, Dialect, Explanation, Mechanism, ParameterFault,
+    ParseError, Received, Timestamp, VerifyError,
 };
 
 use super::{Fault, internal_error, spelled};
@@ -26,7 +26,7 @@ pub fn parse_fault(error: &ParseError, dialect: Dialect) -> Fault {
 /// [`without_explanation`] takes them out again.
 pub fn verify_fault(error: &VerifyError, dialect: Dialect, access_key_id: &str) -> Fault {
     match error {
-        VerifyError::ScopeMismatch => internal_error(),
+        VerifyError::KeyMismatch => internal_error(),
         VerifyError::MissingContentSha256 => {
             invalid_request("Missing required header for this request: x-amz-content-sha256")
         }
@@ -107,6 +107,10 @@ fn s3_parse(error: &ParseError) -> Fault {
             access_denied("There were headers present in the request which were not signed")
                 .with("HeadersNotSigned", "host")
         }
+        ParseError::RegionSetNotSigned => {
+            access_denied("There were headers present in the request which were not signed")
+                .with("HeadersNotSigned", "x-amz-region-set")
+        }
         ParseError::Date { .. } => {
             access_denied("AWS authentication requires a valid Date or x-amz-date header")
         }
@@ -152,6 +156,10 @@ fn s3_authorization(fault: &AuthorizationFault) -> String {
 
 fn s3_parameter(fault: &ParameterFault) -> String {
     match fault {
+        ParameterFault::Missing { names } if *names == ["X-Amz-Region-Set"] => {
+            "Query-string authentication with AWS4-ECDSA-P256-SHA256 requires the X-Amz-Region-Set parameter."
+                .to_owned()
+        }
         ParameterFault::Missing { .. } => {
             "Query-string authentication version 4 requires the X-Amz-Algorithm, \
             X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
@@ -199,9 +207,15 @@ fn s3_credential(mechanism: Mechanism, faults: &[CredentialFault]) -> Fault {
 /// What S3 says about one fault.
 pub(super) fn credential_text(fault: &CredentialFault) -> String {
     match fault {
-        CredentialFault::Malformed { .. } => "the Credential is mal-formed; expecting \
-            \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\"."
-            .to_owned(),
+        CredentialFault::Malformed { algorithm, .. } => {
+            let region = match algorithm {
+                Algorithm::HmacSha256 => "REGION/",
+                Algorithm::EcdsaP256Sha256 => "",
+            };
+            format!(
+                "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/{region}SERVICE/aws4_request\"."
+            )
+        }
         CredentialFault::Date { date } => format!(
             "incorrect date format \"{}\". This date in the credential must be in the format \"yyyyMMdd\".",
             date.as_str()
@@ -260,6 +274,9 @@ fn generic_parse(error: &ParseError) -> Fault {
         ParseError::Credential { faults, .. } => generic_credential(faults),
         ParseError::HostNotSigned => {
             generic_mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
+        }
+        ParseError::RegionSetNotSigned => {
+            generic_mismatch("'X-Amz-Region-Set' must be a 'SignedHeader' in the AWS Authorization.")
         }
         ParseError::Date { date } => incomplete_signature(not_iso(date.as_ref())),
         ParseError::Skewed { date, now, limit } if date > now => {
@@ -328,11 +345,13 @@ fn generic_parameter(fault: &ParameterFault) -> String {
 }
 
 fn generic_credential(faults: &[CredentialFault]) -> Fault {
-    if let [CredentialFault::Malformed { credential }] = faults {
-        return incomplete_signature(format!(
-            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{}'",
-            credential.as_str()
-        ));
+    if let [CredentialFault::Malformed { credential, algorithm }] = faults {
+        let elements = match algorithm {
+            Algorithm::HmacSha256 => "5 slash-delimited elements, e.g. keyid/date/region/service/term",
+            Algorithm::EcdsaP256Sha256 => "4 slash-delimited elements, e.g. keyid/date/service/term",
+        };
+        let credential = credential.as_str();
+        return incomplete_signature(format!("Credential must have exactly {elements}, got '{credential}'"));
     }
     let text = faults.iter().map(|fault| match fault {
         CredentialFault::Malformed { .. } => String::new(),

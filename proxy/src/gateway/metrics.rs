@@ -125,6 +125,7 @@ impl Reason {
             | ParseError::Parameters(_)
             | ParseError::Credential { .. }
             | ParseError::HostNotSigned
+            | ParseError::RegionSetNotSigned
             | ParseError::Date { .. } => Self::Malformed,
         }
     }

@@ -92,9 +92,10 @@ impl Gateway {
             regions: settings.regions.clone(),
             unsigned_headers: settings.unsigned_headers.clone(),
             strict: settings.strict,
+            sigv4a: settings.sigv4a,
             ..Endpoint::s3(&region)
         };
-        let sts = settings.sts.then(|| Sts::new(store.clone(), &settings.regions, settings.strict, metrics));
+        let sts = settings.sts.then(|| Sts::new(store.clone(), &endpoint, metrics));
         Ok(Self {
             upstream: Upstream::new(backend)?,
             sts,

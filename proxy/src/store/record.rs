@@ -1,11 +1,11 @@
-//! A credential ready for use: unsealed, with the signing keys derived from it.
+//! A credential ready for use: unsealed, with the keys derived from it.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use sigv4::{Scope, SigningKey};
+use sigv4::{Scope, SigningKey, VerifyingKey};
 
 use crate::iam::{Ancestor, Credential, Federation, Principal, Session};
 
@@ -21,6 +21,7 @@ pub struct Record {
     hash: u64,
     /// Latest day first.
     signing_keys: ArcSwap<Vec<Arc<SigningKey>>>,
+    verifying_key: OnceLock<VerifyingKey>,
 }
 
 impl Record {
@@ -31,7 +32,13 @@ impl Record {
 
     pub(super) fn read_at(credential: Credential, position: u64) -> Arc<Self> {
         let hash = hash(credential.access_key_id.as_str());
-        Arc::new(Self { credential, position, hash, signing_keys: ArcSwap::default() })
+        Arc::new(Self {
+            credential,
+            position,
+            hash,
+            signing_keys: ArcSwap::default(),
+            verifying_key: OnceLock::new(),
+        })
     }
 
     /// The credential.
@@ -49,6 +56,14 @@ impl Record {
         let key = Arc::new(SigningKey::derive(&self.credential.secret, scope));
         self.signing_keys.rcu(|known| insert(known, &key));
         key
+    }
+
+    /// The public key of SigV4a, derived once: whatever comes under the access key id, that is paid for once.
+    /// Concurrent callers wait for the first.
+    pub fn verifying_key(&self) -> &VerifyingKey {
+        self.verifying_key.get_or_init(|| {
+            VerifyingKey::derive(self.credential.access_key_id.as_str(), &self.credential.secret)
+        })
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -137,6 +152,13 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &record.signing_key(&scope("20260101"))));
         assert_eq!(first.scope(), scope("20260101"));
         assert!(!Arc::ptr_eq(&first, &record.signing_key(&Scope { service: "sts", ..scope("20260101") })));
+    }
+
+    #[test]
+    fn the_verifying_key_is_derived_once() {
+        let record = Record::new(long_term("AKIA1"));
+        assert!(record.verifying_key.get().is_none(), "who never uses SigV4a never pays for it");
+        assert!(std::ptr::eq(record.verifying_key(), record.verifying_key()));
     }
 
     #[test]

@@ -51,13 +51,13 @@ pub struct Sts {
 }
 
 impl Sts {
-    /// `regions` are those a credential scope may name; the first one names the source of issued events.
-    /// `strict` is [`Endpoint::strict`].
-    pub fn new(store: Store, regions: &[Box<str>], strict: bool, metrics: &Metrics) -> Self {
-        let region = regions.first().map_or("", |region| region);
+    /// An STS beside `s3`, for the same regions and as strict; the first region names the source of issued events.
+    pub fn new(store: Store, s3: &Endpoint, metrics: &Metrics) -> Self {
+        let region = s3.regions.first().map_or("", |region| region);
         let endpoint = Endpoint {
-            regions: regions.to_vec(),
-            strict,
+            regions: s3.regions.clone(),
+            strict: s3.strict,
+            sigv4a: s3.sigv4a,
             presigned_lifetime: Some(PRESIGNED_LIFETIME),
             ..Endpoint::generic("sts", region)
         };

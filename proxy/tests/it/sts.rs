@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use ring::digest;
-use sigv4::{Dialect, Scope, SecretAccessKey, Signer, SigningKey, Target, Timestamp};
+use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Target, Timestamp};
 use sigward::clock::{Clock, UnixMillis};
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
 use sigward::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
@@ -161,7 +161,7 @@ impl World {
             };
             append(&store, access_key_id, EventData::AccessKeyCreated(credential)).await;
         }
-        let sts = Sts::new(store.clone(), &[REGION.into()], true, &metrics);
+        let sts = Sts::new(store.clone(), &Endpoint { strict: true, ..Endpoint::s3(REGION) }, &metrics);
         Self { sts, store, metrics, directory, keyring }
     }
 

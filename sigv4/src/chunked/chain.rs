@@ -5,9 +5,12 @@ use std::fmt;
 
 use ring::digest;
 
+use crate::algorithm::{Algorithm, Key};
 use crate::hex;
+use crate::inline::Inline;
 use crate::payload_error::{ChunkExplanation, PayloadError};
-use crate::{Signature, SigningKey, Timestamp};
+use crate::sigv4a::{self, VerifyingKey};
+use crate::{Scope, Signature, SigningKey, Timestamp};
 
 /// SHA-256 of nothing. Every chunk's string to sign has it where a request has its headers.
 const EMPTY_SHA256: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -17,12 +20,35 @@ pub struct ChunkChain(Box<Chain>);
 
 /// Boxed: a payload mode goes through many hands, and few bodies are chunked.
 struct Chain {
-    key: SigningKey,
-    previous: Signature,
+    key: ChainKey,
+    /// In hexadecimal, without padding.
+    previous: SignatureText,
     /// `LF date LF scope LF`, the same in every string to sign.
     context: Box<[u8]>,
     /// The string to sign last written; kept so that a chunk costs no allocation.
     string_to_sign: Vec<u8>,
+}
+
+/// The key of the head's signature, which is that of all others.
+enum ChainKey {
+    Signing(SigningKey),
+    Verifying(VerifyingKey),
+}
+
+impl ChainKey {
+    fn borrow(&self) -> Key<'_> {
+        match self {
+            Self::Signing(key) => Key::Signing(key),
+            Self::Verifying(key) => Key::Verifying(key),
+        }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Signing(_) => Algorithm::HmacSha256,
+            Self::Verifying(_) => Algorithm::EcdsaP256Sha256,
+        }
+    }
 }
 
 /// What a signature of the chain covers.
@@ -35,16 +61,23 @@ enum Link {
 impl ChunkChain {
     /// A chain that starts at `seed`, the signature of the request, made with `key` at `date`.
     pub fn new(key: &SigningKey, date: Timestamp, seed: Signature) -> Self {
+        Self::after(&seed.to_hex(), Key::Signing(key), date, &key.scope())
+    }
+
+    /// A chain that starts at the signature of a request with this date and scope, which `key` proved.
+    pub(crate) fn after(seed: &[u8], key: Key<'_>, date: Timestamp, scope: &Scope<'_>) -> Self {
+        let key = match key {
+            Key::Signing(key) => ChainKey::Signing(key.clone()),
+            Key::Verifying(key) => ChainKey::Verifying(key.clone()),
+        };
         let mut context = Vec::with_capacity(64);
         context.push(b'\n');
         context.extend_from_slice(&date.basic());
-        context.extend_from_slice(format!("\n{}\n", key.scope()).as_bytes());
-        Self(Box::new(Chain {
-            key: key.clone(),
-            previous: seed,
-            context: context.into(),
-            string_to_sign: Vec::new(),
-        }))
+        context.push(b'\n');
+        scope.put(key.algorithm(), &mut context);
+        context.push(b'\n');
+        let previous = Inline::from_slice(seed);
+        Self(Box::new(Chain { key, previous, context: context.into(), string_to_sign: Vec::new() }))
     }
 
     /// Proves that `signature` is the chain's next and signs a chunk whose data has this SHA-256.
@@ -70,34 +103,35 @@ impl ChunkChain {
 
 impl Chain {
     fn verify(&mut self, signature: ChunkSignature) -> Result<(), PayloadError> {
-        if let ChunkSignature::Canonical(signature) = &signature
-            && self.key.verify(&self.string_to_sign, signature)
+        let text = signature.0.as_slice();
+        let text = match self.key {
+            ChainKey::Signing(_) => Some(text),
+            ChainKey::Verifying(_) => sigv4a::without_padding(text),
+        };
+        let claimed = text.and_then(|text| Some((text, self.key.borrow().read(text)?)));
+        if let Some((text, claimed)) = claimed
+            && claimed.holds(&self.string_to_sign)
         {
-            self.previous = signature.clone();
+            self.previous = Inline::from_slice(text);
             return Ok(());
         }
         Err(PayloadError::SignatureMismatch(Box::new(ChunkExplanation {
             string_to_sign: String::from_utf8_lossy(&self.string_to_sign).into_owned(),
-            signature_provided: signature.into_text(),
+            signature_provided: String::from_utf8_lossy(signature.0.as_slice()).into_owned(),
         })))
-    }
-
-    /// Signs the string to sign last written.
-    fn sign(&mut self) -> [u8; 64] {
-        self.previous = self.key.sign(&self.string_to_sign);
-        self.previous.to_hex()
     }
 
     /// Writes the string to sign of what comes next.
     fn write(&mut self, link: Link, hash: &digest::Digest) {
         let out = &mut self.string_to_sign;
         out.clear();
+        out.extend_from_slice(self.key.algorithm().name().as_bytes());
         out.extend_from_slice(match link {
-            Link::Chunk => b"AWS4-HMAC-SHA256-PAYLOAD",
-            Link::Trailers => b"AWS4-HMAC-SHA256-TRAILER",
+            Link::Chunk => b"-PAYLOAD",
+            Link::Trailers => b"-TRAILER",
         });
         out.extend_from_slice(&self.context);
-        out.extend_from_slice(&self.previous.to_hex());
+        out.extend_from_slice(self.previous.as_slice());
         out.push(b'\n');
         match link {
             Link::Chunk => {
@@ -113,60 +147,56 @@ impl Chain {
 
 impl fmt::Debug for ChunkChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChunkChain({}, ***)", self.0.key.scope())
+        write!(f, "ChunkChain({}, ***)", self.0.key.algorithm().name())
     }
 }
 
-/// The signature of a chunk or of the trailers as received.
-pub(super) enum ChunkSignature {
-    /// 64 lower-case hexadecimal digits: may be right.
-    Canonical(Signature),
-    /// Anything else: is wrong, and is kept only to be quoted in the answer.
-    Other(Box<[u8]>),
-}
+/// Room for every signature that may be right; a longer text goes to the heap.
+type SignatureText = Inline<u8, { sigv4a::PADDED_LENGTH }>;
+
+/// The signature of a chunk or of the trailers as received. Whether it is one is the chain's to judge.
+pub(super) struct ChunkSignature(SignatureText);
 
 impl ChunkSignature {
     /// `None` if there is nothing.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        if text.is_empty() {
-            return None;
-        }
-        Some(Signature::parse(text).map_or_else(|| Self::Other(text.into()), Self::Canonical))
-    }
-
-    fn into_text(self) -> String {
-        match self {
-            Self::Canonical(signature) => String::from_utf8_lossy(&signature.to_hex()).into_owned(),
-            Self::Other(text) => String::from_utf8_lossy(&text).into_owned(),
-        }
+    pub(super) fn new(text: &[u8]) -> Option<Self> {
+        if text.is_empty() { None } else { Some(Self(Inline::from_slice(text))) }
     }
 }
 
 /// The client's side of the chain: makes the signatures of chunks and trailers.
-pub struct ChunkSigner(Chain);
+pub struct ChunkSigner {
+    chain: Chain,
+    key: SigningKey,
+}
 
 impl ChunkSigner {
     /// A signer whose first signature follows `seed`, the signature of the request.
     pub fn new(key: &SigningKey, date: Timestamp, seed: Signature) -> Self {
-        Self(*ChunkChain::new(key, date, seed).0)
+        Self { chain: *ChunkChain::new(key, date, seed).0, key: key.clone() }
     }
 
     /// The signature of the next chunk, in hexadecimal. The last chunk is the empty one.
     pub fn sign_chunk(&mut self, data: &[u8]) -> [u8; 64] {
-        self.0.write(Link::Chunk, &digest::digest(&digest::SHA256, data));
-        self.0.sign()
+        self.sign(Link::Chunk, data)
     }
 
     /// The signature of the trailers, in hexadecimal: `name:value` and LF for each, names in lower case and
     /// sorted. The signature of the empty chunk must have been made before.
     pub fn sign_trailers(&mut self, canonical: &[u8]) -> [u8; 64] {
-        self.0.write(Link::Trailers, &digest::digest(&digest::SHA256, canonical));
-        self.0.sign()
+        self.sign(Link::Trailers, canonical)
+    }
+
+    fn sign(&mut self, link: Link, content: &[u8]) -> [u8; 64] {
+        self.chain.write(link, &digest::digest(&digest::SHA256, content));
+        let signature = self.key.sign(&self.chain.string_to_sign).to_hex();
+        self.chain.previous = Inline::from_slice(&signature);
+        signature
     }
 }
 
 impl fmt::Debug for ChunkSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChunkSigner({}, ***)", self.0.key.scope())
+        write!(f, "ChunkSigner({}, ***)", self.key.scope())
     }
 }

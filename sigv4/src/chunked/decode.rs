@@ -23,7 +23,7 @@ const SIGNED_CHUNK_MIN: u64 = 8192;
 pub(crate) enum Form {
     /// `STREAMING-UNSIGNED-PAYLOAD-TRAILER`: neither chunks nor trailers are signed.
     Unsigned,
-    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`: every chunk is signed, and with `trailer` the trailers too.
+    /// `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` or `STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD`: every chunk is signed, and with `trailer` the trailers too.
     Signed {
         /// Where the chain of signatures starts.
         chain: ChunkChain,
@@ -271,10 +271,10 @@ fn chunk_signature(parameters: Option<&[u8]>) -> Result<ChunkSignature, PayloadE
     let parameters = parameters.ok_or(PayloadError::MissingChunkSignature)?;
     let mut each = parameters.split(|&b| b == b';').map(signature_value);
     match (each.next().flatten(), each.next()) {
-        (Some(value), None) => ChunkSignature::parse(value).ok_or(PayloadError::MissingChunkSignature),
+        (Some(value), None) => ChunkSignature::new(value).ok_or(PayloadError::MissingChunkSignature),
         (Some(_), Some(_)) => Err(PayloadError::MalformedChunkHeader),
         (None, Some(second)) if second.is_some() || each.any(|value| value.is_some()) => {
-            ChunkSignature::parse(trim(parameters)).ok_or(PayloadError::MissingChunkSignature)
+            ChunkSignature::new(trim(parameters)).ok_or(PayloadError::MissingChunkSignature)
         }
         (None, _) => Err(PayloadError::MissingChunkSignature),
     }

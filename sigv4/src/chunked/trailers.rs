@@ -39,7 +39,7 @@ impl Trailers {
         if announced.is_some_and(|announced| name.eq_ignore_ascii_case(announced)) {
             self.value = Some(value.into());
         } else if self.signed && name.eq_ignore_ascii_case(TRAILER_SIGNATURE.as_bytes()) {
-            self.signature = ChunkSignature::parse(value);
+            self.signature = ChunkSignature::new(value);
         } else {
             return Err(PayloadError::UnannouncedTrailer);
         }

@@ -15,4 +15,5 @@ mod presigned;
 mod roundtrip;
 mod s3_examples;
 mod sample;
+mod sigv4a;
 mod vectors;

@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::{digest, hmac};
 use sigv4::{
-    Dialect, Endpoint, Head, ParseError, SecretAccessKey, SignedRequest, Signer, SigningKey, Target,
-    Timestamp, Verified, VerifyError,
+    Algorithm, Dialect, Endpoint, Head, ParseError, SecretAccessKey, SignedRequest, Signer, SigningKey,
+    Target, Timestamp, Verified, VerifyError, VerifyingKey,
 };
 
 pub(crate) const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -203,8 +203,22 @@ impl Sample {
     /// The verdict at some time.
     pub(crate) fn verify_at(&self, endpoint: &Endpoint, at: Timestamp) -> Result<Verified, Refusal> {
         let request = SignedRequest::parse(self.head(), endpoint, at).map_err(Refusal::Parse)?;
-        let key = SigningKey::derive(&SecretAccessKey::new(self.secret.as_str()), &request.scope());
-        request.verify_body(&key, &self.body).map_err(Refusal::Verify)
+        prove(request, &self.secret, &self.body).map_err(Refusal::Verify)
+    }
+}
+
+/// The verdict with the key that the request asks for.
+pub(crate) fn prove(request: SignedRequest<'_>, secret: &str, body: &[u8]) -> Result<Verified, VerifyError> {
+    let secret = SecretAccessKey::new(secret);
+    match request.algorithm() {
+        Algorithm::HmacSha256 => {
+            let key = SigningKey::derive(&secret, &request.scope());
+            request.verify_body(&key, body)
+        }
+        Algorithm::EcdsaP256Sha256 => {
+            let key = VerifyingKey::derive(request.access_key_id(), &secret);
+            request.verify_body(&key, body)
+        }
     }
 }
 

@@ -6,13 +6,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest;
-use sigv4::{
-    CredentialFault, Dialect, Endpoint, ParseError, SignedRequest, SigningKey, Timestamp, VerifyError, uri,
-};
+use sigv4::{CredentialFault, Dialect, Endpoint, ParseError, SignedRequest, Timestamp, VerifyError, uri};
 
 use super::raw::RawRequest;
 use super::{Options, Refusal};
-use crate::auth::AuthError;
+use crate::auth::{self, AuthError};
 
 /// A part of the request, and what seems to be the matter with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,8 +71,7 @@ impl Question<'_> {
     /// Whether the head's signature holds over a variation of the request, whatever its session and body.
     fn holds(&self, request: &RawRequest, endpoint: &Endpoint, now: Timestamp) -> bool {
         let Ok(signed) = SignedRequest::parse(request.head(), endpoint, now) else { return false };
-        let key = SigningKey::derive(&self.options.record.credential().secret, &signed.scope());
-        signed.verify_body(&key, &request.body).is_ok()
+        auth::prove(signed, &self.options.record, &request.body).is_ok()
     }
 
     fn holds_now(&self, request: &RawRequest) -> bool {
@@ -90,7 +87,9 @@ impl Question<'_> {
                 for fault in faults {
                     match fault {
                         CredentialFault::Region { region, .. } => {
-                            endpoint.regions = vec![region.as_str().into()]
+                            // Of a set of regions, any will do.
+                            endpoint.regions =
+                                region.as_str().split(',').map(|one| one.trim().into()).collect();
                         }
                         CredentialFault::Service { service, .. } => {
                             endpoint.service = service.as_str().into()

@@ -107,6 +107,7 @@ impl Args {
             dialect,
             service: self.service.as_str().into(),
             strict: self.strict,
+            sigv4a: true,
             presigned_lifetime: (self.service == "sts").then_some(sts::PRESIGNED_LIFETIME),
             ..Endpoint::s3(&self.region)
         };

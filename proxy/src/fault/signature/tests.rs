@@ -13,17 +13,25 @@ const DATED: &[(&str, &str)] =
 
 /// The answer to a request with [`DATED`] headers and those given.
 fn answer(dialect: Dialect, query: &str, headers: &[(&'static str, &str)]) -> Fault {
+    answer_at(&endpoint(dialect), query, headers)
+}
+
+fn endpoint(dialect: Dialect) -> Endpoint {
+    match dialect {
+        Dialect::S3 => Endpoint::s3("us-east-1"),
+        Dialect::Generic => Endpoint::generic("sts", "us-east-1"),
+    }
+}
+
+fn answer_at(endpoint: &Endpoint, query: &str, headers: &[(&'static str, &str)]) -> Fault {
+    let dialect = endpoint.dialect;
     let mut map = HeaderMap::new();
     for (name, value) in DATED.iter().chain(headers) {
         map.insert(HeaderName::from_static(name), value.parse().unwrap());
     }
-    let endpoint = match dialect {
-        Dialect::S3 => Endpoint::s3("us-east-1"),
-        Dialect::Generic => Endpoint::generic("sts", "us-east-1"),
-    };
     let query = (!query.is_empty()).then_some(query.as_bytes());
     let head = Head { method: "PUT", path: b"/k", query, headers: &map, authority: None };
-    let request = match SignedRequest::parse(head, &endpoint, Timestamp::parse_basic(NOW).unwrap()) {
+    let request = match SignedRequest::parse(head, endpoint, Timestamp::parse_basic(NOW).unwrap()) {
         Ok(request) => request,
         Err(error) => return parse_fault(&error, dialect),
     };
@@ -113,6 +121,62 @@ fn queries_are_answered_as_s3_answers_them() {
         assert_eq!((fault.status.as_u16(), fault.code), (400, "AuthorizationQueryParametersError"), "{to}");
         assert!(fault.message.contains(text), "{to}: {}", fault.message);
     }
+}
+
+/// The answer where SigV4a is offered.
+fn asymmetric(dialect: Dialect, query: &str, headers: &[(&'static str, &str)]) -> Fault {
+    answer_at(&Endpoint { sigv4a: true, ..endpoint(dialect) }, query, headers)
+}
+
+#[test]
+fn asymmetric_heads_are_answered_in_the_terms_of_their_own_scope() {
+    let sound = "AWS4-ECDSA-P256-SHA256 Credential=AKID/20260312/s3/aws4_request, \
+        SignedHeaders=host;x-amz-date;x-amz-region-set, Signature=aa";
+    let elsewhere =
+        asymmetric(Dialect::S3, "", &[("authorization", sound), ("x-amz-region-set", "eu-west-1,eu-*")]);
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.code), (400, "AuthorizationHeaderMalformed"));
+    assert!(elsewhere.message.ends_with("the region 'eu-west-1,eu-*' is wrong; expecting 'us-east-1'"));
+    assert_eq!(element(&elsewhere, "Region"), Some("us-east-1"));
+    let table = [
+        (Dialect::S3, "", "", "AuthorizationHeaderMalformed", "malformed; missing X-Amz-Region-Set."),
+        (Dialect::S3, ";x-amz-region-set", "", "AccessDenied", "were not signed"),
+        (
+            Dialect::S3,
+            "20260312",
+            "20260312/us-east-1",
+            "AuthorizationHeaderMalformed",
+            "YYYYMMDD/SERVICE/aws4_request\".",
+        ),
+        (Dialect::Generic, "", "", "IncompleteSignature", "requires 'X-Amz-Region-Set' parameter."),
+        (Dialect::Generic, ";x-amz-region-set", "", "SignatureDoesNotMatch", "'X-Amz-Region-Set' must be a"),
+        (
+            Dialect::Generic,
+            "20260312",
+            "20260312/us-east-1",
+            "IncompleteSignature",
+            "4 slash-delimited elements",
+        ),
+        (Dialect::Generic, "/s3/", "/sns/", "SignatureDoesNotMatch", "scoped to correct service: 'sts'."),
+    ];
+    for (dialect, from, to, code, text) in table {
+        let value = sound.replace(if from.is_empty() { "unchanged" } else { from }, to);
+        let set = ("x-amz-region-set", "us-east-1");
+        let headers = [("authorization", &*value), set];
+        let fault = asymmetric(dialect, "", &headers[..if from.is_empty() { 1 } else { 2 }]);
+        assert_eq!(fault.code, code, "{value}");
+        assert!(fault.message.contains(text), "{value}: {}", fault.message);
+    }
+    let query = "X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256&X-Amz-Credential=AKID%2F20260312%2Fs3%2Faws4_request\
+        &X-Amz-Date=20260312T081530Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=aa";
+    let fault = asymmetric(Dialect::S3, query, &[]);
+    assert_eq!((fault.status.as_u16(), fault.code), (400, "AuthorizationQueryParametersError"));
+    assert!(fault.message.ends_with("requires the X-Amz-Region-Set parameter."), "{}", fault.message);
+    let fault = asymmetric(Dialect::S3, &format!("{query}&X-Amz-Region-Set=eu-west-1"), &[]);
+    assert!(
+        fault.message.ends_with("the region 'eu-west-1' is wrong; expecting 'us-east-1'"),
+        "{}",
+        fault.message
+    );
 }
 
 #[test]
