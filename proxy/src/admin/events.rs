@@ -49,10 +49,10 @@ pub(super) async fn post(
 
 /// A revocation as of now also reaches sessions whose issuer's clock is ahead of ours, as `/v1/revocations` does.
 async fn date_revocation(admin: &Admin, event: &mut Event, now: UnixMillis) -> Result<(), ApiError> {
-    if let EventData::SessionRevoked { scope, issued_before, .. } = &mut event.data
+    if let EventData::SessionRevoked { scope, cascade, issued_before, .. } = &mut event.data
         && *issued_before == now.plus(1)
     {
-        *issued_before = admin.store.mark_now(scope).await?;
+        *issued_before = admin.store.mark_now(scope, *cascade).await?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@
 //! | `GET /readyz` | 200 while requests are welcome, else 503 and why |
 //! | `GET /metrics` | Prometheus text |
 //! | `POST /v1/events` | appends a CloudEvent or a batch; `[{source, id, seq, duplicate}]` |
-//! | `GET /v1/sessions` | `{sessions, next?}`; filters `access_key_id`, `principal`, `role`, `account`, `expired` |
-//! | `POST /v1/revocations` | `{access_key_id \| principal \| role \| account, issued_before?, reason?}` |
+//! | `GET /v1/sessions` | `{sessions, next?}`; filters `access_key_id`, `principal`, `role`, `account`, `session_name`, `identity_provider`, `source_identity`, `kind`, `expired` |
+//! | `POST /v1/revocations` | `{access_key_id \| principal \| role, session_name? \| account \| identity_provider \| source_identity, cascade?, issued_before?, reason?}`; `{issued_before, sessions, seq}` |
 //! | `GET /v1/access-keys` | `{access_keys}` |
 //! | `POST /v1/access-keys` | creates one; its secret is in this answer and nowhere else |
 //! | `PUT /v1/access-keys/{id}/status` | `{status: "Active" \| "Inactive"}` |

@@ -8,7 +8,7 @@ use super::query::Query;
 use super::{Admin, admin_event};
 use crate::clock::UnixMillis;
 use crate::events::{EventData, RevocationScope};
-use crate::iam::{AccessKeyId, Principal, SessionKind};
+use crate::iam::{AccessKeyId, Ancestor, Principal, SessionKind};
 use crate::store::{RevokedBy, SessionFilter, SessionSummary};
 
 /// Sessions of one answer, unless the query asks for another number.
@@ -34,14 +34,27 @@ struct Listed {
     role_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_access_key_id: Option<AccessKeyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_identity: Option<String>,
+    /// The credentials it descends from, nearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<Link>,
     issued_at: String,
     expires_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_by: Option<&'static str>,
 }
 
-/// Sessions, narrowed down by the query: `access_key_id`, `principal`, `role`, `account`, `expired=true`; `limit`
-/// and `after` page through them.
+#[derive(Serialize)]
+struct Link {
+    access_key_id: AccessKeyId,
+    arn: String,
+}
+
+/// Sessions, narrowed down by the query: `access_key_id`, `principal`, `role`, `account`, `session_name`,
+/// `identity_provider`, `source_identity`, `kind`, `expired=true`; `limit` and `after` page through them.
 pub(super) async fn list(admin: &Admin, query: Option<&str>) -> Result<Answer, ApiError> {
     let mut query = Query::parse(query)?;
     let filter = SessionFilter {
@@ -49,6 +62,10 @@ pub(super) async fn list(admin: &Admin, query: Option<&str>) -> Result<Answer, A
         principal: query.take("principal"),
         role: query.take("role"),
         account: query.take("account"),
+        session_name: query.take("session_name"),
+        identity_provider: query.take("identity_provider"),
+        source_identity: query.take("source_identity"),
+        kind: query.take("kind").map(kind).transpose()?,
         expired: query.take_parsed("expired", "true or false")?.unwrap_or(false),
     };
     let limit = query.take_parsed("limit", "a number")?.unwrap_or(PAGE).clamp(1, LARGEST_PAGE);
@@ -68,6 +85,12 @@ pub(super) async fn list(admin: &Admin, query: Option<&str>) -> Result<Answer, A
     Ok(answer::json(StatusCode::OK, &Page { sessions, next }))
 }
 
+fn kind(text: String) -> Result<SessionKind, ApiError> {
+    serde_json::from_value(text.into()).map_err(|_| {
+        ApiError::invalid("kind", "is none of session_token, assumed_role, web_identity, saml, federation")
+    })
+}
+
 impl From<SessionSummary> for Listed {
     fn from(session: SessionSummary) -> Self {
         Self {
@@ -77,10 +100,19 @@ impl From<SessionSummary> for Listed {
             session_name: session.session_name,
             role_arn: session.role_arn,
             parent_access_key_id: session.parent_access_key_id,
+            identity_provider: session.identity_provider,
+            source_identity: session.source_identity,
+            chain: session.lineage.into_iter().map(Link::from).collect(),
             issued_at: session.issued_at.to_rfc3339(),
             expires_at: session.expires_at.to_rfc3339(),
             revoked_by: session.revoked.map(revoked_by),
         }
+    }
+}
+
+impl From<Ancestor> for Link {
+    fn from(ancestor: Ancestor) -> Self {
+        Self { access_key_id: ancestor.access_key_id, arn: ancestor.principal.arn }
     }
 }
 
@@ -91,24 +123,26 @@ pub(super) const fn revoked_by(cause: RevokedBy) -> &'static str {
         RevokedBy::Principal => "principal",
         RevokedBy::Role => "role",
         RevokedBy::Account => "account",
+        RevokedBy::SessionName => "session_name",
+        RevokedBy::IdentityProvider => "identity_provider",
+        RevokedBy::SourceIdentity => "source_identity",
     }
 }
 
-/// The body of a revocation: exactly one of the first four.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The body of a revocation: exactly one scope, of which `session_name` narrows `role` down.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Revocation {
-    #[serde(default)]
     access_key_id: Option<AccessKeyId>,
-    #[serde(default)]
     principal: Option<String>,
-    #[serde(default)]
     role: Option<String>,
-    #[serde(default)]
+    session_name: Option<String>,
     account: Option<String>,
-    #[serde(default)]
+    identity_provider: Option<String>,
+    source_identity: Option<String>,
+    /// Whether sessions chained from those are revoked as well.
+    cascade: bool,
     issued_before: Option<String>,
-    #[serde(default)]
     reason: Option<String>,
 }
 
@@ -124,62 +158,48 @@ struct Revoked {
 
 /// Revokes, and answers once the revocation is on disk and in force.
 pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answer, ApiError> {
+    let cascade = revocation.cascade;
     let scope = revocation.scope()?;
     let issued_before = match &revocation.issued_before {
         Some(text) => UnixMillis::parse_rfc3339(text)
             .ok_or_else(|| ApiError::invalid("issued_before", "is no time such as 2026-01-02T03:04:05Z"))?,
-        None => admin.store.mark_now(&scope).await?,
+        None => admin.store.mark_now(&scope, cascade).await?,
     };
-    let filter = filter_of(&scope);
-    let revoked = format!("{scope:?}");
-    let event = EventData::SessionRevoked { scope, issued_before, reason: revocation.reason };
+    let reason = revocation.reason;
+    let event = EventData::SessionRevoked { scope: scope.clone(), cascade, issued_before, reason };
     let receipt = admin_event::append(admin, event).await?;
-    let sessions = count(admin, filter, issued_before).await?;
+    let sessions = admin.store.reached(&scope, cascade, issued_before).await?;
     let answer = Revoked { issued_before: issued_before.to_rfc3339(), sessions, seq: receipt.seq };
-    tracing::info!(scope = revoked, sessions, issued_before = answer.issued_before, "sessions revoked");
+    let issued_before = &answer.issued_before;
+    tracing::info!(?scope, cascade, sessions, issued_before, "sessions revoked");
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 impl Revocation {
     fn scope(&self) -> Result<RevocationScope, ApiError> {
+        let role = self.role.clone().map(|role| match &self.session_name {
+            Some(name) => RevocationScope::SessionName { role, name: name.clone() },
+            None => RevocationScope::Role(role),
+        });
+        if self.session_name.is_some() && role.is_none() {
+            return Err(ApiError::invalid("session_name", "belongs beside role"));
+        }
         let scopes = [
             self.access_key_id.clone().map(RevocationScope::AccessKey),
             self.principal.clone().map(RevocationScope::Principal),
-            self.role.clone().map(RevocationScope::Role),
+            role,
             self.account.clone().map(RevocationScope::Account),
+            self.identity_provider.clone().map(RevocationScope::IdentityProvider),
+            self.source_identity.clone().map(RevocationScope::SourceIdentity),
         ];
         let mut given = scopes.into_iter().flatten();
         match (given.next(), given.next()) {
             (Some(scope), None) => Ok(scope),
             _ => {
-                let message = "exactly one of access_key_id, principal, role and account says what to revoke";
+                let message = "exactly one of access_key_id, principal, role, account, identity_provider and \
+                               source_identity says what to revoke";
                 Err(ApiError::invalid("", message))
             }
-        }
-    }
-}
-
-fn filter_of(scope: &RevocationScope) -> SessionFilter {
-    let mut filter = SessionFilter::default();
-    match scope {
-        RevocationScope::AccessKey(id) => filter.access_key_id = Some(id.as_str().to_owned()),
-        RevocationScope::Principal(name) => filter.principal = Some(name.clone()),
-        RevocationScope::Role(arn) => filter.role = Some(arn.clone()),
-        RevocationScope::Account(account) => filter.account = Some(account.clone()),
-    }
-    filter
-}
-
-/// Live sessions that match and were issued before `mark`.
-async fn count(admin: &Admin, filter: SessionFilter, mark: UnixMillis) -> Result<usize, ApiError> {
-    let mut total = 0;
-    let mut after = None;
-    loop {
-        let page = admin.store.sessions(filter.clone(), LARGEST_PAGE, after).await?;
-        total += page.iter().filter(|session| session.issued_at < mark).count();
-        after = page.last().map(|session| session.access_key_id.clone());
-        if page.len() < LARGEST_PAGE {
-            return Ok(total);
         }
     }
 }

@@ -256,6 +256,11 @@ async fn a_revocation_reaches_its_sessions_at_once() {
     assert_eq!(causes, [&json!("role"), &Value::Null, &json!("role")]);
     let parent = json!({ "access_key_id": "AKIAPARENT" });
     assert_eq!(api.send_json("POST", "/v1/revocations", parent).await.1["sessions"], 3);
+    let named =
+        json!({ "role": "arn:aws:iam::111122223333:role/reader", "session_name": "job", "cascade": true });
+    assert_eq!(api.send_json("POST", "/v1/revocations", named).await.1["sessions"], 2);
+    let provider = json!({ "identity_provider": "arn:aws:iam::111122223333:saml-provider/idp" });
+    assert_eq!(api.send_json("POST", "/v1/revocations", provider).await.1["sessions"], 0);
     let past = json!({ "account": "111122223333", "issued_before": "2026-01-02T03:04:05Z" });
     assert_eq!(api.send_json("POST", "/v1/revocations", past).await.1["sessions"], 0);
 }
@@ -266,6 +271,9 @@ async fn refuses_unclear_revocations() {
     for body in [
         json!({}),
         json!({ "role": "a", "account": "b" }),
+        json!({ "account": "b", "session_name": "a" }),
+        json!({ "session_name": "a" }),
+        json!({ "role": "a", "cascade": "yes" }),
         json!({ "role": "a", "issued_before": "yesterday" }),
         json!({ "role": "a", "issued_before": "2027-01-01T00:00:00Z" }),
         json!({ "role": "a", "force": true }),

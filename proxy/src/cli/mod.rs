@@ -56,7 +56,7 @@ enum Command {
     /// Long-term access keys of a running gateway: create, list, disable, enable, delete.
     Keys(keys::Args),
     /// List the live sessions of a running gateway.
-    Sessions(sessions::Args),
+    Sessions(Box<sessions::Args>),
     /// Revoke sessions of a running gateway.
     Revoke(revoke::Args),
     /// Work as a role: print its credentials for this shell, as JSON, or for an AWS `credential_process`.

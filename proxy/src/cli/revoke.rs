@@ -11,10 +11,19 @@ use super::table::printable;
 use crate::clock::UnixMillis;
 use crate::config::Environment;
 
+/// Scopes that `--session-name` cannot narrow down.
+const NOT_ROLE: [&str; 5] = ["access_key_id", "principal", "account", "identity_provider", "source_identity"];
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     scope: Scope,
+    /// Of the role, only sessions of this name
+    #[arg(long, value_name = "NAME", requires = "role", conflicts_with_all = NOT_ROLE)]
+    session_name: Option<String>,
+    /// Revoke sessions chained from those as well, directly or not
+    #[arg(long)]
+    cascade: bool,
     /// Revoke sessions issued before this time: RFC 3339 in UTC, or `now`
     #[arg(long, value_name = "TIME", default_value = "now", value_parser = parse_time)]
     issued_before: IssuedBefore,
@@ -32,8 +41,8 @@ struct Scope {
     /// One credential, long-term or temporary, and the sessions issued to it
     #[arg(long, value_name = "ID")]
     access_key_id: Option<String>,
-    /// Every session of the principal with this ARN or unique id
-    #[arg(long, value_name = "ARN")]
+    /// Every session of the principal with this ARN or unique id, and those a user got for others
+    #[arg(long, visible_alias = "user", value_name = "ARN")]
     principal: Option<String>,
     /// Every session of the role with this ARN
     #[arg(long, value_name = "ARN")]
@@ -41,6 +50,12 @@ struct Scope {
     /// Every session of the account
     #[arg(long, value_name = "ID")]
     account: Option<String>,
+    /// Every session that the identity provider with this ARN vouched for
+    #[arg(long, value_name = "ARN")]
+    identity_provider: Option<String>,
+    /// Every session with this source identity
+    #[arg(long, value_name = "NAME")]
+    source_identity: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +85,30 @@ pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Fa
     }
     let text = |field: &str| printable(answer[field].as_str().unwrap_or("?"));
     let number = |field: &str| answer[field].as_u64().unwrap_or_default();
-    writeln!(out, "revoked: sessions issued before {}", text("issued_before"))?;
+    let chained = if args.cascade { ", and sessions chained from them" } else { "" };
+    writeln!(out, "revoked: {} issued before {}{chained}", args.described(), text("issued_before"))?;
     writeln!(out, "live sessions reached: {}", number("sessions"))?;
     writeln!(out, "log position: {}", number("seq"))?;
     Ok(())
+}
+
+impl Args {
+    /// The sessions in words.
+    fn described(&self) -> String {
+        let Scope { access_key_id, principal, role, account, identity_provider, source_identity } =
+            &self.scope;
+        let named = [
+            ("access key id", access_key_id),
+            ("principal", principal),
+            ("role", role),
+            ("account", account),
+            ("identity provider", identity_provider),
+            ("source identity", source_identity),
+        ];
+        let scope = named.iter().find_map(|(what, name)| Some(format!("{what} {}", name.as_deref()?)));
+        let name = self.session_name.as_ref().map(|name| format!("{name} of "));
+        printable(&format!("sessions {}{}", name.unwrap_or("of ".into()), scope.unwrap_or_default()))
+    }
 }
 
 fn request(args: &Args) -> Value {
@@ -83,6 +118,9 @@ fn request(args: &Args) -> Value {
         ("principal", scope.principal.clone()),
         ("role", scope.role.clone()),
         ("account", scope.account.clone()),
+        ("identity_provider", scope.identity_provider.clone()),
+        ("source_identity", scope.source_identity.clone()),
+        ("session_name", args.session_name.clone()),
         ("reason", args.reason.clone()),
         (
             "issued_before",
@@ -93,7 +131,8 @@ fn request(args: &Args) -> Value {
             },
         ),
     ];
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+    given.chain(args.cascade.then(|| ("cascade".to_owned(), json!(true)))).collect()
 }
 
 #[cfg(test)]
@@ -121,6 +160,13 @@ mod tests {
             Ok(json!({ "role": "arn", "issued_before": "2026-01-02T03:04:05.000Z", "reason": "leak" })),
         );
         assert_eq!(parse(&["--account", "1", "--issued-before", "now"]), Ok(json!({ "account": "1" })));
+        assert_eq!(parse(&["--user", "AIDA1"]), Ok(json!({ "principal": "AIDA1" })));
+        assert_eq!(
+            parse(&["--role", "arn", "--session-name", "build", "--cascade"]),
+            Ok(json!({ "role": "arn", "session_name": "build", "cascade": true })),
+        );
+        assert_eq!(parse(&["--identity-provider", "arn"]), Ok(json!({ "identity_provider": "arn" })));
+        assert_eq!(parse(&["--source-identity", "bob"]), Ok(json!({ "source_identity": "bob" })));
     }
 
     #[test]
@@ -129,6 +175,8 @@ mod tests {
 
         assert_eq!(parse(&[]), Err(ErrorKind::MissingRequiredArgument));
         assert_eq!(parse(&["--role", "a", "--account", "b"]), Err(ErrorKind::ArgumentConflict));
+        assert_eq!(parse(&["--session-name", "a"]), Err(ErrorKind::MissingRequiredArgument));
+        assert_eq!(parse(&["--account", "1", "--session-name", "a"]), Err(ErrorKind::ArgumentConflict));
         let yesterday = parse(&["--role", "a", "--issued-before", "yesterday"]);
         assert_eq!(yesterday, Err(ErrorKind::ValueValidation));
     }

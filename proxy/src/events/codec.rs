@@ -71,6 +71,8 @@ enum DataRow {
     },
     SessionRevoked {
         scope: ScopeRow,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cascade: bool,
         issued_before: UnixMillis,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -84,6 +86,9 @@ enum ScopeRow {
     Principal(String),
     Role(String),
     Account(String),
+    Session { role: String, name: String },
+    IdentityProvider(String),
+    SourceIdentity(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -264,8 +269,9 @@ impl DataRow {
             EventData::AccessKeyDeleted { access_key_id } => {
                 Self::AccessKeyDeleted { access_key_id: access_key_id.clone() }
             }
-            EventData::SessionRevoked { scope, issued_before, reason } => Self::SessionRevoked {
+            EventData::SessionRevoked { scope, cascade, issued_before, reason } => Self::SessionRevoked {
                 scope: ScopeRow::of(scope),
+                cascade: *cascade,
                 issued_before: *issued_before,
                 reason: reason.clone(),
             },
@@ -281,8 +287,8 @@ impl DataRow {
                 EventData::AccessKeyStatus { access_key_id, status }
             }
             Self::AccessKeyDeleted { access_key_id } => EventData::AccessKeyDeleted { access_key_id },
-            Self::SessionRevoked { scope, issued_before, reason } => {
-                EventData::SessionRevoked { scope: scope.into_scope(), issued_before, reason }
+            Self::SessionRevoked { scope, cascade, issued_before, reason } => {
+                EventData::SessionRevoked { scope: scope.into_scope(), cascade, issued_before, reason }
             }
         })
     }
@@ -295,6 +301,9 @@ impl ScopeRow {
             RevocationScope::Principal(name) => Self::Principal(name),
             RevocationScope::Role(arn) => Self::Role(arn),
             RevocationScope::Account(account) => Self::Account(account),
+            RevocationScope::SessionName { role, name } => Self::Session { role, name },
+            RevocationScope::IdentityProvider(arn) => Self::IdentityProvider(arn),
+            RevocationScope::SourceIdentity(name) => Self::SourceIdentity(name),
         }
     }
 
@@ -304,6 +313,9 @@ impl ScopeRow {
             Self::Principal(name) => RevocationScope::Principal(name),
             Self::Role(arn) => RevocationScope::Role(arn),
             Self::Account(account) => RevocationScope::Account(account),
+            Self::Session { role, name } => RevocationScope::SessionName { role, name },
+            Self::IdentityProvider(arn) => RevocationScope::IdentityProvider(arn),
+            Self::SourceIdentity(name) => RevocationScope::SourceIdentity(name),
         }
     }
 }

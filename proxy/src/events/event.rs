@@ -51,6 +51,8 @@ pub enum EventData {
     SessionRevoked {
         /// Which sessions.
         scope: RevocationScope,
+        /// Whether sessions chained from those, directly or not, are revoked as well.
+        cascade: bool,
         /// Sessions issued strictly before this time are refused.
         issued_before: UnixMillis,
         /// Why, for people.
@@ -63,12 +65,24 @@ pub enum EventData {
 pub enum RevocationScope {
     /// One credential, and the sessions issued to it.
     AccessKey(AccessKeyId),
-    /// Every session of the principal with this ARN or unique id.
+    /// Every session of the principal with this ARN or unique id; of a user also those it got for others by
+    /// `GetFederationToken`.
     Principal(String),
     /// Every session of the role with this ARN.
     Role(String),
     /// Every session of the account.
     Account(String),
+    /// Sessions of one name of one role.
+    SessionName {
+        /// ARN of the role.
+        role: String,
+        /// The session name.
+        name: String,
+    },
+    /// Every session that the identity provider with this ARN vouched for.
+    IdentityProvider(String),
+    /// Every session with this source identity, in whatever account.
+    SourceIdentity(String),
 }
 
 /// What became of an appended event.
@@ -118,7 +132,7 @@ impl Event {
         match &self.data {
             EventData::CredentialIssued(credential) => check_issued(credential, now),
             EventData::AccessKeyCreated(credential) => check_created(credential, now),
-            EventData::SessionRevoked { scope, issued_before, reason } => {
+            EventData::SessionRevoked { scope, issued_before, reason, cascade: _ } => {
                 not_ahead("data.issued_before", *issued_before, now)?;
                 if reason.as_ref().is_some_and(|reason| reason.len() > MAX_TEXT_BYTES) {
                     return Err(EventError::new("data.reason", "must not be longer than 2048 bytes"));
@@ -128,6 +142,11 @@ impl Event {
                     RevocationScope::Principal(name) => text("data.principal", name),
                     RevocationScope::Role(arn) => text("data.role", arn),
                     RevocationScope::Account(account) => text("data.account", account),
+                    RevocationScope::SessionName { role, name } => {
+                        text("data.role", role).and_then(|()| text("data.session_name", name))
+                    }
+                    RevocationScope::IdentityProvider(arn) => text("data.identity_provider", arn),
+                    RevocationScope::SourceIdentity(name) => text("data.source_identity", name),
                 }
             }
             EventData::AccessKeyStatus { .. } | EventData::AccessKeyDeleted { .. } => Ok(()),

@@ -18,11 +18,10 @@ use arc_swap::{ArcSwapOption, Guard};
 use prometheus::{IntCounter, IntGauge};
 
 use crate::clock::{Clock, UnixMillis};
-use crate::events::{Event, EventData, RevocationScope};
+use crate::events::RevocationScope;
 use crate::iam::directory::{Directory, DirectoryFault, Register};
-use crate::iam::{NoRandomNumbers, random_id};
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use tree::{Loaded, Tree, TreeError};
 
 /// The IAM directory in force, if one is configured; clones share it.
@@ -200,7 +199,7 @@ impl Identities {
         if let (Reloaded::Changed, Some(before), Some(after)) = (outcome, before, self.0.current.load_full())
         {
             let ended = ended(&before, &after);
-            if let Err(error) = self.revoke(store, ended).await {
+            if let Err(error) = store.end_sessions(ended, "deleted or disabled in the IAM directory").await {
                 tracing::error!(%error, "sessions of those who are gone could not be revoked");
             }
         }
@@ -246,29 +245,6 @@ impl Identities {
             }
         }
     }
-
-    async fn revoke(&self, store: &Store, ended: Vec<RevocationScope>) -> Result<(), RevokeError> {
-        for scope in ended {
-            let issued_before = store.mark_now(&scope).await?;
-            let reason = Some("deleted or disabled in the IAM directory".to_owned());
-            let event = Event {
-                source: Event::CONFIG_SOURCE.to_owned(),
-                id: random_id()?,
-                time: self.0.clock.now(),
-                data: EventData::SessionRevoked { scope, issued_before, reason },
-            };
-            store.append(vec![event]).await?;
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum RevokeError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Random(#[from] NoRandomNumbers),
 }
 
 impl Source {

@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::events::EventData;
 use crate::events::Keyring;
 use crate::store::StoreOptions;
 

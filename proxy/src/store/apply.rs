@@ -3,7 +3,7 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::error::{Conflict, StoreError};
-use super::revocations::{MARK_RETENTION_MILLIS, Mark, MarkKind};
+use super::revocations::{MARK_RETENTION_MILLIS, Mark};
 use super::tables::{META_APPLIED, META_NEWEST, Tables};
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -93,10 +93,10 @@ impl<'a, 'txn> Batch<'a, 'txn> {
                 self.status(event, access_key_id, *status)
             }
             EventData::AccessKeyDeleted { access_key_id } => self.deleted(event, access_key_id),
-            EventData::SessionRevoked { scope, issued_before, .. } => {
+            EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
                 let row = self.encode_event(event)?;
                 let receipt = self.log(event, &row)?;
-                self.raise(Mark::of(scope, *issued_before))?;
+                self.raise(Mark::of(scope, *cascade, *issued_before))?;
                 self.tables.due.insert((issued_before.plus(MARK_RETENTION_MILLIS).0, receipt.seq), "")?;
                 Ok(receipt)
             }
@@ -208,11 +208,12 @@ impl<'a, 'txn> Batch<'a, 'txn> {
 
     /// Ends the sessions issued to a long-term key so far, by any clock.
     fn end_issued(&mut self, event: &Event, id: &AccessKeyId) -> Result<(), redb::Error> {
-        let mut last = event.time.max(self.now);
-        if self.effects.newest > last {
-            last = last.max(newest_issue(&self.tables.sessions, MarkKind::IssuedTo, id.as_str())?);
+        let mut mark = Mark::issued_to(id, event.time.max(self.now));
+        if self.effects.newest > mark.before {
+            mark.before = mark.before.max(newest_issue(&self.tables.sessions, &mark)?);
         }
-        self.raise(Mark::issued_to(id, last.plus(1)))
+        mark.before = mark.before.plus(1);
+        self.raise(mark)
     }
 
     fn raise(&mut self, mark: Mark) -> Result<(), redb::Error> {
@@ -256,21 +257,17 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     }
 }
 
-/// Issue time of the latest credential in `rows` that a mark of this kind and name reaches; the epoch if none is.
+/// The latest time in `rows` that a mark of this scope is compared with; the epoch if there is none.
 pub(super) fn newest_issue(
     rows: &impl ReadableTable<&'static str, &'static [u8]>,
-    kind: MarkKind,
-    name: &str,
+    mark: &Mark,
 ) -> Result<UnixMillis, redb::Error> {
     let mut newest = UnixMillis(0);
     for entry in rows.iter()? {
         let (id, row) = entry?;
         let credential = read_header(id.value(), row.value()).and_then(|header| header.into_credential());
-        if let Ok(credential) = credential
-            && credential.issued_at > newest
-            && kind.reaches(name, &credential)
-        {
-            newest = credential.issued_at;
+        if let Ok(credential) = credential {
+            newest = mark.times(&credential).fold(newest, UnixMillis::max);
         }
     }
     Ok(newest)

@@ -6,7 +6,9 @@ use sigv4::SecretAccessKey;
 
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, RevocationScope};
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash};
+use crate::iam::{
+    AccessKeyId, Ancestor, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash,
+};
 
 pub(super) const ACCOUNT: &str = "123456789012";
 pub(super) const HOUR: i64 = 3_600_000;
@@ -61,6 +63,19 @@ pub(super) fn role_session(access_key_id: &str, issued_at: i64) -> Credential {
     credential
 }
 
+/// A session of the role `name` that `parent` got by `AssumeRole`.
+pub(super) fn chained(parent: &Credential, access_key_id: &str, name: &str, issued_at: i64) -> Credential {
+    let mut credential = role_session(access_key_id, issued_at);
+    credential.principal.arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{access_key_id}");
+    credential.principal.user_id = format!("AROA{name}:{access_key_id}");
+    let session = credential.session.as_mut().unwrap();
+    session.role_arn = Some(format!("arn:aws:iam::{ACCOUNT}:role/{name}"));
+    session.parent_access_key_id = Some(parent.access_key_id.clone());
+    session.lineage = Ancestor::lineage(parent, UnixMillis(issued_at)).unwrap();
+    session.source_identity = parent.session.as_ref().and_then(|parent| parent.source_identity.clone());
+    credential
+}
+
 pub(super) fn event(event_id: &str, data: EventData) -> Event {
     Event { source: "/test".into(), id: event_id.into(), time: UnixMillis(1_000), data }
 }
@@ -82,7 +97,22 @@ pub(super) fn deleted(event_id: &str, access_key_id: &str) -> Event {
 }
 
 pub(super) fn revoked(scope: RevocationScope, before: i64) -> Event {
-    let data =
-        EventData::SessionRevoked { scope: scope.clone(), issued_before: UnixMillis(before), reason: None };
+    let data = EventData::SessionRevoked {
+        scope: scope.clone(),
+        cascade: false,
+        issued_before: UnixMillis(before),
+        reason: None,
+    };
     event(&format!("revoked {scope:?} {before}"), data)
+}
+
+/// The same, of the sessions chained from those too.
+pub(super) fn cascading(scope: RevocationScope, before: i64) -> Event {
+    let data = EventData::SessionRevoked {
+        scope: scope.clone(),
+        cascade: true,
+        issued_before: UnixMillis(before),
+        reason: None,
+    };
+    event(&format!("cascading {scope:?} {before}"), data)
 }

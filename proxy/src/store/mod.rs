@@ -6,6 +6,7 @@
 //! - `cache` holds unsealed [`Record`]s; a miss is one read of the `view` per key, whatever the concurrency.
 //! - `sealed` makes session tokens, and records out of those that were made where this log does not reach.
 //! - `revocations` is consulted on every request and does not depend on the cache in any way.
+//! - `ending` dates revocations, says whom they reach, and ends the sessions of entities that are gone.
 //! - `database` opens the file after any crash; `compaction` drops what no request can need any more.
 //!
 //! When writing fails, nothing more is accepted until a restart; what is known goes on being served.
@@ -17,6 +18,7 @@ mod database;
 mod error;
 #[cfg(test)]
 mod fixtures;
+mod ending;
 mod metrics;
 mod reconcile;
 mod record;
@@ -39,10 +41,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::cache::Cache;
 use self::metrics::StoreMetrics;
-use self::revocations::{Mark, MarkKind, Revocations};
+use self::revocations::Revocations;
 use self::writer::{Append, Command, Writer};
 use crate::clock::{Clock, UnixMillis};
-use crate::events::{Event, Keyring, Receipt, RevocationScope};
+use crate::events::{Event, Keyring, Receipt};
 use crate::iam::{AccessKeyId, Credential, KeyStatus};
 use crate::metrics::Metrics;
 
@@ -233,24 +235,11 @@ impl Store {
     /// Whether the credential has been revoked. Consulted on every request, hit or miss; takes no lock.
     ///
     /// A session is refused when it was issued strictly before the mark of its own or its parent's access key id,
-    /// its principal's ARN or unique id, its role, or its account. A long-term key is reached by its own access key
-    /// id only.
+    /// its principal's ARN or unique id (or those of the user who got it for a federated one), its role, its role and
+    /// session name, its account, its identity provider, or its source identity; and when it descends from one that a
+    /// cascading mark reaches. A long-term key is reached by its own access key id only.
     pub fn revoked(&self, credential: &Credential) -> Option<RevokedBy> {
         self.state().revocations.find(credential)
-    }
-
-    /// The `issued_before` that revokes everything in `scope` as of now: one millisecond after now, or after the
-    /// latest issue time in the scope if a clock that feeds events is ahead of this one.
-    pub async fn mark_now(&self, scope: &RevocationScope) -> Result<UnixMillis, StoreError> {
-        let state = self.state();
-        // What came by its token is not in the log, so of that the latest of all scopes has to do.
-        let now = state.clock.now().max(UnixMillis(state.newest_unsealed.load(Ordering::Acquire)));
-        if state.newest.load(Ordering::Acquire) <= now.0 {
-            return Ok(now.plus(1));
-        }
-        let mark = Mark::of(scope, now);
-        let newest = self.read(move |db| newest_issue(db, mark.kind, &mark.name)).await?;
-        Ok(newest.max(now).plus(1))
     }
 
     /// Sequence number of the last applied event.
@@ -431,13 +420,6 @@ fn compact_portion(commands: &mpsc::WeakSender<Command>) -> bool {
     }
     drop(commands);
     matches!(answer.blocking_recv(), Ok(Ok(compacted)) if compacted.more)
-}
-
-fn newest_issue(db: &redb::Database, kind: MarkKind, name: &str) -> Result<UnixMillis, redb::Error> {
-    let txn = redb::ReadableDatabase::begin_read(db)?;
-    let sessions = apply::newest_issue(&txn.open_table(tables::SESSIONS)?, kind, name)?;
-    let access_keys = apply::newest_issue(&txn.open_table(tables::ACCESS_KEYS)?, kind, name)?;
-    Ok(sessions.max(access_keys))
 }
 
 fn usable(record: Arc<Record>) -> Option<Arc<Record>> {

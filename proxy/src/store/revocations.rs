@@ -1,8 +1,12 @@
 //! The revocation index: for each scope the time before which issued sessions are refused.
 //!
-//! Marks merge by maximum, so duplicates and reordering are harmless. Readers load one immutable map per kind and
-//! take no lock; the one writer copies a map when a batch changes it. The copy costs the writer some 30 ns a mark,
-//! and marks live for 37 hours, so even 100,000 of them are copied in the time of one fsync.
+//! A plain mark reaches the sessions it names; a cascading one also those that descend from them, by the lineage that
+//! every session carries. The two are kept apart and merge by maximum each, so that duplicates and reordering are
+//! harmless, and no later plain mark makes an earlier cascade reach further.
+//!
+//! Readers load one immutable index and take no lock; the one writer copies a map when a batch changes it. The copy
+//! costs the writer some 30 ns a mark, and marks live for 37 hours, so even 100,000 of them are copied in the time of
+//! one fsync.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +16,12 @@ use prometheus::IntGauge;
 
 use crate::clock::UnixMillis;
 use crate::events::{MAX_SESSION_MILLIS, RevocationScope};
-use crate::iam::{AccessKeyId, Credential};
+use crate::iam::{AccessKeyId, Ancestor, Credential, Principal, Session, SessionKind};
 
 /// How long a mark is kept after its time: until the last session it can reach has expired, and an hour for clocks.
 pub(super) const MARK_RETENTION_MILLIS: i64 = MAX_SESSION_MILLIS + 3_600_000;
 
-/// Why a credential is refused although it is known and unexpired.
+/// Why a credential is refused although it is known and unexpired: what was revoked, of it or of an ancestor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokedBy {
     /// The access key id itself (or that of the credential the session was issued to).
@@ -28,6 +32,12 @@ pub enum RevokedBy {
     Role,
     /// The account.
     Account,
+    /// Sessions of this name of the role.
+    SessionName,
+    /// The identity provider that vouched for the session.
+    IdentityProvider,
+    /// The source identity.
+    SourceIdentity,
 }
 
 /// What a mark is about.
@@ -40,26 +50,65 @@ pub(super) enum MarkKind {
     Principal,
     Role,
     Account,
+    /// The name is `<role ARN>/<session name>`; a session name has no `/`.
+    SessionName,
+    IdentityProvider,
+    SourceIdentity,
 }
 
-/// Sessions of `name` issued strictly before `before` are refused.
+/// Sessions of `name` issued strictly before `before` are refused, and if it cascades those that descend from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) kind: MarkKind,
+    pub(super) cascade: bool,
     pub(super) name: Arc<str>,
     pub(super) before: UnixMillis,
 }
 
-type Marks = HashMap<Arc<str>, UnixMillis>;
-
 pub(super) struct Revocations {
-    /// Indexed by [`MarkKind`].
-    marks: [ArcSwap<Marks>; MarkKind::ALL.len()],
+    index: ArcSwap<Index>,
     count: IntGauge,
 }
 
+#[derive(Clone, Default)]
+struct Index {
+    plain: Marks,
+    cascading: Marks,
+}
+
+/// Times by name, one map a kind.
+#[derive(Clone, Default)]
+struct Marks {
+    /// Indexed by [`MarkKind`].
+    maps: [Arc<HashMap<Arc<str>, UnixMillis>>; MarkKind::ALL.len()],
+    count: usize,
+}
+
+/// What marks know a temporary credential by: a session, or an ancestor of one.
+struct Link<'a> {
+    access_key_id: &'a str,
+    parent: Option<&'a str>,
+    principal: &'a Principal,
+    /// The user who got the session for someone else.
+    on_behalf_of: Option<&'a Principal>,
+    role: Option<&'a str>,
+    session_name: Option<&'a str>,
+    provider: Option<&'a str>,
+    source_identity: Option<&'a str>,
+    issued_at: UnixMillis,
+}
+
 impl MarkKind {
-    const ALL: [Self; 5] = [Self::AccessKey, Self::IssuedTo, Self::Principal, Self::Role, Self::Account];
+    const ALL: [Self; 8] = [
+        Self::AccessKey,
+        Self::IssuedTo,
+        Self::Principal,
+        Self::Role,
+        Self::Account,
+        Self::SessionName,
+        Self::IdentityProvider,
+        Self::SourceIdentity,
+    ];
 
     /// How the kind is written in front of a stored name.
     const fn prefix(self) -> &'static str {
@@ -69,49 +118,57 @@ impl MarkKind {
             Self::Principal => "principal:",
             Self::Role => "role:",
             Self::Account => "account:",
+            Self::SessionName => "session:",
+            Self::IdentityProvider => "provider:",
+            Self::SourceIdentity => "source-identity:",
         }
     }
 
-    /// Whether marks of this kind and `name` reach the credential. The one definition: what
-    /// [`Revocations::find`] looks up is tested against it.
-    pub(super) fn reaches(self, name: &str, credential: &Credential) -> bool {
-        let own = credential.access_key_id.as_str() == name;
-        let Some(session) = &credential.session else { return self == Self::AccessKey && own };
-        let issued_to = session.parent_access_key_id.as_ref().is_some_and(|parent| parent.as_str() == name);
+    /// Whether marks of this kind and `name` are about `link`.
+    fn names(self, name: &str, link: &Link<'_>) -> bool {
+        let is = |principal: &Principal| principal.arn == name || principal.user_id == name;
         match self {
-            Self::AccessKey => own || issued_to,
-            Self::IssuedTo => issued_to,
-            Self::Principal => credential.principal.arn == name || credential.principal.user_id == name,
-            Self::Role => session.role_arn.as_deref() == Some(name),
-            Self::Account => credential.principal.account == name,
+            Self::AccessKey => link.access_key_id == name || link.parent == Some(name),
+            Self::IssuedTo => link.parent == Some(name),
+            Self::Principal => is(link.principal) || link.on_behalf_of.is_some_and(is),
+            Self::Role => link.role == Some(name),
+            Self::Account => link.principal.account == name,
+            Self::SessionName => name.rsplit_once('/') == link.role.zip(link.session_name),
+            Self::IdentityProvider => link.provider == Some(name),
+            Self::SourceIdentity => link.source_identity == Some(name),
         }
     }
 }
 
 impl Mark {
-    pub(super) fn of(scope: &RevocationScope, before: UnixMillis) -> Self {
+    pub(super) fn of(scope: &RevocationScope, cascade: bool, before: UnixMillis) -> Self {
         let (kind, name) = match scope {
-            RevocationScope::AccessKey(id) => (MarkKind::AccessKey, id.as_str()),
-            RevocationScope::Principal(name) => (MarkKind::Principal, name.as_str()),
-            RevocationScope::Role(arn) => (MarkKind::Role, arn.as_str()),
-            RevocationScope::Account(account) => (MarkKind::Account, account.as_str()),
+            RevocationScope::AccessKey(id) => (MarkKind::AccessKey, id.as_str().into()),
+            RevocationScope::Principal(name) => (MarkKind::Principal, name.as_str().into()),
+            RevocationScope::Role(arn) => (MarkKind::Role, arn.as_str().into()),
+            RevocationScope::Account(account) => (MarkKind::Account, account.as_str().into()),
+            RevocationScope::SessionName { role, name } => (MarkKind::SessionName, session_of(role, name)),
+            RevocationScope::IdentityProvider(arn) => (MarkKind::IdentityProvider, arn.as_str().into()),
+            RevocationScope::SourceIdentity(name) => (MarkKind::SourceIdentity, name.as_str().into()),
         };
-        Self { kind, name: name.into(), before }
+        Self { kind, cascade, name, before }
     }
 
     pub(super) fn issued_to(access_key_id: &AccessKeyId, before: UnixMillis) -> Self {
-        Self { kind: MarkKind::IssuedTo, name: access_key_id.as_str().into(), before }
+        Self { kind: MarkKind::IssuedTo, cascade: false, name: access_key_id.as_str().into(), before }
     }
 
     /// Under which it is stored.
     pub(super) fn key(&self) -> String {
-        format!("{}{}", self.kind.prefix(), self.name)
+        let cascade = if self.cascade { CASCADE } else { "" };
+        format!("{cascade}{}{}", self.kind.prefix(), self.name)
     }
 
     /// The inverse of [`key`](Self::key).
     pub(super) fn parse(key: &str, before: UnixMillis) -> Option<Self> {
+        let (cascade, key) = key.strip_prefix(CASCADE).map_or((false, key), |key| (true, key));
         MarkKind::ALL.into_iter().find_map(|kind| {
-            key.strip_prefix(kind.prefix()).map(|name| Self { kind, name: name.into(), before })
+            key.strip_prefix(kind.prefix()).map(|name| Self { kind, cascade, name: name.into(), before })
         })
     }
 
@@ -119,34 +176,85 @@ impl Mark {
     pub(super) fn spent(&self, now: UnixMillis) -> bool {
         self.before.plus(MARK_RETENTION_MILLIS) <= now
     }
+
+    /// Whether the credential is refused because of it. The one definition: what [`Revocations::find`] looks up is
+    /// tested against it.
+    pub(super) fn reaches(&self, credential: &Credential) -> bool {
+        self.times(credential).any(|time| time < self.before)
+    }
+
+    /// The times that the mark is compared with: that of the credential, if it is named, and if the mark cascades
+    /// those of the ancestors that are.
+    pub(super) fn times<'a>(&'a self, credential: &'a Credential) -> impl Iterator<Item = UnixMillis> + 'a {
+        let session = credential.session.as_ref();
+        let own = match session {
+            Some(session) => self.kind.names(&self.name, &Link::of(credential, session)),
+            None => self.kind == MarkKind::AccessKey && credential.access_key_id.as_str() == &*self.name,
+        };
+        let lineage = session.filter(|_| self.cascade).map_or(&[][..], |session| &session.lineage);
+        let ancestors = lineage.iter().map(Link::from).filter(|link| self.kind.names(&self.name, link));
+        own.then_some(credential.issued_at).into_iter().chain(ancestors.map(|link| link.issued_at))
+    }
+}
+
+/// What stands in front of the key of a mark that cascades.
+const CASCADE: &str = "cascade:";
+
+fn session_of(role: &str, name: &str) -> Arc<str> {
+    format!("{role}/{name}").into()
+}
+
+impl<'a> Link<'a> {
+    fn of(credential: &'a Credential, session: &'a Session) -> Self {
+        let federated = session.kind == SessionKind::Federation;
+        Self {
+            access_key_id: credential.access_key_id.as_str(),
+            parent: session.parent_access_key_id.as_ref().map(AccessKeyId::as_str),
+            principal: &credential.principal,
+            on_behalf_of: session.lineage.first().filter(|_| federated).map(|parent| &parent.principal),
+            role: session.role_arn.as_deref(),
+            session_name: session.name.as_deref(),
+            provider: session.provider(),
+            source_identity: session.source_identity.as_deref(),
+            issued_at: credential.issued_at,
+        }
+    }
+}
+
+/// An ancestor's parent is an ancestor itself. Its source identity is the session's own: it cannot change on the way.
+impl<'a> From<&'a Ancestor> for Link<'a> {
+    fn from(ancestor: &'a Ancestor) -> Self {
+        Self {
+            access_key_id: ancestor.access_key_id.as_str(),
+            parent: None,
+            principal: &ancestor.principal,
+            on_behalf_of: None,
+            role: ancestor.role_arn.as_deref(),
+            session_name: ancestor.session_name.as_deref(),
+            provider: ancestor.provider.as_deref(),
+            source_identity: None,
+            issued_at: ancestor.issued_at,
+        }
+    }
 }
 
 impl Revocations {
     pub(super) fn new(count: IntGauge) -> Self {
-        Self { marks: MarkKind::ALL.map(|_| ArcSwap::default()), count }
+        Self { index: ArcSwap::default(), count }
     }
 
     /// Why the credential is refused, if it is.
     pub(super) fn find(&self, credential: &Credential) -> Option<RevokedBy> {
-        let reached =
-            |kind, name: &str| self.before(kind, name).is_some_and(|before| credential.issued_at < before);
-        if reached(MarkKind::AccessKey, credential.access_key_id.as_str()) {
-            return Some(RevokedBy::AccessKey);
-        }
-        let session = credential.session.as_ref()?;
-        if let Some(parent) = session.parent_access_key_id.as_ref().map(AccessKeyId::as_str)
-            && (reached(MarkKind::AccessKey, parent) || reached(MarkKind::IssuedTo, parent))
-        {
-            return Some(RevokedBy::AccessKey);
-        }
-        let principal = &credential.principal;
-        if reached(MarkKind::Principal, &principal.arn) || reached(MarkKind::Principal, &principal.user_id) {
-            return Some(RevokedBy::Principal);
-        }
-        if session.role_arn.as_deref().is_some_and(|role| reached(MarkKind::Role, role)) {
-            return Some(RevokedBy::Role);
-        }
-        reached(MarkKind::Account, &principal.account).then_some(RevokedBy::Account)
+        let index = self.index.load();
+        let Index { plain, cascading } = &**index;
+        let Some(session) = &credential.session else {
+            let id = credential.access_key_id.as_str();
+            let reached = |marks: &Marks| marks.reach(MarkKind::AccessKey, id, credential.issued_at);
+            return (reached(plain) || reached(cascading)).then_some(RevokedBy::AccessKey);
+        };
+        let own = Link::of(credential, session);
+        let ancestor = || session.lineage.iter().find_map(|ancestor| cascading.find(&ancestor.into()));
+        plain.find(&own).or_else(|| cascading.find(&own)).or_else(ancestor)
     }
 
     /// Raises marks; a lower time than the known one changes nothing. Called by the writer only.
@@ -164,21 +272,62 @@ impl Revocations {
         });
     }
 
-    fn edit(&self, marks: &[Mark], change: impl Fn(&mut Marks, &Mark)) {
-        for kind in MarkKind::ALL {
-            let mut changes = marks.iter().filter(|mark| mark.kind == kind).peekable();
-            if changes.peek().is_some() {
-                let slot = &self.marks[kind as usize];
-                let mut map = Marks::clone(&slot.load());
-                changes.for_each(|mark| change(&mut map, mark));
-                slot.store(Arc::new(map));
-            }
+    fn edit(&self, marks: &[Mark], change: impl Fn(&mut HashMap<Arc<str>, UnixMillis>, &Mark)) {
+        let mut index = Index::clone(&self.index.load());
+        for mark in marks {
+            let edited = if mark.cascade { &mut index.cascading } else { &mut index.plain };
+            // Copied once a batch: the second time nobody else holds it.
+            change(Arc::make_mut(&mut edited.maps[mark.kind as usize]), mark);
         }
-        let count: usize = self.marks.iter().map(|map| map.load().len()).sum();
+        for edited in [&mut index.plain, &mut index.cascading] {
+            edited.count = edited.maps.iter().map(|map| map.len()).sum();
+        }
+        let count = index.plain.count + index.cascading.count;
+        self.index.store(Arc::new(index));
         self.count.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
+}
 
-    fn before(&self, kind: MarkKind, name: &str) -> Option<UnixMillis> {
-        self.marks[kind as usize].load().get(name).copied()
+impl Marks {
+    /// Which kind of mark names the link and is later than it.
+    fn find(&self, link: &Link<'_>) -> Option<RevokedBy> {
+        if self.count == 0 {
+            return None;
+        }
+        let reach =
+            |kind, name: Option<&str>| name.is_some_and(|name| self.reach(kind, name, link.issued_at));
+        let principal = |of: &Principal| {
+            reach(MarkKind::Principal, Some(&of.arn)) || reach(MarkKind::Principal, Some(&of.user_id))
+        };
+        if reach(MarkKind::AccessKey, Some(link.access_key_id))
+            || reach(MarkKind::AccessKey, link.parent)
+            || reach(MarkKind::IssuedTo, link.parent)
+        {
+            return Some(RevokedBy::AccessKey);
+        }
+        if principal(link.principal) || link.on_behalf_of.is_some_and(principal) {
+            return Some(RevokedBy::Principal);
+        }
+        if reach(MarkKind::Role, link.role) {
+            return Some(RevokedBy::Role);
+        }
+        if reach(MarkKind::Account, Some(&link.principal.account)) {
+            return Some(RevokedBy::Account);
+        }
+        // Composing the name costs an allocation, so nothing does while there are no such marks.
+        if !self.maps[MarkKind::SessionName as usize].is_empty()
+            && let Some((role, name)) = link.role.zip(link.session_name)
+            && reach(MarkKind::SessionName, Some(&session_of(role, name)))
+        {
+            return Some(RevokedBy::SessionName);
+        }
+        if reach(MarkKind::IdentityProvider, link.provider) {
+            return Some(RevokedBy::IdentityProvider);
+        }
+        reach(MarkKind::SourceIdentity, link.source_identity).then_some(RevokedBy::SourceIdentity)
+    }
+
+    fn reach(&self, kind: MarkKind, name: &str, issued_at: UnixMillis) -> bool {
+        self.maps[kind as usize].get(name).is_some_and(|before| issued_at < *before)
     }
 }

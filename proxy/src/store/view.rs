@@ -3,13 +3,13 @@
 use redb::{ReadableDatabase, ReadableTable};
 
 use super::error::StoreError;
-use super::revocations::{Revocations, RevokedBy};
+use super::revocations::{Mark, Revocations, RevokedBy};
 use super::tables::{ACCESS_KEYS, EVENTS, META_APPLIED, SESSIONS, meta};
 use crate::clock::UnixMillis;
 use crate::events::{
     CredentialHeader, Event, Keyring, RowError, StoredCredential, read_credential, read_event, read_header,
 };
-use crate::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
+use crate::iam::{AccessKeyId, Ancestor, Credential, KeyStatus, Principal, SessionKind};
 
 /// Which sessions to list. Everything that is given must match.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,14 @@ pub struct SessionFilter {
     pub role: Option<String>,
     /// Account.
     pub account: Option<String>,
+    /// Session name.
+    pub session_name: Option<String>,
+    /// ARN of the identity provider.
+    pub identity_provider: Option<String>,
+    /// Source identity.
+    pub source_identity: Option<String>,
+    /// The STS operation it came from.
+    pub kind: Option<SessionKind>,
     /// List expired sessions as well, as long as they are kept.
     pub expired: bool,
 }
@@ -41,6 +49,12 @@ pub struct SessionSummary {
     pub role_arn: Option<String>,
     /// The credential that asked for it.
     pub parent_access_key_id: Option<AccessKeyId>,
+    /// ARN of the identity provider that vouched for it.
+    pub identity_provider: Option<String>,
+    /// Source identity.
+    pub source_identity: Option<String>,
+    /// The credentials it descends from, nearest first.
+    pub lineage: Vec<Ancestor>,
     /// When it was issued.
     pub issued_at: UnixMillis,
     /// When it expires.
@@ -114,6 +128,19 @@ pub(super) fn sessions(
     Ok(found)
 }
 
+/// How many live sessions a mark reaches.
+pub(super) fn reached(db: &redb::Database, mark: &Mark, now: UnixMillis) -> Result<usize, redb::Error> {
+    let rows = db.begin_read()?.open_table(SESSIONS)?;
+    let mut reached = 0;
+    for row in rows.iter()? {
+        let (id, row) = row?;
+        let credential = read_header(id.value(), row.value()).and_then(CredentialHeader::into_credential);
+        reached +=
+            usize::from(credential.is_ok_and(|session| !session.expired(now) && mark.reaches(&session)));
+    }
+    Ok(reached)
+}
+
 /// What to list and where to begin.
 pub(super) struct Wanted {
     pub(super) filter: SessionFilter,
@@ -124,16 +151,34 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn matches(&self, credential: &Credential) -> bool {
-        let SessionFilter { access_key_id, principal, role, account, expired } = &self.filter;
-        let session = credential.session.as_ref();
-        let session_role = session.and_then(|session| session.role_arn.as_ref());
-        let parent = session.and_then(|session| session.parent_access_key_id.as_ref());
+        let Some(session) = &credential.session else { return false };
+        let SessionFilter {
+            access_key_id,
+            principal,
+            role,
+            account,
+            session_name,
+            identity_provider,
+            source_identity,
+            kind,
+            expired,
+        } = &self.filter;
+        let is = |wanted: &Option<String>, has: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| has == Some(wanted))
+        };
+        let any = |wanted: &Option<String>, one: &str, other: Option<&str>| {
+            is(wanted, Some(one)) || is(wanted, other)
+        };
+        let parent = session.parent_access_key_id.as_ref().map(AccessKeyId::as_str);
         let known = &credential.principal;
-        access_key_id.as_ref().is_none_or(|id| {
-            credential.access_key_id.as_str() == id || parent.is_some_and(|parent| parent.as_str() == id)
-        }) && principal.as_ref().is_none_or(|name| known.arn == *name || known.user_id == *name)
-            && role.as_ref().is_none_or(|role| session_role == Some(role))
-            && account.as_ref().is_none_or(|account| known.account == *account)
+        any(access_key_id, credential.access_key_id.as_str(), parent)
+            && any(principal, &known.arn, Some(&known.user_id))
+            && is(role, session.role_arn.as_deref())
+            && is(account, Some(&known.account))
+            && is(session_name, session.name.as_deref())
+            && is(identity_provider, session.provider())
+            && is(source_identity, session.source_identity.as_deref())
+            && kind.is_none_or(|kind| session.kind == kind)
             && (*expired || !credential.expired(self.now))
     }
 }
@@ -148,6 +193,9 @@ fn session_summary(credential: Credential, revocations: &Revocations) -> Option<
         session_name: session.name,
         role_arn: session.role_arn,
         parent_access_key_id: session.parent_access_key_id,
+        identity_provider: session.federation.map(|federation| federation.provider),
+        source_identity: session.source_identity,
+        lineage: session.lineage,
         issued_at: credential.issued_at,
         expires_at: session.expires_at,
         revoked,

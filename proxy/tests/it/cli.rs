@@ -172,6 +172,9 @@ fn sessions_are_listed_and_revoked() {
     let listed = running.json(&["sessions", "--role", "arn:aws:iam::123456789012:role/reader"]);
     assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(2));
     assert_eq!(running.json(&["sessions", "--limit", "1"])["more"], true);
+    let by_kind = ["sessions", "list", "--kind", "assumed_role", "--session-name", "job"];
+    assert_eq!(running.json(&by_kind)["sessions"].as_array().map(Vec::len), Some(2));
+    assert_eq!(running.json(&["sessions", "list", "--kind", "saml"])["sessions"], serde_json::json!([]));
 
     let revoked = running.json(&["revoke", "--access-key-id", "ASIAEXAMPLE1", "--reason", "leaked"]);
     assert_eq!(
@@ -181,8 +184,9 @@ fn sessions_are_listed_and_revoked() {
     let table = running.text(&["sessions"]);
     let revoked: Vec<bool> = table.lines().skip(1).map(|line| line.ends_with("access_key_id")).collect();
     assert_eq!(revoked, [true, false], "{table}");
-    let told = running.text(&["revoke", "--account", "123456789012"]);
-    assert!(told.contains("live sessions reached: 2"), "{told}");
+    let told = running.text(&["revoke", "--account", "123456789012", "--cascade"]);
+    assert!(told.starts_with("revoked: sessions of account 123456789012 issued before 2"), "{told}");
+    assert!(told.contains(", and sessions chained from them\nlive sessions reached: 2\n"), "{told}");
 }
 
 #[test]

@@ -222,7 +222,13 @@ async fn a_revocation_holds_on_the_next_request() {
         assert_eq!(rig.send(&get).await.status(), 200, "{scope:?}");
 
         let issued_before = NOW.plus(1);
-        rig.append(EventData::SessionRevoked { scope: scope.clone(), issued_before, reason: None }).await;
+        rig.append(EventData::SessionRevoked {
+            scope: scope.clone(),
+            cascade: false,
+            issued_before,
+            reason: None,
+        })
+        .await;
         assert_eq!(rig.send(&get).await.verdict(), (403, "AccessDenied"), "{scope:?}");
 
         let newer = Who { access_key_id: "ASIANEWER", ..SESSION };

@@ -54,8 +54,8 @@ async fn issue_and_revoke(store: Store, worker: u32) {
         store.append(vec![issued]).await.unwrap();
         if n % 2 == 0 {
             let scope = RevocationScope::AccessKey(AccessKeyId::parse(&name).unwrap());
-            let issued_before = store.mark_now(&scope).await.unwrap();
-            let revoked = EventData::SessionRevoked { scope, issued_before, reason: None };
+            let issued_before = store.mark_now(&scope, false).await.unwrap();
+            let revoked = EventData::SessionRevoked { scope, cascade: false, issued_before, reason: None };
             store.append(vec![event(format!("revoke {name}"), revoked)]).await.unwrap();
         }
         println!("acknowledged {name} {}", n % 2 == 0);

@@ -185,7 +185,7 @@ async fn append(store: &Store, id: &str, data: EventData) {
 }
 
 fn revocation(scope: RevocationScope, issued_before: UnixMillis) -> EventData {
-    EventData::SessionRevoked { scope, issued_before, reason: None }
+    EventData::SessionRevoked { scope, cascade: false, issued_before, reason: None }
 }
 
 #[tokio::test]

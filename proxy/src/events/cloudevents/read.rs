@@ -15,6 +15,10 @@ const MAX_ATTRIBUTE_BYTES: usize = 256;
 const MAX_TOKEN_BYTES: usize = 8_192;
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 
+/// What says which sessions are revoked.
+const SCOPES: [&str; 6] =
+    ["access_key_id", "principal", "role", "account", "identity_provider", "source_identity"];
+
 /// Parses one event; `now` is the default of its times and what they are checked against.
 ///
 /// A revocation without `issued_before` is dated one millisecond after `now`, so that sessions issued in this very
@@ -125,24 +129,31 @@ fn deleted(mut data: Fields, secrets: Secrets) -> Result<EventData, EventError> 
 
 fn revoked(mut data: Fields, secrets: Secrets, now: UnixMillis) -> Result<EventData, EventError> {
     secrets.none()?;
-    let given = ["access_key_id", "principal", "role", "account"]
-        .into_iter()
-        .filter(|key| data.map.contains_key(*key))
-        .collect::<Vec<_>>();
+    let given = SCOPES.into_iter().filter(|key| data.map.contains_key(*key)).collect::<Vec<_>>();
     let &[kind] = given.as_slice() else {
-        return Err(EventError::new(
-            "data",
-            "must have exactly one of access_key_id, principal, role, account",
-        ));
+        return Err(EventError::new("data", format!("must have exactly one of {}", SCOPES.join(", "))));
     };
-    let scope = match kind {
-        "access_key_id" => RevocationScope::AccessKey(data.access_key_id()?),
-        "principal" => RevocationScope::Principal(data.text(kind)?),
-        "role" => RevocationScope::Role(data.arn(kind)?),
+    let name = data.optional_text("session_name")?;
+    if name.is_some() && kind != "role" {
+        return Err(data.fault("session_name", "belongs beside data.role"));
+    }
+    let scope = match (kind, name) {
+        ("access_key_id", _) => RevocationScope::AccessKey(data.access_key_id()?),
+        ("principal", _) => RevocationScope::Principal(data.text(kind)?),
+        ("role", Some(name)) => RevocationScope::SessionName { role: data.arn(kind)?, name },
+        ("role", None) => RevocationScope::Role(data.arn(kind)?),
+        ("identity_provider", _) => RevocationScope::IdentityProvider(data.arn(kind)?),
+        ("source_identity", _) => RevocationScope::SourceIdentity(data.text(kind)?),
         _ => RevocationScope::Account(data.account()?),
+    };
+    let cascade = match data.map.remove("cascade") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(cascade)) => cascade,
+        Some(_) => return Err(data.fault("cascade", "must be true or false")),
     };
     Ok(EventData::SessionRevoked {
         scope,
+        cascade,
         issued_before: data.time("issued_before")?.unwrap_or(now.plus(1)),
         reason: data.optional_text("reason")?,
     })

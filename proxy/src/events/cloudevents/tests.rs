@@ -229,14 +229,29 @@ fn a_revocation_names_one_scope_and_defaults_to_now() {
             RevocationScope::Role("arn:aws:iam::123456789012:role/r".into()),
         ),
         (json!({ "account": "123456789012" }), RevocationScope::Account("123456789012".into())),
+        (
+            json!({ "role": "arn:aws:iam::123456789012:role/r", "session_name": "job" }),
+            RevocationScope::SessionName {
+                role: "arn:aws:iam::123456789012:role/r".into(),
+                name: "job".into(),
+            },
+        ),
+        (
+            json!({ "identity_provider": "arn:aws:iam::123456789012:saml-provider/idp" }),
+            RevocationScope::IdentityProvider("arn:aws:iam::123456789012:saml-provider/idp".into()),
+        ),
+        (json!({ "source_identity": "alice" }), RevocationScope::SourceIdentity("alice".into())),
     ];
     for (data, expected) in table {
         let event = read(&revoked_event(data)).unwrap();
-        let EventData::SessionRevoked { scope, issued_before, reason: None } = event.data else {
+        let EventData::SessionRevoked { scope, cascade: false, issued_before, reason: None } = event.data
+        else {
             panic!("{event:?}")
         };
         assert_eq!((scope, issued_before), (expected, now().plus(1)));
     }
+    let event = read(&revoked_event(json!({ "account": "123456789012", "cascade": true }))).unwrap();
+    assert!(matches!(event.data, EventData::SessionRevoked { cascade: true, .. }), "{event:?}");
 }
 
 #[test]
@@ -391,10 +406,21 @@ fn refuses_bad_keys_and_revocations() {
             ),
             "data: must not carry a secret in an event of this type",
         ),
-        (revoked_event(json!({})), "data: must have exactly one of access_key_id, principal, role, account"),
+        (
+            revoked_event(json!({ "account": "123456789012", "session_name": "job" })),
+            "data.session_name: belongs beside data.role",
+        ),
+        (
+            revoked_event(json!({ "account": "123456789012", "cascade": 1 })),
+            "data.cascade: must be true or false",
+        ),
+        (
+            revoked_event(json!({})),
+            "data: must have exactly one of access_key_id, principal, role, account, identity_provider, source_identity",
+        ),
         (
             revoked_event(json!({ "role": "arn:aws:iam::1:role/r", "account": "123456789012" })),
-            "data: must have exactly one of access_key_id, principal, role, account",
+            "data: must have exactly one of access_key_id, principal, role, account, identity_provider, source_identity",
         ),
         (revoked_event(json!({ "account": "1" })), "data.account: must be twelve digits"),
         (
@@ -427,8 +453,16 @@ fn lists_say_everything_but_the_secrets() {
     data["issued_at"] = json!("2026-01-02T03:00:00.000Z");
     data["expires_at"] = json!("2026-01-02T04:00:00.000Z");
     assert_eq!(listed, expected);
-    let revoked = json!({ "role": "arn:aws:iam::1:role/r", "issued_before": "2026-01-02T03:00:00.000Z", "reason": "lost" });
-    assert_eq!(to_json(&read(&revoked_event(revoked.clone())).unwrap())["data"], revoked);
+    for scope in [
+        json!({ "role": "arn:aws:iam::1:role/r" }),
+        json!({ "role": "arn:aws:iam::1:role/r", "session_name": "job", "cascade": true }),
+        json!({ "identity_provider": "arn:aws:iam::1:saml-provider/idp" }),
+        json!({ "source_identity": "alice" }),
+    ] {
+        let mut revoked = json!({ "issued_before": "2026-01-02T03:00:00.000Z", "reason": "lost" });
+        revoked.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
+        assert_eq!(to_json(&read(&revoked_event(revoked.clone())).unwrap())["data"], revoked);
+    }
     for event in [issued_event(), created_event()] {
         let event = read(&event).unwrap();
         assert!(!to_json(&event).to_string().contains("canary"));

@@ -15,14 +15,12 @@ pub fn to_json(event: &Event) -> Value {
             (STATUS, json!({ "access_key_id": access_key_id, "status": status }))
         }
         EventData::AccessKeyDeleted { access_key_id } => (DELETED, json!({ "access_key_id": access_key_id })),
-        EventData::SessionRevoked { scope, issued_before, reason } => {
-            let (key, value) = match scope {
-                RevocationScope::AccessKey(id) => ("access_key_id", id.as_str()),
-                RevocationScope::Principal(name) => ("principal", name.as_str()),
-                RevocationScope::Role(arn) => ("role", arn.as_str()),
-                RevocationScope::Account(account) => ("account", account.as_str()),
-            };
-            let mut data = json!({ key: value, "issued_before": issued_before.to_rfc3339() });
+        EventData::SessionRevoked { scope, cascade, issued_before, reason } => {
+            let mut data = describe_scope(scope);
+            data["issued_before"] = json!(issued_before.to_rfc3339());
+            if *cascade {
+                data["cascade"] = json!(true);
+            }
             if let Some(reason) = reason {
                 data["reason"] = json!(reason);
             }
@@ -38,6 +36,18 @@ pub fn to_json(event: &Event) -> Value {
         "datacontenttype": "application/json",
         "data": data,
     })
+}
+
+fn describe_scope(scope: &RevocationScope) -> Value {
+    match scope {
+        RevocationScope::AccessKey(id) => json!({ "access_key_id": id }),
+        RevocationScope::Principal(name) => json!({ "principal": name }),
+        RevocationScope::Role(arn) => json!({ "role": arn }),
+        RevocationScope::Account(account) => json!({ "account": account }),
+        RevocationScope::SessionName { role, name } => json!({ "role": role, "session_name": name }),
+        RevocationScope::IdentityProvider(arn) => json!({ "identity_provider": arn }),
+        RevocationScope::SourceIdentity(name) => json!({ "source_identity": name }),
+    }
 }
 
 fn created(credential: &Credential) -> Value {

@@ -120,7 +120,12 @@ fn credential_headers_of_version_one_are_these_bytes() {
 #[test]
 fn event_headers_of_version_one_are_these_bytes() {
     let id = AccessKeyId::parse("AKIA1").unwrap();
-    let revoked = |scope| EventData::SessionRevoked { scope, issued_before: UnixMillis(9), reason: None };
+    let revoked = |scope| EventData::SessionRevoked {
+        scope,
+        cascade: false,
+        issued_before: UnixMillis(9),
+        reason: None,
+    };
     let table = [
         (
             EventData::AccessKeyStatus { access_key_id: id.clone(), status: KeyStatus::Inactive },
@@ -145,6 +150,23 @@ fn event_headers_of_version_one_are_these_bytes() {
         (
             revoked(RevocationScope::Account("a".into())),
             r#"{"session_revoked":{"scope":{"account":"a"},"issued_before":9}}"#,
+        ),
+        (
+            revoked(RevocationScope::SessionName { role: "r".into(), name: "n".into() }),
+            r#"{"session_revoked":{"scope":{"session":{"role":"r","name":"n"}},"issued_before":9}}"#,
+        ),
+        (
+            revoked(RevocationScope::IdentityProvider("p".into())),
+            r#"{"session_revoked":{"scope":{"identity_provider":"p"},"issued_before":9}}"#,
+        ),
+        (
+            EventData::SessionRevoked {
+                scope: RevocationScope::SourceIdentity("s".into()),
+                cascade: true,
+                issued_before: UnixMillis(9),
+                reason: Some("leaked".into()),
+            },
+            r#"{"session_revoked":{"scope":{"source_identity":"s"},"cascade":true,"issued_before":9,"reason":"leaked"}}"#,
         ),
     ];
     for (data, expected) in table {

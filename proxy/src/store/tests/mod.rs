@@ -8,7 +8,9 @@ mod revocation;
 mod tokens;
 
 use super::fixtures::*;
+use super::revocations::Mark;
 use super::*;
+use crate::events::RevocationScope;
 
 /// A store in a directory of its own.
 struct Bench {

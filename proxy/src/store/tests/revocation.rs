@@ -46,6 +46,148 @@ async fn each_scope_reaches_its_sessions_and_nothing_else() {
     }
 }
 
+/// A session from an identity provider, and what was chained from it: `first` → `second` → `third`, each a millisecond
+/// after the other; and one that alice's key got directly.
+fn family() -> [Credential; 4] {
+    let mut first = role_session("ASIA1", 1_000);
+    let session = first.session.as_mut().unwrap();
+    session.kind = crate::iam::SessionKind::Saml;
+    session.parent_access_key_id = None;
+    session.source_identity = Some("carol".into());
+    session.federation = Some(crate::iam::Federation {
+        provider: IDP.into(),
+        issuer: "https://idp".into(),
+        subject: "carol".into(),
+        audience: "https://sp".into(),
+        saml: None,
+    });
+    let second = chained(&first, "ASIA2", "second", 1_001);
+    let third = chained(&second, "ASIA3", "third", 1_002);
+    let other = chained(&long_term("AKIAPARENT"), "ASIA4", "other", 1_000);
+    [first, second, third, other]
+}
+
+const IDP: &str = "arn:aws:iam::123456789012:saml-provider/idp";
+
+/// What becomes of the family by one event; `1` stands for refused.
+async fn refused(event: Event) -> [u8; 4] {
+    let mut bench = Bench::new();
+    bench.clock.set(UnixMillis(2_000));
+    bench.put(event).await.unwrap();
+    let told = |bench: &Bench| family().map(|session| u8::from(bench.store.revoked(&session).is_some()));
+    let at_once = told(&bench);
+    bench.reopen().await;
+    assert_eq!(told(&bench), at_once, "after a restart");
+    at_once
+}
+
+#[tokio::test]
+async fn a_plain_revocation_ends_at_its_scope_and_a_cascade_follows_the_chain() {
+    use RevocationScope::{
+        AccessKey, Account, IdentityProvider, Principal, Role, SessionName, SourceIdentity,
+    };
+    let [first, second, ..] = family();
+    let name = |name: &str| SessionName { role: reader(), name: name.into() };
+    let table = [
+        (AccessKey(id("ASIA1")), [1, 1, 0, 0], [1, 1, 1, 0]),
+        (AccessKey(id("ASIA2")), [0, 1, 1, 0], [0, 1, 1, 0]),
+        (AccessKey(id("AKIAPARENT")), [0, 0, 0, 1], [0, 0, 0, 1]),
+        (Principal(first.principal.arn), [1, 0, 0, 0], [1, 1, 1, 0]),
+        (Principal(second.principal.user_id), [0, 1, 0, 0], [0, 1, 1, 0]),
+        (Principal(alice().arn), [0, 0, 0, 0], [0, 0, 0, 1]),
+        (Role(reader()), [1, 0, 0, 0], [1, 1, 1, 0]),
+        (name("ASIA1"), [1, 0, 0, 0], [1, 1, 1, 0]),
+        (name("ASIA2"), [0, 0, 0, 0], [0, 0, 0, 0]),
+        (IdentityProvider(IDP.into()), [1, 0, 0, 0], [1, 1, 1, 0]),
+        (SourceIdentity("carol".into()), [1, 1, 1, 0], [1, 1, 1, 0]),
+        (SourceIdentity("dave".into()), [0, 0, 0, 0], [0, 0, 0, 0]),
+        (Account(ACCOUNT.into()), [1, 1, 1, 1], [1, 1, 1, 1]),
+    ];
+    for (scope, plain, cascade) in table {
+        assert_eq!(refused(revoked(scope.clone(), 1_900)).await, plain, "{scope:?}");
+        assert_eq!(refused(cascading(scope.clone(), 1_900)).await, cascade, "{scope:?} with cascade");
+    }
+}
+
+#[tokio::test]
+async fn a_cascade_asks_when_the_ancestor_was_issued() {
+    // The first was issued at 1000, and what was chained from it later falls with it.
+    assert_eq!(refused(cascading(RevocationScope::Role(reader()), 1_001)).await, [1, 1, 1, 0]);
+    assert_eq!(refused(cascading(RevocationScope::Role(reader()), 1_000)).await, [0, 0, 0, 0]);
+    // A key lives on: what it is used for after the mark is alive.
+    let alice = RevocationScope::Principal(alice().arn);
+    assert_eq!(refused(cascading(alice.clone(), 1_001)).await, [0, 0, 0, 1]);
+    assert_eq!(refused(cascading(alice, 1_000)).await, [0, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_later_plain_mark_does_not_lengthen_an_earlier_cascade() {
+    let bench = Bench::new();
+    bench.clock.set(UnixMillis(2_000));
+    let role = RevocationScope::Role(reader());
+    bench.put(cascading(role.clone(), 1_000)).await.unwrap();
+    bench.put(revoked(role, 1_900)).await.unwrap();
+    let told = family().map(|session| bench.store.revoked(&session).is_some());
+    assert_eq!(told, [true, false, false, false]);
+}
+
+#[tokio::test]
+async fn a_user_is_revoked_with_what_it_got_for_others() {
+    let bench = Bench::new();
+    let mut federated = chained(&long_term("AKIAPARENT"), "ASIA1", "x", 1_000);
+    federated.principal.arn = format!("arn:aws:sts::{ACCOUNT}:federated-user/bob");
+    federated.principal.user_id = format!("{ACCOUNT}:bob");
+    let session = federated.session.as_mut().unwrap();
+    (session.kind, session.role_arn) = (crate::iam::SessionKind::Federation, None);
+    for name in [alice().arn, alice().user_id, federated.principal.arn.clone()] {
+        let bench = Bench::new();
+        bench.put(revoked(RevocationScope::Principal(name), 1_001)).await.unwrap();
+        assert_eq!(bench.store.revoked(&federated), Some(RevokedBy::Principal));
+    }
+    let assumed = chained(&long_term("AKIAPARENT"), "ASIA2", "x", 1_000);
+    bench.put(revoked(RevocationScope::Principal(alice().arn), 1_001)).await.unwrap();
+    assert_eq!(bench.store.revoked(&assumed), None, "a role that the user assumed is not the user");
+}
+
+#[tokio::test]
+async fn now_and_the_count_of_the_reached_follow_the_chain_if_asked_to() {
+    let bench = Bench::new();
+    for session in family() {
+        bench.put(issued(session)).await.unwrap();
+    }
+    let role = RevocationScope::Role(reader());
+    assert_eq!(bench.store.reached(&role, false, UnixMillis(1_001)).await.unwrap(), 1);
+    assert_eq!(bench.store.reached(&role, true, UnixMillis(1_001)).await.unwrap(), 3);
+    assert_eq!(bench.store.reached(&role, true, UnixMillis(1_000)).await.unwrap(), 0);
+    let ahead = chained(&role_session("ASIA5", 50_000), "ASIA6", "ahead", 60_000);
+    bench.put(issued(ahead)).await.unwrap();
+    assert_eq!(bench.store.mark_now(&role, false).await.unwrap(), UnixMillis(1_001));
+    assert_eq!(bench.store.mark_now(&role, true).await.unwrap(), UnixMillis(50_001), "that of the ancestor");
+}
+
+#[tokio::test]
+async fn sessions_of_an_entity_that_is_gone_end_and_stay_ended() {
+    let mut bench = Bench::new();
+    let old = role_session("ASIA1", 1_000);
+    bench.put(issued(old.clone())).await.unwrap();
+    bench.put(issued(session("ASIA2", 1_000))).await.unwrap();
+    let gone = vec![RevocationScope::Role(reader()), RevocationScope::Principal(alice().user_id)];
+    bench.store.end_sessions(gone, "deleted").await.unwrap();
+    bench.store.end_sessions(Vec::new(), "nothing").await.unwrap();
+    bench.reopen().await;
+    assert_eq!(bench.store.revoked(&old), Some(RevokedBy::Role));
+    assert_eq!(bench.store.revoked(&session("ASIA2", 1_000)), Some(RevokedBy::Principal));
+    assert_eq!(bench.store.revoked(&long_term("AKIAPARENT")), None);
+    assert_eq!(bench.store.revoked(&role_session("ASIA3", 1_001)), None, "declared anew, and assumed anew");
+    let events = bench.store.events(2, 9).await.unwrap();
+    assert!(
+        events.iter().all(
+            |(_, event)| event.source == Event::CONFIG_SOURCE && format!("{event:?}").contains("deleted")
+        )
+    );
+    assert_eq!(events.len(), 2);
+}
+
 #[tokio::test]
 async fn a_session_issued_at_the_very_time_of_the_mark_is_not_reached() {
     let bench = Bench::new();
@@ -112,7 +254,7 @@ async fn a_cached_session_is_refused_the_moment_its_revocation_is_acknowledged()
     bench.put(issued(session("ASIA1", 1_000))).await.unwrap();
     let record = bench.find("ASIA1").await.unwrap();
     let scope = RevocationScope::AccessKey(id("ASIA1"));
-    let mark = bench.store.mark_now(&scope).await.unwrap();
+    let mark = bench.store.mark_now(&scope, false).await.unwrap();
     bench.put(revoked(scope, mark.0)).await.unwrap();
     assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey));
 }
@@ -126,16 +268,16 @@ async fn now_is_after_everything_issued_in_the_scope_by_any_clock() {
     );
     bench.put(issued(role_session("ASIA1", 1_000))).await.unwrap();
     assert_eq!(
-        bench.store.mark_now(&role).await.unwrap(),
+        bench.store.mark_now(&role, false).await.unwrap(),
         UnixMillis(1_001),
         "the same millisecond is reached"
     );
     bench.put(issued(role_session("ASIA2", 60_000))).await.unwrap();
     for _ in 0..2 {
-        assert_eq!(bench.store.mark_now(&role).await.unwrap(), UnixMillis(60_001));
-        assert_eq!(bench.store.mark_now(&other).await.unwrap(), UnixMillis(1_001));
+        assert_eq!(bench.store.mark_now(&role, false).await.unwrap(), UnixMillis(60_001));
+        assert_eq!(bench.store.mark_now(&other, false).await.unwrap(), UnixMillis(1_001));
         let own = RevocationScope::AccessKey(id("ASIA2"));
-        assert_eq!(bench.store.mark_now(&own).await.unwrap(), UnixMillis(60_001));
+        assert_eq!(bench.store.mark_now(&own, false).await.unwrap(), UnixMillis(60_001));
         bench.reopen().await;
     }
 }
@@ -185,8 +327,13 @@ fn any_revocation() -> impl Strategy<Value = Event> {
         Just(RevocationScope::Principal(alice().arn)),
         Just(RevocationScope::Role(reader())),
         Just(RevocationScope::Account(ACCOUNT.into())),
+        Just(RevocationScope::SessionName { role: reader(), name: "ASIA2".into() }),
+        Just(RevocationScope::IdentityProvider(IDP.into())),
+        Just(RevocationScope::SourceIdentity("carol".into())),
     ];
-    (scope, 998..1_004i64).prop_map(|(scope, before)| revoked(scope, before))
+    (scope, 998..1_004i64, any::<bool>()).prop_map(|(scope, before, cascade)| {
+        if cascade { cascading(scope, before) } else { revoked(scope, before) }
+    })
 }
 
 fn credentials() -> [Credential; 4] {
@@ -232,14 +379,12 @@ proptest! {
     fn the_index_answers_as_the_definition_does(revocations in proptest::collection::vec(any_revocation(), 0..8)) {
         let index = Revocations::new(prometheus::IntGauge::new("marks", "marks").unwrap());
         let marks: Vec<_> = revocations.iter().map(|event| match &event.data {
-            crate::events::EventData::SessionRevoked { scope, issued_before, .. } => Mark::of(scope, *issued_before),
+            crate::events::EventData::SessionRevoked { scope, cascade, issued_before, .. } => Mark::of(scope, *cascade, *issued_before),
             other => panic!("{other:?}"),
         }).collect();
         index.raise(&marks);
-        for credential in credentials().into_iter().chain([long_term("AKIAPARENT")]) {
-            let expected = marks.iter().any(|mark| {
-                mark.kind.reaches(&mark.name, &credential) && credential.issued_at < mark.before
-            });
+        for credential in credentials().into_iter().chain(family()).chain([long_term("AKIAPARENT")]) {
+            let expected = marks.iter().any(|mark| mark.reaches(&credential));
             prop_assert_eq!(index.find(&credential).is_some(), expected);
         }
     }

@@ -44,8 +44,8 @@ async fn what_is_not_authentic_or_not_alive_is_never_cached() {
     let here = Bench::new();
     let there = beside(&here, true);
     let token = issue(&here, session("ASIA1", 1_000)).await;
-    let altered = format!("{}A{}", &token[..40], &token[41..]);
-    assert_ne!(altered, token);
+    let other = if token.as_bytes()[40] == b'A' { 'B' } else { 'A' };
+    let altered = format!("{}{other}{}", &token[..40], &token[41..]);
     for (access_key_id, token) in
         [("ASIA2", &*token), ("ASIA1", &altered), ("ASIA1", ""), ("ASIA1", "garbage"), ("no id", &token)]
     {
@@ -67,7 +67,7 @@ async fn a_revocation_reaches_a_session_that_only_its_token_knows() {
     let record = there.unseal("ASIA1", &token).unwrap().unwrap();
     assert_eq!(there.store.revoked(record.credential()), None);
     let scope = RevocationScope::Account(ACCOUNT.into());
-    let mark = there.store.mark_now(&scope).await.unwrap();
+    let mark = there.store.mark_now(&scope, false).await.unwrap();
     there.put(revoked(scope, mark.0)).await.unwrap();
     assert_eq!(there.store.revoked(record.credential()), Some(RevokedBy::Account));
 }
