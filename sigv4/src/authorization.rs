@@ -8,7 +8,7 @@ use http::header::DATE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::algorithm::Algorithm;
-use crate::credential::{Claim, Regions};
+use crate::credential::{Claim, Regions, Written};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::error::{AuthorizationFault, ParseError, Received};
 use crate::notable::{Name, NotableHeaders};
@@ -52,7 +52,7 @@ pub(crate) fn parse<'a>(
     };
     Ok(Claim {
         regions,
-        credential: Text::Wire(credential),
+        credential: Written::Plain(credential),
         signed_headers: list,
         signature: Cow::Borrowed(signature),
         date,

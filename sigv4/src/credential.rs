@@ -6,16 +6,17 @@ use crate::algorithm::Algorithm;
 use crate::authorization::DateText;
 use crate::endpoint::Endpoint;
 use crate::error::{CredentialFault, Received};
-use crate::scan::rcut;
+use crate::scan::{self, rcut};
 use crate::scope::{Date, Scope, TERMINATOR};
-use crate::signed_headers::{SignedHeaders, Text};
+use crate::signed_headers::SignedHeaders;
 use crate::sigv4a;
 use crate::time::Stamp;
+use crate::uri;
 
 /// The parts of a signature, from the header or from the query, decoded and not yet judged.
 pub(crate) struct Claim<'a> {
     pub(crate) regions: Regions<'a>,
-    pub(crate) credential: Text<'a>,
+    pub(crate) credential: Written<'a>,
     pub(crate) signed_headers: SignedHeaders<'a>,
     /// Whatever the client sent: that it is no signature is a mismatch, not an error of syntax.
     pub(crate) signature: Cow<'a, [u8]>,
@@ -32,10 +33,34 @@ pub(crate) enum Regions<'a> {
     Set(Cow<'a, [u8]>),
 }
 
+/// A credential where it stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Written<'a> {
+    Plain(&'a [u8]),
+    Encoded(&'a [u8]),
+}
+
+impl<'a> Written<'a> {
+    fn decode(self) -> Cow<'a, [u8]> {
+        match self {
+            Self::Plain(text) => Cow::Borrowed(text),
+            Self::Encoded(text) => uri::decode_query(text).unwrap_or(Cow::Borrowed(text)),
+        }
+    }
+
+    /// What is before `last`, which is all unreserved bytes, and a separator in its normal form.
+    #[inline]
+    fn before(self, last: &[u8]) -> Option<Self> {
+        Some(match self {
+            Self::Plain(text) => Self::Plain(text.strip_suffix(last)?.strip_suffix(b"/")?),
+            Self::Encoded(text) => Self::Encoded(text.strip_suffix(last)?.strip_suffix(b"%2F")?),
+        })
+    }
+}
+
 /// An access key id with a scope that fits the endpoint.
 pub(crate) struct Credential<'a> {
-    text: Text<'a>,
-    id_length: usize,
+    access_key_id: Cow<'a, [u8]>,
     scope: Scope<'a>,
     algorithm: Algorithm,
 }
@@ -44,24 +69,44 @@ impl<'a> Credential<'a> {
     /// The longest access key id that is worth a look-up.
     const MAX_ID_LENGTH: usize = 128;
 
+    /// A credential that is written as expected, for the endpoint and the day of `request`: it is compared and not
+    /// taken apart, which takes a quarter of the time. `None` says nothing about the credential.
+    pub(crate) fn expected(
+        text: Written<'a>,
+        regions: &Regions<'_>,
+        endpoint: &'a Endpoint,
+        request: &Stamp,
+    ) -> Option<Self> {
+        let algorithm = match regions {
+            Regions::OfScope => Algorithm::HmacSha256,
+            Regions::Set(_) => return None,
+        };
+        let rest = text.before(TERMINATOR.as_bytes())?.before(endpoint.service.as_bytes())?;
+        let region = |known: &'a str| Some((known, rest.before(known.as_bytes())?));
+        let (region, rest) = endpoint.regions.iter().find_map(|known| region(known))?;
+        let date = request.date();
+        let (Written::Plain(id) | Written::Encoded(id)) = rest.before(date.digits())?;
+        let is_plain = |byte: u8| byte.is_ascii_graphic() & (byte != b'%') & (byte != b'+');
+        let is_legal = (1..=Self::MAX_ID_LENGTH).contains(&id.len()) && scan::all(id, is_plain);
+        let scope = Scope { date, region, service: &endpoint.service };
+        is_legal.then_some(Self { access_key_id: Cow::Borrowed(id), scope, algorithm })
+    }
+
     /// Splits the credential from the right, because an access key id may hold `/`, and compares it with
     /// the endpoint and, if that is known yet, with the request's date.
     ///
     /// Faults come in the order date, region, service, terminator, date mismatch; never an empty list.
     pub(crate) fn parse(
-        text: Text<'a>,
+        text: Written<'a>,
         regions: &Regions<'_>,
         endpoint: &'a Endpoint,
         request: Option<&Stamp>,
     ) -> Result<Self, Vec<CredentialFault>> {
-        let algorithm = regions.algorithm();
+        let (text, algorithm) = (text.decode(), regions.algorithm());
         let Some((id, parts @ [date, region, service, terminator])) =
-            split(text.as_slice(), regions).filter(|(id, _)| legal_id(id))
+            split(&text, regions).filter(|(id, _)| is_legal_id(id))
         else {
-            return Err(vec![CredentialFault::Malformed {
-                credential: Received::new(text.as_slice()),
-                algorithm,
-            }]);
+            return Err(vec![CredentialFault::Malformed { credential: Received::new(&text), algorithm }]);
         };
         let known = regions.find(region, endpoint);
         let day = Date::parse(date);
@@ -72,7 +117,7 @@ impl<'a> Credential<'a> {
                     && request.is_none_or(|request| request.date() == date) =>
             {
                 let scope = Scope { date, region: known, service: &endpoint.service };
-                Ok(Self { id_length: id.len(), text, scope, algorithm })
+                Ok(Self { access_key_id: Cow::Owned(id.to_owned()), scope, algorithm })
             }
             _ => Err(faults(endpoint, request, known.is_some(), parts)),
         }
@@ -87,9 +132,9 @@ impl<'a> Credential<'a> {
         Err(vec![CredentialFault::DateMismatch { date, request: request.time() }])
     }
 
-    /// Printable ASCII: [`Self::parse`] lets nothing else through.
+    /// Printable ASCII, 1 to 128 characters: nothing else becomes a credential.
     pub(crate) fn access_key_id(&self) -> &str {
-        std::str::from_utf8(&self.text.as_slice()[..self.id_length]).unwrap_or_default()
+        std::str::from_utf8(&self.access_key_id).unwrap_or_default()
     }
 
     pub(crate) fn scope(&self) -> Scope<'a> {
@@ -134,9 +179,8 @@ fn split<'t>(credential: &'t [u8], regions: &'t Regions<'_>) -> Option<(&'t [u8]
     (!misplaced).then_some((id, [date, region, service, terminator]))
 }
 
-fn legal_id(id: &[u8]) -> bool {
-    let is_graphic = id.iter().fold(true, |graphic, byte| graphic & byte.is_ascii_graphic());
-    is_graphic && (1..=Credential::MAX_ID_LENGTH).contains(&id.len())
+fn is_legal_id(id: &[u8]) -> bool {
+    (1..=Credential::MAX_ID_LENGTH).contains(&id.len()) && scan::all(id, |byte| byte.is_ascii_graphic())
 }
 
 fn faults(

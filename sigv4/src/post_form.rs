@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use crate::algorithm::Algorithm;
-use crate::credential::{Credential, Regions};
+use crate::credential::{Credential, Regions, Written};
 use crate::endpoint::Endpoint;
 use crate::error::Received;
 use crate::key::{Signature, SigningKey};
@@ -21,7 +21,6 @@ use crate::post_error::{FormError, PostError};
 use crate::post_policy::Policy;
 use crate::request::Presented;
 use crate::scope::Scope;
-use crate::signed_headers::Text;
 use crate::time::{Stamp, Timestamp};
 use crate::verify::Verified;
 
@@ -84,7 +83,7 @@ impl<'a> SignedForm<'a> {
         let date = Stamp::parse_basic(date.as_bytes()).ok_or_else(invalid_date)?;
         let refused = |faults| PostError::Credential { value: Received::new(credential.as_bytes()), faults };
         let credential =
-            Credential::parse(Text::Wire(credential.as_bytes()), &Regions::OfScope, endpoint, None)
+            Credential::parse(Written::Plain(credential.as_bytes()), &Regions::OfScope, endpoint, None)
                 .and_then(|credential| credential.check_date(&date).map(|()| credential))
                 .map_err(refused)?;
         Ok(Self { form, bucket, now, credential, policy, signature })

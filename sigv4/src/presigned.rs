@@ -5,7 +5,7 @@
 use crate::Dialect;
 use crate::algorithm::Algorithm;
 use crate::authorization::DateText;
-use crate::credential::{Claim, Regions};
+use crate::credential::{Claim, Regions, Written};
 use crate::endpoint::Endpoint;
 use crate::error::{ParameterFault, ParseError};
 use crate::request::Mechanism;
@@ -62,15 +62,14 @@ impl<'a> Hoisted<'a> {
 
 impl<'a> Parameters<'a> {
     /// Reads a query and finds the parameters on the way.
-    pub(crate) fn read(wire: Option<&'a [u8]>) -> Result<(Query<'a>, Self), MalformedEscape> {
-        let mut found = Self::default();
-        let query = Query::read(wire, |pair| found.take(pair))?;
-        Ok((query, found))
+    pub(crate) fn read(&mut self, wire: Option<&'a [u8]>) -> Result<Query<'a>, MalformedEscape> {
+        Query::read(wire, |pair| self.take(pair))
     }
 
     /// Takes note of `pair`. Says whether the canonical query has it: it has all but the signature.
     fn take(&mut self, pair: &Pair<'a>) -> bool {
-        let (slot, name) = match &*pair.plain_name() {
+        let name = pair.plain_name();
+        let (slot, known) = match &*name {
             b"X-Amz-Algorithm" => (&mut self.algorithm, ALGORITHM_PARAMETER),
             b"X-Amz-Credential" => (&mut self.credential, CREDENTIAL),
             b"X-Amz-Date" => (&mut self.date, DATE),
@@ -78,29 +77,30 @@ impl<'a> Parameters<'a> {
             b"X-Amz-Region-Set" => (&mut self.region_set, REGION_SET),
             b"X-Amz-SignedHeaders" => (&mut self.signed_headers, SIGNED_HEADERS),
             b"X-Amz-Signature" => (&mut self.signature, SIGNATURE),
-            b"X-Amz-Security-Token" => {
-                self.hoisted.take_token(pair.value());
+            other => {
+                self.take_other(other, pair.value());
                 return true;
             }
-            b"AWSAccessKeyId" => {
-                self.v2_access_key_id = true;
-                return true;
-            }
-            b"Signature" => {
-                self.v2_signature = true;
-                return true;
-            }
-            name if name.eq_ignore_ascii_case(CONTENT_SHA256.as_bytes()) => {
-                (&mut self.hoisted.content_sha256, CONTENT_SHA256)
-            }
-            _ => return true,
         };
-        if slot.is_none() {
-            *slot = Some(pair.value());
-        } else {
-            self.repeated = Some(name);
+        match slot {
+            None => *slot = Some(pair.value()),
+            Some(_) => self.repeated = Some(known),
         }
-        name != SIGNATURE
+        known.len() != SIGNATURE.len() || known != SIGNATURE
+    }
+
+    fn take_other(&mut self, name: &[u8], value: Encoded<'a>) {
+        match name {
+            b"X-Amz-Security-Token" => self.hoisted.take_token(value),
+            b"AWSAccessKeyId" => self.v2_access_key_id = true,
+            b"Signature" => self.v2_signature = true,
+            name if name.eq_ignore_ascii_case(CONTENT_SHA256.as_bytes()) => match self.hoisted.content_sha256
+            {
+                None => self.hoisted.content_sha256 = Some(value),
+                Some(_) => self.repeated = Some(CONTENT_SHA256),
+            },
+            _ => {}
+        }
     }
 
     /// Whether the query is meant to be signed with Signature Version 4.
@@ -139,13 +139,14 @@ impl<'a> Parameters<'a> {
             }
             (Some(Algorithm::EcdsaP256Sha256), Some(set)) => Regions::Set(text(set)?),
         };
-        let decoded = |value| Text::decode(value).map_err(ParseError::MalformedQuery);
         Ok(Claim {
             regions,
             lifetime: Some(self.lifetime(endpoint)?),
-            credential: decoded(credential)?,
-            signed_headers: SignedHeaders::parse(decoded(signed_headers)?)
-                .ok_or(ParameterFault::SignedHeaders)?,
+            credential: Written::Encoded(credential.as_wire()),
+            signed_headers: SignedHeaders::parse(
+                Text::decode(signed_headers).map_err(ParseError::MalformedQuery)?,
+            )
+            .ok_or(ParameterFault::SignedHeaders)?,
             signature: text(signature)?,
             date: Some(DateText::Parameter(text(date)?)),
         })
@@ -171,6 +172,9 @@ impl<'a> Parameters<'a> {
             return Ok(fixed);
         }
         let Some(expires) = self.expires else { return Ok(DEFAULT_LIFETIME) };
+        if let Some(seconds) = expires.plain().and_then(seconds) {
+            return Ok(seconds);
+        }
         let text = expires.decode().map_err(|_| ParameterFault::ExpiresNotANumber)?;
         let number: i64 = std::str::from_utf8(&text)
             .ok()
@@ -182,6 +186,15 @@ impl<'a> Parameters<'a> {
         let seconds = u32::try_from(number).map_err(|_| ParameterFault::ExpiresTooLong)?;
         if seconds > MAX_LIFETIME { Err(ParameterFault::ExpiresTooLong) } else { Ok(seconds) }
     }
+}
+
+/// A lifetime as every signer writes it: a few digits, and not too many seconds.
+fn seconds(digits: &[u8]) -> Option<u32> {
+    if digits.is_empty() || digits.len() > 6 {
+        return None;
+    }
+    let add = |number, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'));
+    digits.iter().try_fold(0, add).filter(|seconds| *seconds <= MAX_LIFETIME)
 }
 
 /// Outside S3 `X-Amz-Expires` may be missing.

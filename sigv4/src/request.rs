@@ -124,7 +124,8 @@ impl<'a> SignedRequest<'a> {
     pub fn parse(head: Head<'a>, endpoint: &'a Endpoint, now: Timestamp) -> Result<Self, ParseError> {
         uri::check_escapes(head.path)
             .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
-        let (query, parameters) = Parameters::read(head.query).map_err(ParseError::MalformedQuery)?;
+        let mut parameters = Parameters::default();
+        let query = parameters.read(head.query).map_err(ParseError::MalformedQuery)?;
         let notable = NotableHeaders::find(head.headers);
         let authorization = notable.get(Name::Authorization);
         let mechanism = mechanism(authorization.first, &parameters)?;
@@ -139,12 +140,16 @@ impl<'a> SignedRequest<'a> {
             return Err(ParseError::ConflictingHosts);
         }
         let Claim { regions, credential, signed_headers, signature, date, lifetime } = claim;
-        let date = || read_date(date.as_ref(), mechanism, endpoint.dialect);
+        let stamp = date.as_ref().and_then(|text| text.parse(endpoint.dialect));
+        let no_date = || no_date(date.as_ref(), mechanism);
+        let expected = stamp.and_then(|stamp| Credential::expected(credential, &regions, endpoint, &stamp));
+        let credential =
+            |date| expected.map_or_else(|| Credential::parse(credential, &regions, endpoint, date), Ok);
         let fault = |faults| ParseError::Credential { mechanism, faults };
         let (credential, date) = match endpoint.dialect {
             Dialect::S3 => {
-                let credential = Credential::parse(credential, &regions, endpoint, None).map_err(fault)?;
-                let date = date()?;
+                let credential = credential(None).map_err(fault)?;
+                let date = stamp.ok_or_else(no_date)?;
                 credential.check_date(&date).map_err(fault)?;
                 check_window(date.time(), lifetime, now)?;
                 (credential, date)
@@ -153,9 +158,9 @@ impl<'a> SignedRequest<'a> {
                 if !signed_headers.contains("host") {
                     return Err(ParseError::HostNotSigned);
                 }
-                let date = date()?;
+                let date = stamp.ok_or_else(no_date)?;
                 check_window(date.time(), lifetime, now)?;
-                (Credential::parse(credential, &regions, endpoint, Some(&date)).map_err(fault)?, date)
+                (credential(Some(&date)).map_err(fault)?, date)
             }
         };
         Ok(Self {
@@ -236,15 +241,13 @@ fn mechanism(authorization: Option<&[u8]>, parameters: &Parameters<'_>) -> Resul
     }
 }
 
-fn read_date(
-    text: Option<&DateText<'_>>,
-    mechanism: Mechanism,
-    dialect: Dialect,
-) -> Result<Stamp, ParseError> {
-    text.and_then(|text| text.parse(dialect)).ok_or_else(|| match (mechanism, text) {
+/// There is no date, or it cannot be read.
+#[cold]
+fn no_date(text: Option<&DateText<'_>>, mechanism: Mechanism) -> ParseError {
+    match (mechanism, text) {
         (Mechanism::Query, Some(text)) => ParameterFault::Date { date: text.received() }.into(),
         (_, text) => ParseError::Date { date: text.map(DateText::received) },
-    })
+    }
 }
 
 /// With a header, the date is within fifteen minutes of now. A presigned request may be as old as its

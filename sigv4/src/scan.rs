@@ -26,41 +26,34 @@ pub(crate) fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Calls `each` with the position of every byte for which `stop` holds, in order, until it fails.
+/// Calls `each` with the position of every byte for which `stop` holds and at last with the end, in order, until it
+/// fails.
 ///
-/// Many bytes are looked at together. If `stop` does not branch, the compiler uses vector instructions. A
-/// callback and no iterator: the state between two positions then stays in registers, at half the instructions.
+/// Many bytes are looked at together. If `stop` does not branch, the compiler uses vector instructions. A callback and
+/// no iterator: the state between two positions then stays in registers, at half the instructions.
 #[inline]
 pub(crate) fn try_each<E>(
     text: &[u8],
     stop: impl Fn(u8) -> bool,
     mut each: impl FnMut(usize) -> Result<(), E>,
 ) -> Result<(), E> {
-    let (blocks, tail) = text.as_chunks();
-    let mut visit = |start: usize, mut left: u32| {
+    let mut start = 0;
+    while start <= text.len() {
+        let rest = &text[start..];
+        let mut left = match rest.first_chunk() {
+            Some(block) => marks(block, &stop),
+            None => last_marks(text, rest, &stop),
+        };
         while left != 0 {
             each(start + left.trailing_zeros() as usize)?;
             left &= left - 1;
         }
-        Ok(())
-    };
-    for (number, block) in blocks.iter().enumerate() {
-        visit(number * BLOCK, marks(block, &stop))?;
+        start += BLOCK;
     }
-    if tail.is_empty() {
-        return Ok(());
-    }
-    let seen = text.len() - tail.len();
-    if let Some(block) = text.last_chunk() {
-        // The last block overlaps the one before: less work than to copy the tail into one of its own.
-        return visit(seen, marks(block, &stop) >> (BLOCK - tail.len()));
-    }
-    let mut block = [0; BLOCK];
-    block[..tail.len()].copy_from_slice(tail);
-    visit(seen, marks(&block, &stop) & !(u32::MAX << tail.len()))
+    Ok(())
 }
 
-/// As [`try_each`], to the end.
+/// As [`try_each`], without failing.
 #[inline]
 pub(crate) fn each(text: &[u8], stop: impl Fn(u8) -> bool, mut each: impl FnMut(usize)) {
     let Ok(()) = try_each(text, stop, |at| {
@@ -69,16 +62,36 @@ pub(crate) fn each(text: &[u8], stop: impl Fn(u8) -> bool, mut each: impl FnMut(
     });
 }
 
+/// The marks of `tail`, which ends `text` and is less than a block, and one more for the end.
+#[inline]
+fn last_marks(text: &[u8], tail: &[u8], stop: impl Fn(u8) -> bool) -> u32 {
+    let end = 1 << tail.len();
+    let marks = match text.last_chunk() {
+        _ if tail.is_empty() => 0,
+        // It overlaps the block before: less work than to copy the tail into one of its own.
+        Some(block) => marks(block, stop) >> (BLOCK - tail.len()),
+        None => {
+            let mut block = [0; BLOCK];
+            block[..tail.len()].copy_from_slice(tail);
+            marks(&block, stop) & (end - 1)
+        }
+    };
+    marks | end
+}
+
 /// Whether `test` holds for every byte. It must not branch; then many bytes are looked at together, and looking at
 /// them all costs less than stopping early would save.
 #[inline]
 pub(crate) fn all(text: &[u8], test: impl Fn(u8) -> bool) -> bool {
     let of = |bytes: &[u8]| bytes.iter().fold(true, |all, &byte| all & test(byte));
-    match text.last_chunk::<BLOCK>() {
-        Some(last) => text.as_chunks::<BLOCK>().0.iter().fold(of(last), |all, block| all & of(block)),
+    match text.last_chunk::<VECTOR>() {
+        Some(last) => text.as_chunks::<VECTOR>().0.iter().fold(of(last), |all, block| all & of(block)),
         None => of(text),
     }
 }
+
+/// Bytes of one vector.
+const VECTOR: usize = 16;
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 32;
@@ -116,8 +129,9 @@ mod tests {
                     each(&text, |byte| byte == wanted, |at| found.push(at));
                     found
                 };
-                assert_eq!(found(1), (0..length).step_by(gap).collect::<Vec<_>>(), "{length} {gap}");
-                assert!(found(2).is_empty());
+                let expected: Vec<_> = (0..length).step_by(gap).chain([length]).collect();
+                assert_eq!(found(1), expected, "{length} {gap}");
+                assert_eq!(found(2), [length]);
                 assert_eq!(all(&text, |byte| byte == 0), length == 0);
                 assert!(all(&text, |byte| byte < 2));
             }

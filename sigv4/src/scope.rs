@@ -21,6 +21,10 @@ impl Date {
         Self(digits)
     }
 
+    pub(crate) fn digits(&self) -> &[u8; 8] {
+        &self.0
+    }
+
     /// The eight digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a Date holds ASCII digits only")

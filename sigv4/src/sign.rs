@@ -184,7 +184,8 @@ impl Signer<'_> {
 
 /// A query with signature parameters cannot be signed again: they would be left out or contradict.
 fn refuse_presigned(target: Target<'_>) -> Result<(), SignError> {
-    let (_, parameters) = Parameters::read(target.query)?;
+    let mut parameters = Parameters::default();
+    parameters.read(target.query)?;
     if parameters.is_v4() { Err(SignError::AlreadySigned) } else { Ok(()) }
 }
 

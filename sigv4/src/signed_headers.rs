@@ -47,23 +47,13 @@ impl<'a> SignedHeaders<'a> {
     /// Signers write the list sorted. An unsorted one is hashed in sorted order with the line as it came.
     pub(crate) fn parse(line: Text<'a>) -> Option<Self> {
         let text = line.as_slice();
-        let length = u16::try_from(text.len()).ok()?;
         let mut ends = Inline::new();
         let is_common = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | (byte == b'-');
-        scan::try_each(
-            text,
-            |byte| !is_common(byte),
-            |at| match text[at] {
-                b';' => {
-                    ends.push(at as u16);
-                    Ok(())
-                }
-                byte if is_lower_token(byte) => Ok(()),
-                _ => Err(()),
-            },
-        )
-        .ok()?;
-        ends.push(length);
+        let mut name_or_end = |at: usize| match text.get(at) {
+            Some(b';') | None => u16::try_from(at).map(|end| ends.push(end)).ok(),
+            Some(&byte) => is_lower_token(byte).then_some(()),
+        };
+        scan::try_each(text, |byte| !is_common(byte), |at| name_or_end(at).ok_or(())).ok()?;
         let is_sorted = is_ascending(names(text, ends.as_slice()))?;
         Some(Self { line, ends, is_sorted })
     }

@@ -90,7 +90,8 @@ pub(crate) fn check_escapes(text: &[u8]) -> Result<(), MalformedEscape> {
     if scan::all(text, |byte| byte != b'%') {
         return Ok(());
     }
-    try_each(text, |byte| byte == b'%', |at| escaped(&text[at + 1..]).map(drop))
+    let check = |at: usize| text.get(at + 1..).map_or(Ok(()), |digits| escaped(digits).map(drop));
+    try_each(text, |byte| byte == b'%', check)
 }
 
 /// The byte that the first two digits of `digits` stand for.
@@ -187,41 +188,39 @@ pub(crate) fn put_generic_path(sink: &mut impl Sink, path: &[u8], normalize: boo
 
 fn encode_wire(sink: &mut impl Sink, text: &[u8]) {
     let mut run = 0;
-    scan::each(
-        text,
-        |byte| !Kept::Path.has(byte),
-        |at| {
-            sink.put(&text[run..at]);
-            sink.put(&percent(text[at]));
-            run = at + 1;
-        },
-    );
-    sink.put(&text[run..]);
+    let encode = |at: usize| {
+        sink.put(&text[run..at]);
+        if let Some(&byte) = text.get(at) {
+            sink.put(&percent(byte));
+        }
+        run = at + 1;
+    };
+    scan::each(text, |byte| !Kept::Path.has(byte), encode);
 }
 
 /// Decodes and encodes again, copying whole runs of what is in its normal form already.
 ///
 /// Total: a malformed escape, which no caller lets through, would be encoded like any other byte.
 fn recode(sink: &mut impl Sink, text: &[u8], kept: Kept, plus: Plus) {
+    if scan::all(text, |byte| kept.has(byte)) {
+        return sink.put(text);
+    }
     let mut run = 0;
-    scan::each(
-        text,
-        |byte| !kept.has(byte),
-        |at| {
-            let (value, next) = match text[at] {
-                b'%' => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
-                b'+' if plus == Plus::Space => (b' ', at + 1),
-                other => (other, at + 1),
-            };
-            let normal = percent(value);
-            if kept.has(value) || text[at..next] != normal {
-                sink.put(&text[run..at]);
-                sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
-                run = next;
-            }
-        },
-    );
-    sink.put(&text[run..]);
+    let recode = |at: usize| {
+        let (value, next) = match text.get(at) {
+            None => return sink.put(&text[run..]),
+            Some(b'%') => escaped(&text[at + 1..]).map_or((b'%', at + 1), |value| (value, at + 3)),
+            Some(b'+') if plus == Plus::Space => (b' ', at + 1),
+            Some(&other) => (other, at + 1),
+        };
+        let normal = percent(value);
+        if kept.has(value) || text[at..next] != normal {
+            sink.put(&text[run..at]);
+            sink.put(if kept.has(value) { std::slice::from_ref(&value) } else { &normal });
+            run = next;
+        }
+    };
+    scan::each(text, |byte| !kept.has(byte), recode);
 }
 
 /// How a piece of a query is written.
@@ -468,37 +467,30 @@ impl Default for Prefix<'_> {
 #[inline]
 fn each_pair<'a>(wire: &'a [u8], mut each: impl FnMut(usize, Pair<'a>)) -> Result<(), MalformedEscape> {
     let (mut start, mut equals, mut spelling) = (0, None, Spelling::Plain);
-    let mut end = |start: usize, equals: Option<usize>, end: usize, spelling| {
-        if let Some(equals) = equals {
-            each(start, Pair { name: &wire[start..equals], value: &wire[equals + 1..end], spelling });
-        } else if end > start {
-            // Its normal form has a `=`.
-            each(start, Pair { name: &wire[start..end], value: b"", spelling: Spelling::Other });
-        }
-    };
-    try_each(
-        wire,
-        |byte| !Kept::Unreserved.has(byte),
-        |at| {
-            match wire[at] {
-                b'&' => {
-                    end(start, equals, at, spelling);
-                    (start, equals, spelling) = (at + 1, None, Spelling::Plain);
+    let visit = |at: usize| {
+        match wire.get(at) {
+            Some(b'&') | None => {
+                if let Some(equals) = equals {
+                    each(start, Pair { name: &wire[start..equals], value: &wire[equals + 1..at], spelling });
+                } else if at > start {
+                    // Its normal form has a `=`.
+                    each(start, Pair { name: &wire[start..at], value: b"", spelling: Spelling::Other });
                 }
-                b'=' if equals.is_none() => equals = Some(at),
-                b'%' => {
-                    let value = escaped(&wire[at + 1..])?;
-                    let upper = !wire[at + 1..at + 3].iter().any(u8::is_ascii_lowercase);
-                    let normal = upper && !Kept::Unreserved.has(value);
-                    spelling = spelling.max(if normal { Spelling::Normal } else { Spelling::Other });
-                }
-                _ => spelling = Spelling::Other,
+                (start, equals, spelling) = (at + 1, None, Spelling::Plain);
             }
-            Ok(())
-        },
-    )?;
-    end(start, equals, wire.len(), spelling);
-    Ok(())
+            Some(b'=') if equals.is_none() => equals = Some(at),
+            Some(b'%') => {
+                let escape = &wire[at + 1..];
+                let value = escaped(escape)?;
+                let is_normal =
+                    !Kept::Unreserved.has(value) && !escape[..2].iter().any(u8::is_ascii_lowercase);
+                spelling = spelling.max(if is_normal { Spelling::Normal } else { Spelling::Other });
+            }
+            Some(_) => spelling = Spelling::Other,
+        }
+        Ok(())
+    };
+    try_each(wire, |byte| !Kept::Unreserved.has(byte), visit)
 }
 
 #[cfg(test)]
