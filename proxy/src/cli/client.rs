@@ -101,7 +101,7 @@ impl Client {
             None => None,
         };
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(args.ca_file.as_deref())?)
+            .with_tls_config(client_tls(args.ca_file.as_ref().into())?)
             .https_or_http()
             .enable_http1()
             .build();

@@ -10,10 +10,7 @@ mod constraints;
 mod get_caller_identity;
 mod get_session_token;
 mod issue;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "AssumeRoleWithWebIdentity is still to come")
-)]
+#[cfg_attr(not(test), expect(dead_code, reason = "AssumeRoleWithWebIdentity is still to come"))]
 mod oidc;
 mod operation;
 mod parameters;

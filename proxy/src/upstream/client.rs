@@ -88,7 +88,7 @@ where
         http.set_nodelay(true);
         http.enforce_http(false);
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(backend.ca_file.as_deref())?)
+            .with_tls_config(client_tls(backend.ca_file.as_ref().into())?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);

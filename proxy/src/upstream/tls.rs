@@ -8,49 +8,68 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
+/// Who may vouch for a server.
+#[derive(Clone, Copy, Debug)]
+pub enum Authorities<'a> {
+    /// Those of the web.
+    Web,
+    /// Those of a file alone, PEM.
+    File(&'a Path),
+    /// These alone, PEM.
+    Pem(&'a [u8]),
+}
+
 /// Why no TLS can be spoken to a server.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientTlsError {
-    /// The file of certificate authorities cannot be read.
+    /// The file of authorities cannot be read.
     #[error("{}: {source}", path.display())]
-    CaFile {
+    Unreadable {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        source: pem::Error,
+        source: std::io::Error,
     },
-    /// One certificate of that file.
-    #[error("{}: {source}", path.display())]
-    Certificate {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with the certificate.
-        source: rustls::Error,
-    },
-    /// That file is there and holds none.
-    #[error("{} holds no certificate", .0.display())]
-    NoCertificate(PathBuf),
-    /// The TLS library refused its own defaults.
-    #[error(transparent)]
+    /// The authorities are not PEM.
+    #[error("certificate authorities: {0}")]
+    Pem(#[from] pem::Error),
+    /// There are none.
+    #[error("certificate authorities: no certificate is there")]
+    NoCertificate,
+    /// One of the authorities is no certificate, or the TLS library refused its own defaults.
+    #[error("certificate authorities: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// Trusts the authorities of `ca_file` alone if there is one, and those of the web otherwise.
-pub fn client_tls(ca_file: Option<&Path>) -> Result<ClientConfig, ClientTlsError> {
+/// Trusts `authorities`.
+pub fn client_tls(authorities: Authorities<'_>) -> Result<ClientConfig, ClientTlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let Some(path) = ca_file else { return Ok(builder.with_webpki_roots().with_no_client_auth()) };
-    let unreadable = |source| ClientTlsError::CaFile { path: path.to_owned(), source };
+    let read;
+    let certificates = match authorities {
+        Authorities::Web => return Ok(builder.with_webpki_roots().with_no_client_auth()),
+        Authorities::File(path) => {
+            let unreadable = |source| ClientTlsError::Unreadable { path: path.to_owned(), source };
+            read = std::fs::read(path).map_err(unreadable)?;
+            &read
+        }
+        Authorities::Pem(bytes) => bytes,
+    };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        roots
-            .add(certificate.map_err(unreadable)?)
-            .map_err(|source| ClientTlsError::Certificate { path: path.to_owned(), source })?;
+    for certificate in CertificateDer::pem_slice_iter(certificates) {
+        roots.add(certificate?)?;
     }
     if roots.is_empty() {
-        return Err(ClientTlsError::NoCertificate(path.to_owned()));
+        return Err(ClientTlsError::NoCertificate);
     }
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl<'a, P: AsRef<Path>> From<Option<&'a P>> for Authorities<'a> {
+    /// A file that is named, or else those of the web.
+    fn from(file: Option<&'a P>) -> Self {
+        file.map_or(Self::Web, |path| Self::File(path.as_ref()))
+    }
 }
 
 #[cfg(test)]
@@ -60,10 +79,10 @@ mod tests {
     #[test]
     fn a_file_of_authorities_must_hold_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refused = client_tls(Some(file.path())).err();
-        assert!(matches!(refused, Some(ClientTlsError::NoCertificate(path)) if path == file.path()));
-        let missing = client_tls(Some(Path::new("/nonexistent/ca.pem"))).err();
-        assert!(matches!(missing, Some(ClientTlsError::CaFile { .. })));
-        assert!(client_tls(None).is_ok());
+        assert!(matches!(client_tls(Authorities::File(file.path())), Err(ClientTlsError::NoCertificate)));
+        assert!(matches!(client_tls(Authorities::Pem(b"not PEM")), Err(ClientTlsError::NoCertificate)));
+        let missing = client_tls(Authorities::File(Path::new("/nonexistent/ca.pem")));
+        assert!(matches!(missing, Err(ClientTlsError::Unreadable { .. })));
+        assert!(client_tls(Authorities::Web).is_ok());
     }
 }

@@ -180,7 +180,7 @@ impl Sts {
     ) -> Result<Answer, Failure> {
         let request = self.request(form(action, parameters), signed, Clock::system().now())?;
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(self.ca_file.as_deref())?)
+            .with_tls_config(client_tls(self.ca_file.as_ref().into())?)
             .https_or_http()
             .enable_http1()
             .build();

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::error::TokenError;
-use super::provider::Provider;
 use crate::clock::UnixMillis;
+use crate::iam::directory::OidcProvider;
 
 /// How far a provider's clock may be ahead of this one, in seconds, for tokens that were issued a moment ago. The
 /// end of a token's time is taken at its word.
@@ -48,7 +48,7 @@ pub(crate) struct WebIdentity {
 
 impl Claims<'_> {
     /// Checks times and audience.
-    pub(super) fn accept(&self, provider: &Provider, now: UnixMillis) -> Result<WebIdentity, TokenError> {
+    pub(super) fn accept(&self, provider: &OidcProvider, now: UnixMillis) -> Result<WebIdentity, TokenError> {
         self.check_times(now.timestamp().unix())?;
         let subject = self.text("sub")?.ok_or(TokenError::Missing("sub"))?;
         if subject.is_empty() {
@@ -62,13 +62,13 @@ impl Claims<'_> {
         let audience = candidates.into_iter().find(is_client).ok_or(TokenError::Audience)?;
         let tags = Tags::read(self.0).ok_or(TokenError::Claim(TAGS))?;
         Ok(WebIdentity {
-            issuer: provider.issuer.clone(),
+            issuer: provider.url.clone(),
             subject: subject.to_owned(),
             audience: audience.to_owned(),
             tags: tags.principal,
             transitive_tag_keys: tags.transitive,
             source_identity: self.text(SOURCE_IDENTITY)?.map(str::to_owned),
-            condition_keys: self.condition_keys(provider.name(), subject, &audiences)?,
+            condition_keys: self.condition_keys(name_of(provider), subject, &audiences)?,
         })
     }
 
@@ -188,6 +188,11 @@ impl Tags {
         }
         Some(())
     }
+}
+
+/// The issuer without its scheme, as ARNs and condition keys have it: `oidc.example.com/realm`.
+pub(super) fn name_of(provider: &OidcProvider) -> &str {
+    provider.url.split_once("://").map_or(&provider.url, |(_, name)| name)
 }
 
 /// Names with other characters, such as `:`, could be taken for a key of another provider.

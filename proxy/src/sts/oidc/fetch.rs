@@ -1,7 +1,6 @@
 //! Gets a provider's keys: one discovery document at most, one key set, each small, in time, and from nowhere else.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,13 +13,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
 
 use super::json;
 use super::jwks::{KeySet, NotAKeySet};
-use super::provider::{KeyLocation, Provider};
+use crate::iam::directory::{OidcKeys, OidcProvider};
 use crate::telemetry::with_causes;
-use crate::upstream::{ClientTlsError, client_tls};
+use crate::upstream::{Authorities, ClientTlsError, client_tls};
 
 /// Largest document that is read. The sets of providers with a hundred keys of each kind stay below it.
 const MAX_BYTES: usize = 256 << 10;
@@ -63,14 +61,6 @@ pub(crate) enum FetchError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The file cannot be read.
-    #[error("{path}: {reason}")]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
     /// What came is something else.
     #[error(transparent)]
     NotAKeySet(#[from] NotAKeySet),
@@ -79,35 +69,20 @@ pub(crate) enum FetchError {
     Resting,
 }
 
-/// Gets the keys of `provider`. Files of authorities and keys are read anew, so that replacing them is enough.
-pub(super) async fn fetch(provider: &Provider) -> Result<KeySet, FetchError> {
+/// Gets the keys of `provider`.
+pub(super) async fn fetch(provider: &OidcProvider) -> Result<KeySet, FetchError> {
     let fetched = async {
-        let bytes = match &provider.keys {
-            KeyLocation::File(path) => read(path).await?,
-            KeyLocation::Uri(uri) => Getter::new(provider)?.get(uri).await?,
-            KeyLocation::Discovery => {
-                let getter = Getter::new(provider)?;
-                let document = getter.get(&discovery_uri(&provider.issuer)?).await?;
-                getter.get(&jwks_uri(&provider.issuer, &document)?).await?
-            }
+        let issuer = &provider.url;
+        let getter = Getter::new(provider)?;
+        let uri = match &provider.keys {
+            OidcKeys::Document(document) => return Ok(KeySet::parse(document)?),
+            OidcKeys::Url(url) => url.parse().map_err(|_| discovery_fault(issuer, "jwks_url is no URL"))?,
+            OidcKeys::Discovered => jwks_uri(issuer, &getter.get(&discovery_uri(issuer)?).await?)?,
         };
+        let bytes = getter.get(&uri).await?;
         Ok(KeySet::parse(&bytes)?)
     };
     tokio::time::timeout(TIMEOUT, fetched).await.unwrap_or(Err(FetchError::Timeout))
-}
-
-async fn read(path: &Path) -> Result<Bytes, FetchError> {
-    let fault = |reason: String| FetchError::File { path: path.to_owned(), reason };
-    let file = tokio::fs::File::open(path).await.map_err(|error| fault(error.to_string()))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .await
-        .map_err(|error| fault(error.to_string()))?;
-    if bytes.len() > MAX_BYTES {
-        return Err(fault("larger than 256 KiB".to_owned()));
-    }
-    Ok(bytes.into())
 }
 
 /// `<issuer>/.well-known/openid-configuration`; a slash that ends the issuer is not doubled.
@@ -115,13 +90,16 @@ async fn read(path: &Path) -> Result<Bytes, FetchError> {
 /// Source: <https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationRequest>
 fn discovery_uri(issuer: &str) -> Result<Uri, FetchError> {
     let uri = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    let problem = "the issuer is no URL";
-    uri.parse().map_err(|_| FetchError::Discovery { issuer: issuer.to_owned(), problem })
+    uri.parse().map_err(|_| discovery_fault(issuer, "the issuer is no URL"))
+}
+
+fn discovery_fault(issuer: &str, problem: &'static str) -> FetchError {
+    FetchError::Discovery { issuer: issuer.to_owned(), problem }
 }
 
 /// What a discovery document names as the place of the keys, if it is `issuer`'s own.
 fn jwks_uri(issuer: &str, document: &[u8]) -> Result<Uri, FetchError> {
-    let fault = |problem| FetchError::Discovery { issuer: issuer.to_owned(), problem };
+    let fault = |problem| discovery_fault(issuer, problem);
     let document = json::object(document).ok_or_else(|| fault("is not JSON with unique names"))?;
     if document.get("issuer").and_then(Value::as_str) != Some(issuer) {
         return Err(fault("issuer is another one"));
@@ -133,18 +111,23 @@ fn jwks_uri(issuer: &str, document: &[u8]) -> Result<Uri, FetchError> {
 /// A client for the two requests of one fetch.
 struct Getter {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    /// What is declared is itself without TLS, on this machine: for development.
     plain_loopback: bool,
 }
 
 impl Getter {
-    fn new(provider: &Provider) -> Result<Self, FetchError> {
+    fn new(provider: &OidcProvider) -> Result<Self, FetchError> {
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(provider.ca_file.as_deref())?)
+            .with_tls_config(client_tls(provider.ca.as_deref().map_or(Authorities::Web, Authorities::Pem))?)
             .https_or_http()
             .enable_http1()
             .build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, plain_loopback: provider.plain_loopback })
+        let declared = match &provider.keys {
+            OidcKeys::Url(url) => url,
+            OidcKeys::Discovered | OidcKeys::Document(_) => &provider.url,
+        };
+        Ok(Self { client, plain_loopback: declared.starts_with("http://") })
     }
 
     async fn get(&self, uri: &Uri) -> Result<Bytes, FetchError> {
@@ -213,22 +196,24 @@ mod tests {
 
     #[test]
     fn keys_come_over_tls_or_from_this_machine() {
-        let allows = |plain_loopback, uri: &str| {
-            let provider = Provider {
-                issuer: ISSUER.to_owned(),
+        let allows = |issuer: &str, uri: &str| {
+            let provider = OidcProvider {
+                arn: String::new(),
+                account: String::new(),
+                url: issuer.to_owned(),
                 client_ids: Vec::new(),
-                keys: KeyLocation::Discovery,
-                ca_file: None,
-                plain_loopback,
+                ca: None,
+                keys: OidcKeys::Discovered,
             };
             Getter::new(&provider).unwrap().allows(&uri.parse().unwrap())
         };
+        let local = "http://127.0.0.1:1";
         for uri in ["https://idp.example/k", "https://127.0.0.1/k"] {
-            assert!(allows(false, uri), "{uri}");
+            assert!(allows(ISSUER, uri), "{uri}");
         }
         for uri in ["http://127.0.0.1:1/k", "http://[::1]/k", "http://localhost/k"] {
-            assert!(allows(true, uri), "{uri}");
-            assert!(!allows(false, uri), "{uri}");
+            assert!(allows(local, uri), "{uri}");
+            assert!(!allows(ISSUER, uri), "{uri}");
         }
         for uri in [
             "http://idp.example/k",
@@ -237,7 +222,7 @@ mod tests {
             "https://a@idp.example/k",
             "/k",
         ] {
-            assert!(!allows(true, uri), "{uri}");
+            assert!(!allows(local, uri), "{uri}");
         }
     }
 }

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntGaugeVec};
 
+use super::claims::name_of;
 use super::fetch::{FetchError, fetch};
 use super::jwks::KeySet;
-use super::provider::Provider;
 use crate::clock::UnixMillis;
+use crate::iam::directory::OidcProvider;
 use crate::metrics::Metrics;
 
 /// How long keys are used without asking again.
@@ -29,7 +30,7 @@ pub(super) const REST: Duration = Duration::from_secs(5);
 
 /// The keys of every provider that was asked for.
 pub(super) struct ProviderKeys {
-    sources: Mutex<HashMap<Provider, Arc<Source>>>,
+    sources: Mutex<HashMap<OidcProvider, Arc<Source>>>,
     metrics: KeyMetrics,
 }
 
@@ -69,7 +70,7 @@ impl ProviderKeys {
     }
 
     /// Keys to verify a token of `provider` with.
-    pub(super) async fn get(&self, provider: &Provider, now: UnixMillis) -> Result<Held, FetchError> {
+    pub(super) async fn get(&self, provider: &OidcProvider, now: UnixMillis) -> Result<Held, FetchError> {
         let source = self.source(provider, now);
         if let Some(held) = source.state().usable(FRESH, now) {
             return Ok(held);
@@ -87,7 +88,7 @@ impl ProviderKeys {
     /// `None`: it is too early to ask again.
     pub(super) async fn newer(
         &self,
-        provider: &Provider,
+        provider: &OidcProvider,
         known: &Held,
         now: UnixMillis,
     ) -> Result<Option<Held>, FetchError> {
@@ -106,7 +107,7 @@ impl ProviderKeys {
     async fn refresh(
         &self,
         source: &Source,
-        provider: &Provider,
+        provider: &OidcProvider,
         now: UnixMillis,
         settled: impl Fn(&State) -> Option<Held>,
     ) -> Result<Held, FetchError> {
@@ -136,7 +137,7 @@ impl ProviderKeys {
             }
             Err(error) => {
                 self.metrics.failed.inc();
-                tracing::warn!(issuer = provider.issuer, %error, "the keys of an identity provider cannot be had");
+                tracing::warn!(issuer = provider.url, %error, "the keys of an identity provider cannot be had");
                 Err(error)
             }
         }
@@ -144,7 +145,7 @@ impl ProviderKeys {
 
     /// The keys of `provider`, exactly as it is declared. Those of declarations that nobody asks for any longer, for
     /// example because they were changed, are let go.
-    fn source(&self, provider: &Provider, now: UnixMillis) -> Arc<Source> {
+    fn source(&self, provider: &OidcProvider, now: UnixMillis) -> Arc<Source> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let source = match sources.get(provider) {
             Some(source) => Arc::clone(source),
@@ -212,7 +213,7 @@ impl KeyMetrics {
         }
     }
 
-    fn age_of(&self, provider: &Provider) -> prometheus::IntGauge {
-        self.fetched_at.with_label_values(&[provider.name()])
+    fn age_of(&self, provider: &OidcProvider) -> prometheus::IntGauge {
+        self.fetched_at.with_label_values(&[name_of(provider)])
     }
 }

@@ -1,7 +1,7 @@
 //! OpenID Connect: who a web identity token speaks for, proved by its provider's keys.
 //!
 //! ```text
-//! UnverifiedToken::parse ──► issuer ──► a declared Provider       the token never names a URL
+//! UnverifiedToken::parse ──► issuer ──► a declared OidcProvider   the token never names a URL
 //!        │                                 │ ProviderKeys         fetched, fresh, bounded
 //!        └──────────── verify ◄────────────┘                      the key says by which algorithms
 //!                        │ Claims
@@ -23,19 +23,18 @@ mod fetch;
 mod json;
 mod jwks;
 mod keys;
-mod provider;
 #[cfg(test)]
 mod tests;
 mod token;
 
 use crate::clock::UnixMillis;
+use crate::iam::directory::OidcProvider;
 use crate::metrics::Metrics;
 use keys::ProviderKeys;
 use token::UnverifiedToken;
 
 pub(crate) use claims::WebIdentity;
 pub(crate) use error::TokenError;
-pub(crate) use provider::{KeyLocation, Provider};
 
 /// Verifies web identity tokens; keeps the keys of the providers it needed.
 pub(crate) struct WebIdentityVerifier {
@@ -52,12 +51,12 @@ impl WebIdentityVerifier {
     pub(crate) async fn verify<'p>(
         &self,
         token: &str,
-        provider_of: impl FnOnce(&str) -> Option<&'p Provider>,
+        provider_of: impl FnOnce(&str) -> Option<&'p OidcProvider>,
         now: UnixMillis,
     ) -> Result<WebIdentity, TokenError> {
         let token = UnverifiedToken::parse(token)?;
         let provider = provider_of(token.issuer())
-            .filter(|provider| provider.issuer == token.issuer())
+            .filter(|provider| provider.url == token.issuer())
             .ok_or_else(|| TokenError::UnknownProvider(token.issuer().to_owned()))?;
         let held = self.keys.get(provider, now).await?;
         let claims = match token.verify(&held.keys) {

@@ -1,9 +1,7 @@
 //! Tokens against key sets (`vectors/`), claims, and keys that come over the network.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use http::Uri;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -12,6 +10,7 @@ use super::claims::Claims;
 use super::jwks::KeySet;
 use super::keys::{FRESH, PATIENCE, REST, STALE};
 use super::*;
+use crate::iam::directory::OidcKeys;
 
 const NOW: i64 = 1_767_323_045;
 const ISSUER: &str = "https://idp.example/realm";
@@ -21,14 +20,19 @@ fn vectors() -> Value {
     serde_json::from_str(include_str!("vectors/tokens.json")).unwrap()
 }
 
-fn provider(keys: KeyLocation) -> Provider {
-    Provider {
-        issuer: ISSUER.to_owned(),
+fn provider(keys: OidcKeys) -> OidcProvider {
+    OidcProvider {
+        arn: "arn:aws:iam::123456789012:oidc-provider/idp.example/realm".to_owned(),
+        account: "123456789012".to_owned(),
+        url: ISSUER.to_owned(),
         client_ids: vec!["another.example".to_owned(), CLIENT.to_owned()],
+        ca: None,
         keys,
-        ca_file: None,
-        plain_loopback: true,
     }
+}
+
+fn document(text: &str) -> OidcKeys {
+    OidcKeys::Document(text.as_bytes().into())
 }
 
 fn seconds(seconds: i64) -> UnixMillis {
@@ -55,11 +59,11 @@ fn word(verdict: &Result<WebIdentity, TokenError>) -> &'static str {
 
 async fn verify(
     verifier: &WebIdentityVerifier,
-    provider: &Provider,
+    provider: &OidcProvider,
     token: &str,
     now: UnixMillis,
 ) -> Result<WebIdentity, TokenError> {
-    let declared = |issuer: &str| (issuer == provider.issuer).then_some(provider);
+    let declared = |issuer: &str| (issuer == provider.url).then_some(provider);
     verifier.verify(token, declared, now).await
 }
 
@@ -67,18 +71,13 @@ async fn verify(
 async fn every_token_of_the_table_gets_its_verdict() {
     let vectors = vectors();
     assert_eq!((vectors["now"].as_i64(), vectors["issuer"].as_str()), (Some(NOW), Some(ISSUER)));
-    let directory = tempfile::tempdir().unwrap();
     let verifier = WebIdentityVerifier::new(&Metrics::new());
     let rows = vectors["tokens"].as_array().unwrap();
     assert!(rows.len() >= 190);
     let mut wrong = Vec::new();
     for row in rows {
         let [name, keys, token] = ["name", "keys", "token"].map(|field| row[field].as_str().unwrap());
-        let file = directory.path().join(keys);
-        if !file.exists() {
-            std::fs::write(&file, vectors["key_sets"][keys].to_string()).unwrap();
-        }
-        let provider = provider(KeyLocation::File(file));
+        let provider = provider(document(&vectors["key_sets"][keys].to_string()));
         let verdict = verify(&verifier, &provider, token, seconds(NOW)).await;
         if row["verdict"] != word(&verdict) {
             wrong.push(format!("{name}: {} expected, {verdict:?}", row["verdict"]));
@@ -130,7 +129,7 @@ fn identity(more: Value) -> Result<WebIdentity, TokenError> {
     let mut claims = json!({ "iss": ISSUER, "sub": "alice", "aud": CLIENT, "iat": NOW, "exp": NOW + 300 });
     claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let claims: &Map<String, Value> = claims.as_object().unwrap();
-    Claims(claims).accept(&provider(KeyLocation::Discovery), seconds(NOW))
+    Claims(claims).accept(&provider(OidcKeys::Discovered), seconds(NOW))
 }
 
 /// The values of one condition key.
@@ -223,7 +222,7 @@ fn a_key_set_is_an_object_with_an_array_of_keys() {
 
 /// A provider on loopback that answers every request with what it is told to.
 struct Idp {
-    uri: Uri,
+    url: String,
     script: Arc<Mutex<Script>>,
 }
 
@@ -236,7 +235,7 @@ struct Script {
 impl Idp {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}/keys", listener.local_addr().unwrap()).parse().unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
         let script = Arc::new(Mutex::new(Script::default()));
         let shared = Arc::clone(&script);
         tokio::spawn(async move {
@@ -254,7 +253,7 @@ impl Idp {
                 let _ = connection.write_all(answer.as_bytes()).await;
             }
         });
-        Self { uri, script }
+        Self { url, script }
     }
 
     fn answer(&self, status: &str, body: &str) {
@@ -272,8 +271,8 @@ impl Idp {
         self.script.lock().unwrap().asked.len()
     }
 
-    fn provider(&self) -> Provider {
-        provider(KeyLocation::Uri(self.uri.clone()))
+    fn provider(&self) -> OidcProvider {
+        provider(OidcKeys::Url(self.url.clone()))
     }
 }
 
@@ -377,8 +376,8 @@ async fn documents_that_are_redirected_too_large_or_foreign_are_not_taken() {
         assert_eq!((word(&verdict), idp.asked()), ("Unreachable", 1), "{status}");
     }
     let verifier = WebIdentityVerifier::new(&Metrics::new());
-    let missing = provider(KeyLocation::File(PathBuf::from("/nonexistent/jwks.json")));
-    assert_eq!(word(&verify(&verifier, &missing, &token(LASTING), seconds(NOW)).await), "Unreachable");
+    let nonsense = provider(document("<html>"));
+    assert_eq!(word(&verify(&verifier, &nonsense, &token(LASTING), seconds(NOW)).await), "Unreachable");
 }
 
 #[tokio::test]
