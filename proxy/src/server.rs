@@ -148,6 +148,7 @@ impl Server {
                 settings: config.gateway,
                 backend: config.backend,
                 store: store.clone(),
+                identities: identities.clone(),
                 clock,
                 access_log: config.log.access_log,
             },

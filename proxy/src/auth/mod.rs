@@ -3,6 +3,8 @@
 mod authenticate;
 mod authorize;
 mod fault;
+mod standing;
 
 pub use authenticate::{AuthError, Authenticated, authenticate, authenticate_with, prove};
 pub use authorize::{Denied, Permitted, authorize};
+pub use standing::{Nobody, Standing};

@@ -37,6 +37,7 @@ use metrics::GatewayMetrics;
 use crate::auth;
 use crate::clock::Clock;
 use crate::config;
+use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::s3::{Action, Domains, Target};
 use crate::store::Store;
@@ -74,6 +75,8 @@ pub struct GatewayParts {
     pub backend: config::Backend,
     /// Where credentials and revocations are looked up.
     pub store: Store,
+    /// Who is declared, and what they may do.
+    pub identities: Identities,
     /// What time it is.
     pub clock: Clock,
     /// Whether to write one line per request.
@@ -86,7 +89,7 @@ impl Gateway {
         parts: GatewayParts,
         metrics: &Metrics,
     ) -> Result<Self, crate::upstream::UpstreamOptionsError> {
-        let GatewayParts { settings, backend, store, clock, access_log } = parts;
+        let GatewayParts { settings, backend, store, identities, clock, access_log } = parts;
         let region = settings.regions.first().cloned().unwrap_or_default();
         let endpoint = Endpoint {
             regions: settings.regions.clone(),
@@ -95,7 +98,7 @@ impl Gateway {
             sigv4a: settings.sigv4a,
             ..Endpoint::s3(&region)
         };
-        let sts = settings.sts.then(|| Sts::new(store.clone(), &endpoint, metrics));
+        let sts = settings.sts.then(|| Sts::new(store.clone(), identities.clone(), &endpoint, metrics));
         Ok(Self {
             upstream: Upstream::new(backend)?,
             sts,
@@ -308,7 +311,10 @@ impl Gateway {
             Ok(Err(_)) => return Err(GatewayError::ClientGone),
             Err(_) => return Err(GatewayError::ClientStalled),
         };
-        let mut response = sts.respond(parts, &body, &call.request_id, call.now).await;
+        let origin = sts::Origin { address: call.peer.address.ip(), tls: call.peer.tls };
+        let incoming =
+            sts::Incoming { parts, body: &body, request_id: &call.request_id, origin, now: call.now };
+        let mut response = sts.respond(&incoming).await;
         if let Some(handled) = response.extensions_mut().remove::<sts::Handled>() {
             call.handled(handled);
         }

@@ -20,7 +20,7 @@ pub use random::{NoRandomNumbers, random_access_key_id, random_bytes, random_id,
 pub use session::{Ancestor, ChainTooLong, Federation, SamlSubject, Session, SessionKind, SessionTokenHash};
 use tags::tag_problem;
 pub use tags::{
-    MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, TAG_PATTERN, Tags, is_reserved_tag_key, is_tag_text, same_tag_key,
-    tag,
+    MAX_TAG_KEY, MAX_TAG_VALUE, MAX_TAGS, TAG_PATTERN, Tags, is_reserved_tag_key, is_tag_character,
+    same_tag_key, tag,
 };
 pub use totp::TotpSecret;

@@ -32,13 +32,15 @@ pub fn same_tag_key(one: &str, other: &str) -> bool {
         || !(one.is_ascii() && other.is_ascii()) && one.to_lowercase() == other.to_lowercase()
 }
 
-/// Whether a key or a value holds only letters, digits and separators of any script, and `_.:/=+-@`.
-pub fn is_tag_text(text: &str) -> bool {
-    text.chars().all(|c| {
-        // Separators of Unicode's category Z: what is white space without being a control character.
-        let separator = c.is_whitespace() && !c.is_control();
-        c.is_alphabetic() || c.is_numeric() || separator || "_.:/=+-@".contains(c)
-    })
+/// Whether a key or a value may hold it: a letter, digit or separator of any script, or one of `_.:/=+-@`.
+pub fn is_tag_character(c: char) -> bool {
+    // Separators of Unicode's category Z: what is white space without being a control character.
+    let separator = c.is_whitespace() && !c.is_control();
+    c.is_alphabetic() || c.is_numeric() || separator || "_.:/=+-@".contains(c)
+}
+
+fn is_tag_text(text: &str) -> bool {
+    text.chars().all(is_tag_character)
 }
 
 /// Whether a key begins with `aws:`, in whatever case: those are not for users.

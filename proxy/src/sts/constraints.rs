@@ -12,8 +12,22 @@ use crate::fault::Fault;
 /// Characters a value may hold, under the regular expression AWS names in the error.
 pub(super) struct Pattern {
     pub(super) expression: &'static str,
-    pub(super) legal: fn(u8) -> bool,
+    pub(super) legal: fn(char) -> bool,
 }
+
+/// Names of sessions and users, and source identities.
+pub(super) const NAME: Pattern =
+    Pattern { expression: "[\\w+=,.@-]*", legal: |c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) };
+/// ARNs of roles, policies and identity providers.
+pub(super) const ARN: Pattern = Pattern {
+    expression: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+",
+    legal: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..),
+};
+/// Policy documents.
+pub(super) const DOCUMENT: Pattern = Pattern {
+    expression: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+",
+    legal: |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}'),
+};
 
 /// Collects violations over all parameters of a request.
 #[derive(Default)]
@@ -53,10 +67,53 @@ impl Constraints {
         if characters > most {
             self.violated(member, value, &format!("have length less than or equal to {most}"));
         }
-        if !value.bytes().all(pattern.legal) {
+        if !value.chars().all(pattern.legal) {
             let expression = pattern.expression;
             self.violated(member, value, &format!("satisfy regular expression pattern: {expression}"));
         }
+    }
+
+    /// Checks that a value is there.
+    pub(super) fn required<'v>(&mut self, member: &str, value: Option<&'v str>) -> Option<&'v str> {
+        if value.is_none() {
+            let violation =
+                format!("Value null at '{member}' failed to satisfy constraint: Member must not be null");
+            self.violations.push(violation);
+        }
+        value
+    }
+
+    /// Checks that a list has no more than `most` members.
+    pub(super) fn count(&mut self, member: &str, values: &[&str], most: usize) {
+        if values.len() > most {
+            let list = format!("[{}]", values.join(", "));
+            self.violated(member, &list, &format!("have length less than or equal to {most}"));
+        }
+    }
+
+    /// Checks every member of a list as [`text`](Self::text) does, and notes at most one violation for all.
+    pub(super) fn members(
+        &mut self,
+        member: &str,
+        values: &[&str],
+        length: RangeInclusive<usize>,
+        pattern: &Pattern,
+    ) {
+        let good = |value: &&str| length.contains(&value.chars().count()) && value.chars().all(pattern.legal);
+        if !values.iter().all(good) {
+            let (list, expression) = (values.join(", "), pattern.expression);
+            let (least, most) = (length.start(), length.end());
+            let each = format!(
+                "satisfy constraint: [Member must have length less than or equal to {most}, Member must have length \
+                 greater than or equal to {least}, Member must satisfy regular expression pattern: {expression}]"
+            );
+            self.violated(member, &format!("[{list}]"), &each);
+        }
+    }
+
+    /// Notes a violation of a value that must not be repeated.
+    pub(super) fn secret(&mut self, member: &str, must: &str) {
+        self.violated(member, "***", must);
     }
 
     fn violated(&mut self, member: &str, value: &str, must: &str) {
@@ -82,7 +139,7 @@ impl Constraints {
 mod tests {
     use super::*;
 
-    const DIGITS: Pattern = Pattern { expression: "[\\d]*", legal: |b| b.is_ascii_digit() };
+    const DIGITS: Pattern = Pattern { expression: "[\\d]*", legal: |c| c.is_ascii_digit() };
 
     fn message(check: impl Fn(&mut Constraints)) -> Option<String> {
         let mut constraints = Constraints::default();

@@ -2,126 +2,75 @@
 //!
 //! Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html>
 
-use http::StatusCode;
-
-use super::constraints::{Constraints, Pattern};
-use super::issue::{Grant, Issued, Mint};
-use super::parameters::Parameters;
-use super::response::{Answer, Value};
-use super::{Operation, access_denied};
-use crate::clock::UnixMillis;
+use super::access_denied;
+use super::call::Call;
+use super::constraints::Constraints;
+use super::issue::{Grant, Mint};
+use super::parameters::{Parameters, integer};
+use super::response::Answer;
+use super::second_factor::{SecondFactor, UsedCodes};
+use crate::auth::Standing;
 use crate::fault::Fault;
-use crate::iam::{Credential, SessionKind};
+use crate::iam::SessionKind;
 
 const DEFAULT_SECONDS: i32 = 43_200;
-const SHORTEST_SECONDS: i32 = 900;
-const LONGEST_SECONDS: i32 = 129_600;
+/// Also of `GetFederationToken`.
+pub(super) const SHORTEST_SECONDS: i32 = 900;
+pub(super) const LONGEST_SECONDS: i32 = 129_600;
 /// Default and maximum for the root user of an account; a longer request is shortened, not refused.
 const LONGEST_ROOT_SECONDS: i32 = 3_600;
 
-const SERIAL_NUMBER: Pattern = Pattern {
-    expression: "[\\w+=/:,.@-]*",
-    legal: |b| b.is_ascii_alphanumeric() || b"_+=/:,.@-".contains(&b),
-};
-const TOKEN_CODE: Pattern = Pattern { expression: "[\\d]*", legal: |b| b.is_ascii_digit() };
-
-/// Issues a session that speaks for the same principal as `caller`.
+/// Issues a session that speaks for the same principal as `caller`. No policy is asked: AWS lets every user do so.
 pub(super) async fn run(
     mint: &Mint,
-    caller: &Credential,
-    parameters: &Parameters<'_>,
-    now: UnixMillis,
+    used: &UsedCodes,
+    caller: &Standing<'_>,
+    call: &Call<'_>,
 ) -> Result<Answer, Fault> {
-    let request = Request::parse(parameters)?;
-    if caller.session.is_some() {
+    let (duration, second_factor) = read(call.parameters)?;
+    let credential = caller.credential();
+    if credential.session.is_some() {
         return Err(access_denied("Cannot call GetSessionToken with session credentials"));
     }
-    request.refuse_second_factor()?;
-    let seconds = seconds(request.duration, is_root(&caller.principal.arn));
-    let grant = Grant::new(SessionKind::SessionToken, &caller.principal, Some(caller), seconds);
-    Ok(answer(mint.issue(&grant, now).await?))
+    let mfa_authenticated_at = second_factor.prove(caller.identity(), used, call.now)?;
+    let seconds = seconds(duration, credential.principal.is_root());
+    let grant = Grant {
+        mfa_authenticated_at,
+        ..Grant::new(SessionKind::SessionToken, &credential.principal, Some(credential), seconds)
+    };
+    let issued = mint.issue(&grant, call.now).await?;
+    Ok(Answer { operation: call.operation, result: vec![issued.credentials()] })
 }
 
-struct Request<'a> {
-    duration: Option<i32>,
-    serial_number: Option<&'a str>,
-    token_code: Option<&'a str>,
-}
-
-impl<'a> Request<'a> {
-    fn parse(parameters: &'a Parameters<'_>) -> Result<Self, Fault> {
-        let duration = parameters.get("DurationSeconds").map(integer).transpose()?;
-        let (serial_number, token_code) = (parameters.get("SerialNumber"), parameters.get("TokenCode"));
-        let mut constraints = Constraints::default();
-        if let Some(seconds) = duration {
-            constraints.number("durationSeconds", seconds, SHORTEST_SECONDS..=LONGEST_SECONDS);
-        }
-        if let Some(serial_number) = serial_number {
-            constraints.text("serialNumber", serial_number, 9..=256, &SERIAL_NUMBER);
-        }
-        if let Some(token_code) = token_code {
-            constraints.text("tokenCode", token_code, 6..=6, &TOKEN_CODE);
-        }
-        constraints.check()?;
-        Ok(Self { duration, serial_number, token_code })
+fn read<'p>(parameters: &'p Parameters<'_>) -> Result<(Option<i32>, SecondFactor<'p>), Fault> {
+    let duration = parameters.get("DurationSeconds").map(integer).transpose()?;
+    let mut constraints = Constraints::default();
+    if let Some(seconds) = duration {
+        constraints.number("durationSeconds", seconds, SHORTEST_SECONDS..=LONGEST_SECONDS);
     }
-
-    /// No principal has an MFA device here, so whatever is presented is answered as AWS answers an unknown device.
-    /// A session that was asked for with a second factor must never be issued without one.
-    fn refuse_second_factor(&self) -> Result<(), Fault> {
-        match (self.serial_number, self.token_code) {
-            (None, None) => Ok(()),
-            (Some(_), Some(_)) => Err(access_denied(
-                "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial \
-                 number is valid and associated with this user.",
-            )),
-            (Some(_), None) | (None, Some(_)) => Err(access_denied(
-                "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.",
-            )),
-        }
-    }
+    let second_factor = SecondFactor::read(parameters, &mut constraints);
+    constraints.check()?;
+    Ok((duration, second_factor))
 }
 
-fn integer(text: &str) -> Result<i32, Fault> {
-    text.parse().map_err(|_| {
-        Fault::new(StatusCode::BAD_REQUEST, "MalformedInput", "DurationSeconds must be a 32-bit integer")
-    })
-}
-
-fn seconds(requested: Option<i32>, root: bool) -> i32 {
+/// Also for `GetFederationToken`, whose bounds are the same.
+pub(super) fn seconds(requested: Option<i32>, root: bool) -> i32 {
     let seconds = requested.unwrap_or(DEFAULT_SECONDS);
     if root { seconds.min(LONGEST_ROOT_SECONDS) } else { seconds }
-}
-
-/// Whether an ARN is `arn:partition:iam::account:root`.
-fn is_root(arn: &str) -> bool {
-    arn.splitn(6, ':').nth(5) == Some("root")
-}
-
-fn answer(issued: Issued) -> Answer {
-    let credentials = vec![
-        ("AccessKeyId", Value::Text(issued.access_key_id.as_str().to_owned())),
-        ("SecretAccessKey", Value::Secret(issued.secret_access_key)),
-        ("SessionToken", Value::Secret(issued.session_token)),
-        ("Expiration", Value::Time(issued.expires_at)),
-    ];
-    Answer {
-        operation: Operation::GetSessionToken,
-        result: vec![("Credentials", Value::Structure(credentials))],
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::UnixMillis;
 
     fn parse(query: &str) -> Result<Option<i32>, (&'static str, String)> {
         let (parts, ()) = http::Request::get(format!("/?{query}")).body(()).unwrap().into_parts();
         let parameters = Parameters::read(&parts, b"").unwrap();
-        let request = Request::parse(&parameters);
-        request
-            .and_then(|request| request.refuse_second_factor().map(|()| request.duration))
-            .map_err(|fault| (fault.code, fault.message.into_owned()))
+        let (duration, second_factor) =
+            read(&parameters).map_err(|fault| (fault.code, fault.message.into_owned()))?;
+        let proved = second_factor.prove(None, &UsedCodes::default(), UnixMillis(0));
+        proved.map(|_| duration).map_err(|fault| (fault.code, fault.message.into_owned()))
     }
 
     #[test]
@@ -183,10 +132,6 @@ mod tests {
 
     #[test]
     fn root_gets_an_hour_at_most() {
-        assert!(is_root("arn:aws:iam::123456789012:root"));
-        for arn in ["arn:aws:iam::123456789012:user/root", "arn:aws:iam::123456789012:user/a:root", "root"] {
-            assert!(!is_root(arn), "{arn}");
-        }
         assert_eq!(seconds(None, true), 3_600);
         assert_eq!(seconds(Some(43_200), true), 3_600);
         assert_eq!(seconds(Some(900), true), 900);

@@ -10,6 +10,7 @@ use sigv4::{SecretAccessKey, Timestamp};
 use zeroize::Zeroizing;
 
 use super::access_denied;
+use super::response::Value;
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, TokenError};
 use crate::fault::Fault;
@@ -92,6 +93,19 @@ pub(super) struct Issued {
     pub(super) secret_access_key: Zeroizing<String>,
     pub(super) session_token: Zeroizing<String>,
     pub(super) expires_at: Timestamp,
+}
+
+impl Issued {
+    /// The element `Credentials` of an answer.
+    pub(super) fn credentials(&self) -> (&'static str, Value) {
+        let members = vec![
+            ("AccessKeyId", Value::Text(self.access_key_id.as_str().to_owned())),
+            ("SecretAccessKey", Value::Secret(self.secret_access_key.clone())),
+            ("SessionToken", Value::Secret(self.session_token.clone())),
+            ("Expiration", Value::Time(self.expires_at)),
+        ];
+        ("Credentials", Value::Structure(members))
+    }
 }
 
 /// Makes credentials out of the system's random numbers.

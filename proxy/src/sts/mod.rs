@@ -1,13 +1,27 @@
 //! The built-in STS: AWS's query protocol on the gateway's own listener.
 //!
 //! A request walks the same line as one to S3, with other nouns: read the parameters, find the operation,
-//! authenticate, ask for revocation, run the operation, answer. One file per operation; `issue` is the only
-//! place where credentials are made.
+//! authenticate, ask for revocation, run the operation, answer. One file per operation; `assume` is what those that
+//! assume a role have in common, `trust` decides whether one may be assumed, `issue` is the only place where
+//! credentials are made.
+//!
+//! | operation | who may call it | policies that must allow | lasts, in seconds |
+//! |---|---|---|---|
+//! | `AssumeRole` | users, their `GetSessionToken` sessions, sessions of roles | trust policy, and the caller's own where that does not name it; `sts:TagSession`, `sts:SetSourceIdentity` apart | 900 to the role's maximum, 3600; chained 3600 at most |
+//! | `GetSessionToken` | users and roots, by long-term key | none | 900 to 129600, 43200; roots 3600 at most |
+//! | `GetFederationToken` | users and roots, by long-term key | the caller's own; `sts:TagSession` apart | 900 to 129600, 43200; roots 3600 at most |
+//! | `GetCallerIdentity` | every live credential | none, and none can forbid it | |
+//! | `GetAccessKeyInfo` | all but sessions of `GetSessionToken` and `GetFederationToken` | the caller's own | |
 //!
 //! Source: <https://docs.aws.amazon.com/STS/latest/APIReference/welcome.html>
 
+mod assume;
+mod assume_role;
+mod call;
 mod constraints;
+mod get_access_key_info;
 mod get_caller_identity;
+mod get_federation_token;
 mod get_session_token;
 mod issue;
 #[cfg_attr(not(test), expect(dead_code, reason = "AssumeRoleWithWebIdentity is still to come"))]
@@ -16,6 +30,10 @@ mod operation;
 mod parameters;
 mod recognize;
 mod response;
+mod second_factor;
+mod session_policies;
+mod session_tags;
+mod trust;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -23,16 +41,20 @@ use http::{Response, StatusCode};
 use prometheus::IntCounter;
 use sigv4::{Dialect, Endpoint, Head};
 
-use crate::auth::{self, AuthError};
+use crate::auth::{self, AuthError, Nobody, Standing};
 use crate::clock::UnixMillis;
 use crate::fault::Fault;
 use crate::iam::{AccessKeyId, Credential};
+use crate::identities::Identities;
 use crate::metrics::Metrics;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+use call::Call;
 use issue::Mint;
 use parameters::Parameters;
 use response::{Answer, Format};
+use second_factor::UsedCodes;
 
+pub use call::Origin;
 pub use operation::Operation;
 pub use recognize::is_sts_request;
 
@@ -42,14 +64,31 @@ pub(crate) const PRESIGNED_LIFETIME: u32 = 900;
 /// Answers STS requests out of the store, and issues sessions into it.
 pub struct Sts {
     store: Store,
+    identities: Identities,
     endpoint: Endpoint,
     mint: Mint,
+    used_codes: UsedCodes,
     requests: Requests,
+}
+
+/// A request for which [`is_sts_request`] holds, read to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'r> {
+    /// The head.
+    pub parts: &'r Parts,
+    /// The whole body.
+    pub body: &'r [u8],
+    /// Under which the answer is told.
+    pub request_id: &'r str,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When it came.
+    pub now: UnixMillis,
 }
 
 impl Sts {
     /// An STS beside `s3`, for the same regions and as strict; the first region names the source of issued events.
-    pub fn new(store: Store, s3: &Endpoint, metrics: &Metrics) -> Self {
+    pub fn new(store: Store, identities: Identities, s3: &Endpoint, metrics: &Metrics) -> Self {
         let region = s3.regions.first().map_or("", |region| region);
         let endpoint = Endpoint {
             regions: s3.regions.clone(),
@@ -59,24 +98,17 @@ impl Sts {
             ..Endpoint::generic("sts", region)
         };
         let mint = Mint::new(store.clone(), region);
-        Self { store, endpoint, mint, requests: Requests::register(metrics) }
+        let requests = Requests::register(metrics);
+        Self { store, identities, endpoint, mint, used_codes: UsedCodes::default(), requests }
     }
 
-    /// Answers a request for which [`is_sts_request`] holds, in XML or JSON, errors included.
-    ///
-    /// `body` is the whole body. The response carries a [`Handled`] among its extensions.
-    pub async fn respond(
-        &self,
-        parts: &Parts,
-        body: &[u8],
-        request_id: &str,
-        now: UnixMillis,
-    ) -> Response<Bytes> {
+    /// Answers a request, in XML or JSON, errors included. The response carries a [`Handled`] among its extensions.
+    pub async fn respond(&self, incoming: &Incoming<'_>) -> Response<Bytes> {
         let mut handled = Handled::default();
-        let result = self.answer(parts, body, now, &mut handled).await;
+        let result = self.answer(incoming, &mut handled).await;
         handled.code = result.as_ref().err().map(|fault| fault.code);
         self.requests.count(handled.operation, &result);
-        let mut response = Format::of(&parts.headers).render(result, request_id);
+        let mut response = Format::of(&incoming.parts.headers).render(result, incoming.request_id);
         response.extensions_mut().insert(handled);
         response
     }
@@ -88,16 +120,21 @@ impl Sts {
         Format::of(&parts.headers).render(refused, request_id)
     }
 
-    async fn answer(
-        &self,
-        parts: &Parts,
-        body: &[u8],
-        now: UnixMillis,
-        handled: &mut Handled,
-    ) -> Result<Answer, Fault> {
+    async fn answer(&self, incoming: &Incoming<'_>, handled: &mut Handled) -> Result<Answer, Fault> {
+        let Incoming { parts, body, origin, now, request_id: _ } = *incoming;
         let parameters = Parameters::read(parts, body)?;
         let operation = Operation::of(&parameters)?;
         handled.operation = Some(operation);
+        let directory = self.identities.current();
+        let call = Call {
+            operation,
+            parameters: &parameters,
+            directory: directory.as_deref(),
+            origin,
+            headers: &parts.headers,
+            region: self.endpoint.regions.first().map_or("", |region| region),
+            now,
+        };
         let head = Head::from_parts(parts);
         let authenticated = match auth::authenticate(&self.store, head, &self.endpoint, now, Some(body)).await
         {
@@ -109,17 +146,29 @@ impl Sts {
             Ok(permitted) => permitted,
             Err(denied) => return Err(not_authorized(denied.credential(), operation)),
         };
-        let caller = permitted.credential();
-        match operation {
-            Operation::GetSessionToken => get_session_token::run(&self.mint, caller, &parameters, now).await,
-            Operation::GetCallerIdentity => Ok(get_caller_identity::run(caller)),
+        let caller = match Standing::of(permitted.credential(), call.directory) {
+            Ok(caller) => caller,
+            Err(Nobody) => return Err(not_authorized(permitted.credential(), operation)),
+        };
+        self.run(&caller, &call).await
+    }
+
+    /// Runs an operation that is signed for.
+    async fn run(&self, caller: &Standing<'_>, call: &Call<'_>) -> Result<Answer, Fault> {
+        let (mint, used) = (&self.mint, &self.used_codes);
+        match call.operation {
+            Operation::AssumeRole => assume_role::run(mint, used, caller, call).await,
+            Operation::GetSessionToken => get_session_token::run(mint, used, caller, call).await,
+            Operation::GetFederationToken => get_federation_token::run(mint, caller, call).await,
+            Operation::GetCallerIdentity => Ok(get_caller_identity::run(caller.credential())),
+            Operation::GetAccessKeyInfo => get_access_key_info::run(&self.store, caller, call).await,
         }
     }
 }
 
 fn not_authenticated(error: &AuthError) -> Fault {
     match error {
-        AuthError::Store(source) => tracing::error!(error = %source, "a credential could not be looked up"),
+        AuthError::Store(source) => return store_failed(source),
         AuthError::Elsewhere(source) => tracing::warn!(error = %source, "a session cannot be verified here"),
         AuthError::Parse(_)
         | AuthError::UnknownAccessKey(_)
@@ -129,6 +178,11 @@ fn not_authenticated(error: &AuthError) -> Fault {
         | AuthError::Verify { .. } => {}
     }
     error.fault(Dialect::Generic)
+}
+
+fn store_failed(error: &StoreError) -> Fault {
+    tracing::error!(%error, "a credential could not be looked up");
+    AuthError::Store(error.clone()).fault(Dialect::Generic)
 }
 
 fn not_authorized(caller: &Credential, operation: Operation) -> Fault {

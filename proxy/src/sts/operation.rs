@@ -4,47 +4,71 @@ use http::StatusCode;
 
 use super::parameters::Parameters;
 use crate::fault::Fault;
+use crate::iam::SessionKind;
 
 /// The only version of the API.
 const VERSION: &str = "2011-06-15";
 
-/// The operations on offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// `GetSessionToken`
-    GetSessionToken,
-    /// `GetCallerIdentity`
-    GetCallerIdentity,
+/// Rows: the operation, and what sessions it issues.
+macro_rules! operations {
+    ($($name:ident $kind:expr;)*) => {
+        /// The operations on offer.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Operation {
+            $(#[doc = concat!("`", stringify!($name), "`")] $name,)*
+        }
+
+        impl Operation {
+            /// Every operation, in the order of `operation as usize`.
+            pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
+
+            /// The value of `Action`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The IAM action that permits it.
+            pub(super) const fn permission(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("sts:", stringify!($name)),)*
+                }
+            }
+
+            /// The element that an answer is.
+            pub(super) const fn response_name(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!(stringify!($name), "Response"),)*
+                }
+            }
+
+            /// The element of an answer that holds the result.
+            pub(super) const fn result_name(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!(stringify!($name), "Result"),)*
+                }
+            }
+
+            /// What sessions it issues.
+            pub(super) const fn issues(self) -> Option<SessionKind> {
+                match self {
+                    $(Self::$name => $kind,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    AssumeRole Some(SessionKind::AssumedRole);
+    GetSessionToken Some(SessionKind::SessionToken);
+    GetFederationToken Some(SessionKind::Federation);
+    GetCallerIdentity None;
+    GetAccessKeyInfo None;
 }
 
 impl Operation {
-    /// Every operation, in the order of `operation as usize`.
-    pub const ALL: [Self; 2] = [Self::GetSessionToken, Self::GetCallerIdentity];
-
-    /// The value of `Action`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::GetSessionToken => "GetSessionToken",
-            Self::GetCallerIdentity => "GetCallerIdentity",
-        }
-    }
-
-    /// The element that an answer is.
-    pub(super) const fn response_name(self) -> &'static str {
-        match self {
-            Self::GetSessionToken => "GetSessionTokenResponse",
-            Self::GetCallerIdentity => "GetCallerIdentityResponse",
-        }
-    }
-
-    /// The element of an answer that holds the result.
-    pub(super) const fn result_name(self) -> &'static str {
-        match self {
-            Self::GetSessionToken => "GetSessionTokenResult",
-            Self::GetCallerIdentity => "GetCallerIdentityResult",
-        }
-    }
-
     /// Reads `Action` and `Version`. Operations of STS that are not on offer are answered as if AWS had none of
     /// that name.
     pub(super) fn of(parameters: &Parameters) -> Result<Self, Fault> {
@@ -94,9 +118,9 @@ mod tests {
             ("Action=&Version=2011-06-15", "MissingAction", "Missing Action"),
             ("action=GetCallerIdentity&Version=2011-06-15", "MissingAction", "Missing Action"),
             (
-                "Action=AssumeRole&Version=2011-06-15",
+                "Action=AssumeRoot&Version=2011-06-15",
                 "InvalidAction",
-                "Could not find operation AssumeRole for version 2011-06-15",
+                "Could not find operation AssumeRoot for version 2011-06-15",
             ),
             (
                 "Action=GetCallerIdentity&Version=2010-05-08",

@@ -1,8 +1,8 @@
 //! The parameters of the query protocol, from the query and from a form body.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
 use http::StatusCode;
 use http::request::Parts;
@@ -20,6 +20,26 @@ pub(super) struct Parameters<'a>(HashMap<String, Parameter<'a>>);
 struct Parameter<'a> {
     name: Cow<'a, str>,
     value: Cow<'a, str>,
+}
+
+/// One member of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Member<'p> {
+    /// From 1.
+    pub(super) index: u32,
+    fields: Vec<(&'p str, &'p str)>,
+}
+
+impl<'p> Member<'p> {
+    /// A field of a member that is a structure.
+    pub(super) fn field(&self, name: &str) -> Option<&'p str> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// The member itself, if it is a text.
+    pub(super) fn value(&self) -> Option<&'p str> {
+        self.field("")
+    }
 }
 
 impl<'a> Parameters<'a> {
@@ -40,6 +60,25 @@ impl<'a> Parameters<'a> {
         (parameter.name == name).then_some(&*parameter.value)
     }
 
+    /// The members of the list `name`, in their order: `<name>.member.<index>` and `<name>.member.<index>.<field>`.
+    /// Gaps between indices mean nothing.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<Member<'_>>, Fault> {
+        let mut members: BTreeMap<u32, Member<'_>> = BTreeMap::new();
+        let prefix = format!("{name}.member.");
+        for parameter in self.0.values() {
+            let Some(rest) = parameter.name.strip_prefix(&prefix) else { continue };
+            let (digits, field) = rest.split_once('.').unwrap_or((rest, ""));
+            let plain = |index: &u32| *index > 0 && index.to_string() == digits;
+            let Some(index) = digits.parse().ok().filter(plain) else {
+                let message = format!("{} is not a valid index", parameter.name);
+                return Err(Fault::new(StatusCode::BAD_REQUEST, "MalformedInput", message));
+            };
+            let member = members.entry(index).or_insert_with(|| Member { index, fields: Vec::new() });
+            member.fields.push((field, &parameter.value));
+        }
+        Ok(members.into_values().collect())
+    }
+
     fn add(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), Fault> {
         match self.0.entry(name.to_ascii_lowercase()) {
             Entry::Vacant(place) => {
@@ -53,6 +92,13 @@ impl<'a> Parameters<'a> {
             )),
         }
     }
+}
+
+/// `DurationSeconds`
+pub(super) fn integer(text: &str) -> Result<i32, Fault> {
+    text.parse().map_err(|_| {
+        Fault::new(StatusCode::BAD_REQUEST, "MalformedInput", "DurationSeconds must be a 32-bit integer")
+    })
 }
 
 fn decode(wire: &[u8]) -> Result<Cow<'_, str>, Fault> {
@@ -114,6 +160,29 @@ mod tests {
         assert_eq!(code(&in_both, b"Version=B"), None);
         for query in ["/?Action=A&Action=A", "/?Action=A&action=B", "/?Action=A&%41ction=B"] {
             assert_eq!(code(&parts("GET", query, ""), b""), Some("InvalidQueryParameter"), "{query}");
+        }
+    }
+
+    #[test]
+    fn lists_are_read_in_the_order_of_their_indices() {
+        let query =
+            "/?T.member.10.Key=c&T.member.2.Value=v&T.member.2.Key=b&K.member.1=x&T.member.3.key=d&Tx=1";
+        let parts = parts("GET", query, "");
+        let parameters = Parameters::read(&parts, b"").unwrap();
+        let tags = parameters.list("T").unwrap();
+        let read: Vec<_> = tags.iter().map(|tag| (tag.index, tag.field("Key"), tag.field("Value"))).collect();
+        assert_eq!(read, [(2, Some("b"), Some("v")), (3, None, None), (10, Some("c"), None)]);
+        assert_eq!(parameters.list("K").unwrap()[0].value(), Some("x"));
+        assert_eq!(parameters.list("X").unwrap(), []);
+    }
+
+    #[test]
+    fn an_index_is_a_number_from_one_written_plainly() {
+        for index in ["0", "01", "-1", "x", "", "1x", "4294967296", "%2B1"] {
+            let query = format!("/?T.member.{index}=v");
+            let parts = parts("GET", &query, "");
+            let error = Parameters::read(&parts, b"").unwrap().list("T").unwrap_err();
+            assert_eq!(error.code, "MalformedInput", "{index}");
         }
     }
 

@@ -25,6 +25,7 @@ pub(super) enum Value {
     Text(String),
     Secret(Zeroizing<String>),
     Time(Timestamp),
+    Number(i64),
     Structure(Vec<(&'static str, Value)>),
 }
 
@@ -92,6 +93,7 @@ fn members_xml(members: &[(&'static str, Value)], xml: &mut XmlWriter) {
             Value::Text(text) => xml.text(name, text),
             Value::Secret(text) => xml.text(name, text),
             Value::Time(time) => xml.text(name, &time.to_string()),
+            Value::Number(number) => xml.text(name, &number.to_string()),
             Value::Structure(members) => xml.element(name, |xml| members_xml(members, xml)),
         }
     }
@@ -126,6 +128,7 @@ fn members_json(members: &[(&'static str, Value)]) -> Json {
             Value::Text(text) => Json::from(text.as_str()),
             Value::Secret(text) => Json::from(text.as_str()),
             Value::Time(time) => Json::from(time.unix()),
+            Value::Number(number) => Json::from(*number),
             Value::Structure(members) => members_json(members),
         };
         ((*name).to_owned(), value)

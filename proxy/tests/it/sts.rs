@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod attacks;
+mod roles;
+
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::request::Parts;
@@ -11,9 +16,10 @@ use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Targe
 use sigward::clock::{Clock, UnixMillis};
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
 use sigward::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
+use sigward::identities::{Identities, Reloaded};
 use sigward::metrics::Metrics;
 use sigward::store::{Store, StoreOptions};
-use sigward::sts::{Handled, Operation, Sts, is_sts_request};
+use sigward::sts::{Handled, Incoming, Operation, Origin, Sts, is_sts_request};
 
 use crate::log;
 
@@ -120,6 +126,7 @@ fn refused(status: u16, code: &str) -> (u16, String) {
 struct World {
     sts: Sts,
     store: Store,
+    identities: Identities,
     metrics: Metrics,
     directory: tempfile::TempDir,
     keyring: Keyring,
@@ -151,23 +158,61 @@ impl World {
                 user_id: format!("ID-{name}"),
                 account: "123456789012".into(),
             };
-            let credential = Credential {
-                access_key_id: AccessKeyId::parse(access_key_id).unwrap(),
-                secret: SecretAccessKey::new(secret_of(access_key_id)),
-                principal,
-                issued_at: UnixMillis(1),
-                status: KeyStatus::Active,
-                session: None,
-            };
+            let credential = long_term(access_key_id, principal);
             append(&store, access_key_id, EventData::AccessKeyCreated(credential)).await;
         }
-        let sts = Sts::new(store.clone(), &Endpoint { strict: true, ..Endpoint::s3(REGION) }, &metrics);
-        Self { sts, store, metrics, directory, keyring }
+        let identities = Identities::none(Clock::manual(NOW), &metrics);
+        let sts = Sts::new(store.clone(), identities.clone(), &strict(), &metrics);
+        Self { sts, store, identities, metrics, directory, keyring }
+    }
+
+    /// With an IAM directory of these files, from the account on. Every user has a key: `AKIAALICE` is alice's.
+    async fn declared(files: &[(&str, &str)]) -> Self {
+        let (directory, keyring, metrics) =
+            (tempfile::tempdir().unwrap(), Keyring::ephemeral().unwrap(), Metrics::new());
+        let store = open(&directory, &keyring, &metrics);
+        for (path, text) in files {
+            write(&directory, path, text);
+        }
+        let (root, register) = (directory.path().join("iam"), directory.path().join("register.json"));
+        let clock = Clock::manual(NOW);
+        let identities = Identities::open(&root, &register, clock, &metrics).unwrap();
+        let sts = Sts::new(store.clone(), identities.clone(), &strict(), &metrics);
+        let world = Self { sts, store, identities, metrics, directory, keyring };
+        world.give_keys().await;
+        world
+    }
+
+    async fn give_keys(&self) {
+        let root = Principal {
+            arn: "arn:aws:iam::123456789012:root".into(),
+            user_id: "123456789012".into(),
+            account: "123456789012".into(),
+        };
+        let current = self.identities.current();
+        let users = current.as_ref().unwrap().users();
+        let users = users.map(|user| (user.name.to_uppercase(), user.principal.clone()));
+        for (name, principal) in users.chain([("ROOT".to_owned(), root)]) {
+            let access_key_id = format!("AKIA{name}");
+            let id = format!("{access_key_id} {}", principal.user_id);
+            let data = EventData::AccessKeyCreated(long_term(&access_key_id, principal));
+            append(&self.store, &id, data).await;
+        }
+    }
+
+    /// Writes a file of the directory, or takes it away, and has it read again.
+    async fn rewrite(&self, path: &str, text: Option<&str>) {
+        match text {
+            Some(text) => write(&self.directory, path, text),
+            None => std::fs::remove_file(file(&self.directory, path)).unwrap(),
+        }
+        assert_eq!(self.identities.reload(&self.store).await, Reloaded::Changed, "{path}");
     }
 
     async fn ask(&self, parts: &Parts, body: &str, now: UnixMillis) -> Response<Bytes> {
         assert!(is_sts_request(parts));
-        self.sts.respond(parts, body.as_bytes(), "R1", now).await
+        let origin = Origin { address: std::net::Ipv4Addr::LOCALHOST.into(), tls: false };
+        self.sts.respond(&Incoming { parts, body: body.as_bytes(), request_id: "R1", origin, now }).await
     }
 
     async fn post(&self, signatory: &Signatory, form: &str) -> Response<Bytes> {
@@ -177,6 +222,31 @@ impl World {
     async fn alice_session(&self) -> Signatory {
         Signatory::from_answer(&self.post(&Signatory::long_term("AKIAALICE"), SESSION).await)
     }
+}
+
+fn strict() -> Endpoint {
+    Endpoint { strict: true, ..Endpoint::s3(REGION) }
+}
+
+fn long_term(access_key_id: &str, principal: Principal) -> Credential {
+    Credential {
+        access_key_id: AccessKeyId::parse(access_key_id).unwrap(),
+        secret: SecretAccessKey::new(secret_of(access_key_id)),
+        principal,
+        issued_at: UnixMillis(1),
+        status: KeyStatus::Active,
+        session: None,
+    }
+}
+
+fn file(directory: &tempfile::TempDir, path: &str) -> PathBuf {
+    directory.path().join("iam/123456789012").join(path)
+}
+
+fn write(directory: &tempfile::TempDir, path: &str, text: &str) {
+    let path = file(directory, path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
 }
 
 async fn append(store: &Store, id: &str, data: EventData) {
@@ -365,7 +435,7 @@ async fn anonymous_requests_learn_only_whether_the_operation_exists() {
     for (query, status, expected) in [
         (IDENTITY, 403, "MissingAuthenticationToken"),
         (SESSION, 403, "MissingAuthenticationToken"),
-        ("Action=AssumeRole&Version=2011-06-15", 400, "InvalidAction"),
+        ("Action=AssumeRoot&Version=2011-06-15", 400, "InvalidAction"),
         ("Action=&Version=2011-06-15", 400, "MissingAction"),
         ("Action=%zz", 400, "MalformedQueryString"),
     ] {

@@ -1,0 +1,50 @@
+//! One call of an operation: what was passed, and under which circumstances.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::{REFERER, USER_AGENT};
+
+use super::Operation;
+use super::parameters::Parameters;
+use crate::clock::UnixMillis;
+use crate::iam::directory::Directory;
+use crate::iam::policy::{Context, Name, Value};
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The address of whoever sent it.
+    pub address: IpAddr,
+    /// Whether it came encrypted.
+    pub tls: bool,
+}
+
+/// What operations see of a call.
+pub(super) struct Call<'c> {
+    pub(super) operation: Operation,
+    pub(super) parameters: &'c Parameters<'c>,
+    /// As it was when the call came in, to its end.
+    pub(super) directory: Option<&'c Directory>,
+    pub(super) origin: Origin,
+    pub(super) headers: &'c HeaderMap,
+    pub(super) region: &'c str,
+    pub(super) now: UnixMillis,
+}
+
+impl<'c> Call<'c> {
+    /// What is known of the request, whoever made it.
+    pub(super) fn context(&self) -> Context<'c> {
+        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok()).map(Value::Text);
+        let mut context = Context::default();
+        context.set(Name::SourceIp, Value::Address(self.origin.address));
+        context.set(Name::SecureTransport, Value::Flag(self.origin.tls));
+        context.set(Name::RequestedRegion, Value::Text(self.region));
+        context.set(Name::UserAgent, text(USER_AGENT));
+        context.set(Name::Referer, text(REFERER));
+        context.set(Name::CurrentTime, Value::Time(self.now));
+        context.set(Name::EpochTime, Value::Time(self.now));
+        context.set(Name::ViaAwsService, Value::Flag(false));
+        context
+    }
+}
