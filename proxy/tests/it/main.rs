@@ -7,6 +7,7 @@ mod config;
 mod gateway;
 mod layers;
 mod log;
+mod policy;
 mod rig;
 mod store;
 mod sts;

@@ -25,7 +25,8 @@ pub(super) struct Condition {
 /// How the values of a key in the request count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quantifier {
-    /// No qualifier: the one value; of several, any for a positive operator, all for a negated one.
+    /// No qualifier: there is one value. Of a key that has several by nature nothing holds, neither that one of
+    /// them fits nor that none does.
     Plain,
     /// `ForAllValues:`
     All,
@@ -227,7 +228,9 @@ impl Condition {
                 };
         };
         match self.quantifier {
-            Quantifier::Plain => value.any(|scalar| self.operands.fit(scalar, context)) != self.negated,
+            Quantifier::Plain => {
+                value.single().is_some_and(|scalar| self.operands.fit(scalar, context) != self.negated)
+            }
             Quantifier::All => !value.any(|scalar| self.operands.fit(scalar, context) == self.negated),
             Quantifier::Any => value.any(|scalar| self.operands.fit(scalar, context) != self.negated),
         }
@@ -299,3 +302,6 @@ impl Scalar<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,10 @@
 
 use super::condition::Condition;
 use super::context::Context;
+use super::evaluate::Asked;
 use super::pattern::Pattern;
-use super::requester::{AwsPrincipal, Naming, Principals, Requester};
-use super::{Malformed, Request, parse};
+use super::requester::{AwsPrincipal, Naming, Principals};
+use super::{Malformed, parse};
 
 /// Which elements a document may and must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +101,8 @@ impl<T> Listed<T> {
 impl Statement {
     /// How the statement names who asks, if it speaks about the request at all. A policy without principals names
     /// everybody it is attached to.
-    pub(super) fn fits(&self, request: &Request<'_>) -> Option<Naming> {
+    pub(super) fn fits(&self, asked: &Asked<'_>) -> Option<Naming> {
+        let request = asked.request;
         let context: &Context<'_> = request.context;
         let speaks = self
             .actions
@@ -111,14 +113,20 @@ impl Statement {
                 })
             })
             && self.conditions.iter().all(|condition| condition.holds(context));
-        speaks.then(|| self.naming(&request.requester))?
+        speaks.then(|| self.naming(asked))?
     }
 
-    fn naming(&self, requester: &Requester<'_>) -> Option<Naming> {
+    /// `NotPrincipal` spares nobody whom a permissions boundary bounds.
+    ///
+    /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html>
+    fn naming(&self, asked: &Asked<'_>) -> Option<Naming> {
+        let requester = &asked.request.requester;
         match &self.principals {
             None => Some(Naming::Exact),
             Some(Listed::Only(principals)) => principals.names(requester),
-            Some(Listed::AllBut(principals)) => (!principals.spare(requester)).then_some(Naming::Anybody),
+            Some(Listed::AllBut(principals)) => {
+                (asked.bounded || !principals.spare(requester)).then_some(Naming::Anybody)
+            }
         }
     }
 }

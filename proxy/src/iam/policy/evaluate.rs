@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::document::{Effect, Grammar, Policy};
+use super::document::{Effect, Grammar, Policy, Statement};
 use super::requester::{Naming, Requester};
 
 /// A request as policies see it.
@@ -21,6 +21,14 @@ pub struct Request<'a> {
     pub resource_account: &'a str,
     /// What else is known.
     pub context: &'a Context<'a>,
+}
+
+/// A request, and what statements must know of the policies beside theirs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a Request<'a>,
+    /// Whether a permissions boundary bounds who asks.
+    pub(super) bounded: bool,
 }
 
 /// Every policy that speaks about a request, by what it can do.
@@ -128,8 +136,9 @@ pub enum Decision<'a> {
 /// is limited by both. Across accounts, and for assuming a role in any case, the policy of the resource must allow;
 /// where it names no more than the account, so must the account's own.
 pub fn evaluate<'a>(request: &Request<'_>, layers: &Layers<'a>) -> Decision<'a> {
+    let asked = &Asked { request, bounded: layers.boundary.is_some() };
     let own = |layer, policies: &'a [Arc<Policy>], effect| {
-        policies.iter().find_map(|policy| find(layer, policy, effect, request))
+        policies.iter().find_map(|policy| find(layer, policy, effect, asked))
     };
     let identity = match layers.identity {
         Identity::Root => &[][..],
@@ -137,14 +146,14 @@ pub fn evaluate<'a>(request: &Request<'_>, layers: &Layers<'a>) -> Decision<'a> 
     };
     let session = layers.session.unwrap_or_default();
     let denied = own(Layer::Identity, identity, Effect::Deny)
-        .or_else(|| layers.boundary.and_then(|policy| find(Layer::Boundary, policy, Effect::Deny, request)))
+        .or_else(|| layers.boundary.and_then(|policy| find(Layer::Boundary, policy, Effect::Deny, asked)))
         .or_else(|| own(Layer::Session, session, Effect::Deny))
-        .or_else(|| layers.resource.and_then(|policy| find(Layer::Resource, policy, Effect::Deny, request)));
+        .or_else(|| layers.resource.and_then(|policy| find(Layer::Resource, policy, Effect::Deny, asked)));
     if let Some(deciding) = denied {
         return Decision::ExplicitDeny(deciding);
     }
 
-    let resource = layers.resource.and_then(|policy| closest_grant(policy, request));
+    let resource = layers.resource.and_then(|policy| closest_grant(policy, asked));
     let Some(account) = request.requester.account() else {
         return match resource {
             Some((_, deciding)) => Decision::Allow(Grant::Statement(deciding)),
@@ -170,7 +179,7 @@ pub fn evaluate<'a>(request: &Request<'_>, layers: &Layers<'a>) -> Decision<'a> 
             }
         }
     };
-    let bounded = |policy| find(Layer::Boundary, policy, Effect::Allow, request).is_none();
+    let bounded = |policy| find(Layer::Boundary, policy, Effect::Allow, asked).is_none();
     if layers.boundary.is_some_and(bounded) {
         return Decision::ImplicitDeny(Layer::Boundary);
     }
@@ -183,28 +192,29 @@ pub fn evaluate<'a>(request: &Request<'_>, layers: &Layers<'a>) -> Decision<'a> 
 }
 
 /// The first statement of this effect that speaks about the request.
-fn find<'a>(layer: Layer, policy: &'a Policy, effect: Effect, request: &Request<'_>) -> Option<Deciding<'a>> {
-    let fits = |(_, statement): &(usize, &super::document::Statement)| {
-        statement.effect == effect && statement.fits(request).is_some()
-    };
+fn find<'a>(layer: Layer, policy: &'a Policy, effect: Effect, asked: &Asked<'_>) -> Option<Deciding<'a>> {
+    let fits =
+        |(_, statement): &(usize, &Statement)| statement.effect == effect && statement.fits(asked).is_some();
     let (index, _) = policy.statements.iter().enumerate().find(fits)?;
     Some(Deciding { layer, policy, index })
 }
 
-/// The grant that names the requester most closely. Whom no credentials stand for must be named to be let in.
-fn closest_grant<'a>(policy: &'a Policy, request: &Request<'_>) -> Option<(Naming, Deciding<'a>)> {
+/// The grant that names the requester most closely. Whom
+/// an identity provider vouches for is let in where the provider is named, and not where everybody is.
+fn closest_grant<'a>(policy: &'a Policy, asked: &Asked<'_>) -> Option<(Naming, Deciding<'a>)> {
     let mut closest = None;
     for (index, statement) in policy.statements.iter().enumerate() {
         let found = match statement.effect {
-            Effect::Allow => statement.fits(request),
+            Effect::Allow => statement.fits(asked),
             Effect::Deny => None,
         };
-        let enough = |naming: &Naming| match request.requester {
-            Requester::Provider { .. } | Requester::Service { .. } => *naming == Naming::Exact,
+        let enough = |naming: &Naming| match asked.request.requester {
+            Requester::Provider { .. } => *naming == Naming::Exact,
             Requester::Root { .. }
             | Requester::User { .. }
             | Requester::Role { .. }
             | Requester::Federated { .. }
+            | Requester::Service { .. }
             | Requester::Anonymous => true,
         };
         if let Some(naming) = found.filter(enough)

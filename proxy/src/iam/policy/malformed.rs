@@ -77,6 +77,8 @@ pub(super) enum Problem {
     Partition(String, String),
     #[error("Resource vendor must be fully qualified and cannot contain regexes.")]
     ResourceVendor,
+    #[error("Resource {0} has a policy variable before its fifth colon.")]
+    VariablePlace(String),
     #[error("Invalid principal in policy: {0}")]
     InvalidPrincipal(String),
     #[error("NotPrincipal with the effect Allow is not supported")]

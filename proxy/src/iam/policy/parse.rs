@@ -205,6 +205,9 @@ impl Reader {
         let one = |(index, text)| {
             let place = &Place::Item(place, index);
             check_resource(text, place)?;
+            if self.variables && text.splitn(6, ':').take(5).any(|part| part.contains("${")) {
+                return place.error(Problem::VariablePlace(text.to_owned()));
+            }
             compiled(Pattern::compile_arn(text, syntax), place)
         };
         texts.into_iter().enumerate().map(one).collect()
@@ -348,3 +351,6 @@ fn principals(json: &Json, place: &Place<'_>) -> Result<Principals, Malformed> {
     }
     Ok(principals)
 }
+
+#[cfg(test)]
+mod tests;

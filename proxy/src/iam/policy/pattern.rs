@@ -141,13 +141,11 @@ impl Piece {
     fn with_text<T>(&self, context: &Context<'_>, read: impl FnOnce(&str) -> T) -> Option<T> {
         match self {
             Self::Literal(text) => Some(read(text)),
-            Self::Variable { key, default } => {
-                match (context.get(key).and_then(|value| value.single()), default) {
-                    (Some(scalar), _) => Some(read(scalar.text(&mut Scratch::new()))),
-                    (None, Some(default)) => Some(read(default)),
-                    (None, None) => None,
-                }
-            }
+            // A key of several values stands for none of them, and is not missing either.
+            Self::Variable { key, default } => match context.get(key) {
+                Some(value) => value.single().map(|scalar| read(scalar.text(&mut Scratch::new()))),
+                None => default.as_deref().map(read),
+            },
             Self::One | Self::Many => None,
         }
     }
@@ -251,5 +249,187 @@ impl Pieces {
         self.flush();
         self.done.push(Piece::Variable { key, default: default.map(Into::into) });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::context::{Tags, Value};
+    use super::super::key::{Name, TagFamily};
+    use super::*;
+
+    const ALL: Syntax = Syntax { wildcards: true, variables: true };
+
+    fn known() -> Context<'static> {
+        let mut context = Context::default();
+        context.set(Name::UserName, Value::Text("alice"));
+        context.set(Name::UserId, Value::Text("a*b"));
+        context.set(Name::EpochTime, Value::Number(1_700_000_000));
+        context.set(Name::SecureTransport, Value::Flag(true));
+        context.set(Name::SourceIp, Value::Address("2001:db8::7".parse().unwrap()));
+        context.set(Name::StsTransitiveTagKeys, Value::Texts(&["team"]));
+        context.set_tags(TagFamily::Principal, Tags::Pairs(&[("Team", "blue"), ("none", "")]));
+        context
+    }
+
+    fn matches(pattern: &str, subject: &str) -> bool {
+        Pattern::compile(pattern, ALL).unwrap().matches(subject, &known())
+    }
+
+    #[test]
+    fn wildcards_and_variables_fit_as_documented() {
+        for (pattern, subject, expected) in [
+            ("", "", true),
+            ("", "a", false),
+            ("a", "a", true),
+            ("a", "A", false),
+            ("*", "", true),
+            ("**", "abc", true),
+            ("a*", "a", true),
+            ("a*c", "abcbc", true),
+            ("a*bc*d", "abcbcxd", true),
+            ("*ab", "aab", true),
+            ("*a?", "abac", true),
+            ("?", "é", true),
+            ("?", "", false),
+            ("??", "é", false),
+            ("a?c", "a*c", true),
+            ("home/${aws:username}/*", "home/alice/k", true),
+            ("home/${AWS:UserName}/*", "home/alice/", true),
+            ("home/${aws:username}/*", "home/bob/k", false),
+            ("*${aws:username}*", "xxalicexx", true),
+            ("${aws:userid}", "a*b", true),
+            ("${aws:userid}", "axb", false),
+            ("${aws:PrincipalTag/team}", "blue", true),
+            ("x${aws:PrincipalTag/none}y", "xy", true),
+            ("${aws:PrincipalTag/absent}", "", false),
+            ("${aws:PrincipalTag/absent}*", "anything", false),
+            ("*${aws:PrincipalTag/absent}", "", false),
+            ("${aws:PrincipalTag/absent, 'all'}", "all", true),
+            ("${aws:PrincipalTag/absent, ''}", "", true),
+            ("${aws:PrincipalTag/absent, '*'}", "x", false),
+            ("${aws:PrincipalTag/team, 'all'}", "blue", true),
+            ("${aws:EpochTime}/${aws:SecureTransport}", "1700000000/true", true),
+            ("${aws:SourceIp}", "2001:db8::7", true),
+            ("${sts:TransitiveTagKeys}", "team", false),
+            ("${sts:TransitiveTagKeys, 'team'}", "team", false),
+            ("a${*}b${?}c${$}", "a*b?c$", true),
+            ("a${*}b", "axb", false),
+            ("$aws:username", "$aws:username", true),
+        ] {
+            assert_eq!(matches(pattern, subject), expected, "{pattern} on {subject:?}");
+        }
+    }
+
+    #[test]
+    fn without_the_syntax_everything_is_literal() {
+        let plain = Syntax { wildcards: false, variables: false };
+        for text in ["a*b?", "${aws:username}", "${", "${nonsense"] {
+            let pattern = Pattern::compile(text, plain).unwrap();
+            assert!(pattern.matches(text, &known()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_variable_is_refused() {
+        for text in ["${", "a${aws:username", "${}", "${username}", "${aws:}", "${aws:username, none}"] {
+            assert!(Pattern::compile(text, ALL).is_err(), "{text}");
+        }
+        for text in ["${aws:username, 'a'b'}", "${aws:username, '}", "${aws:PrincipalTag/}", "${**}"] {
+            assert!(Pattern::compile(text, ALL).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_wildcard_of_an_arn_reaches_across_a_colon() {
+        for (pattern, subject, expected) in [
+            ("*", "not an arn", true),
+            ("arn:aws:s3:::b/*", "arn:aws:s3:::b/k", true),
+            ("arn:aws:s3:::b/*", "arn:aws:s3:::b/k:l", true),
+            ("arn:aws:sns:*:123456789012:t", "arn:aws:sns:eu-west-1:123456789012:t", true),
+            ("arn:aws:sns:*:t", "arn:aws:sns:eu-west-1:123456789012:t", false),
+            ("arn:aws:s*:t", "arn:aws:sns:eu-west-1:123456789012:t", false),
+            ("arn:aws:sns:*:*:*", "arn:aws:sns:eu-west-1:123456789012:t:u", true),
+            ("arn:aws:sns:?u-*1:*2:*u", "arn:aws:sns:eu-west-1:123456789012:t:u", true),
+            ("arn:*", "arn:aws:s3:::b", true),
+            ("arn:aws:s3", "arn:aws:s3:::b", true),
+            ("arn:aws:s3", "arn:aws:sns:::b", false),
+            ("arn:aws:s3:*", "arn:aws:s3:::b", true),
+            ("arn:aws:s3:::*", "arn:aws:s3:eu:1:b", false),
+            ("arn:aws:s3:::*", "arn:aws:s3::", false),
+            ("arn:aws:iam::*:user/${aws:username}", "arn:aws:iam::123456789012:user/alice", true),
+            ("arn:aws:iam::1:ip/${aws:SourceIp}", "arn:aws:iam::1:ip/2001:db8::7", true),
+            ("arn:aws:s3:::b/**", "arn:aws:s3:::b/", true),
+        ] {
+            let compiled = Pattern::compile_arn(pattern, ALL).unwrap();
+            assert_eq!(compiled.matches_arn(subject, &known()), expected, "{pattern} on {subject}");
+        }
+    }
+
+    #[test]
+    fn actions_and_texts_ignore_case_each_in_its_way() {
+        let action = Pattern::compile("s3:Get*", Syntax { wildcards: true, variables: false }).unwrap();
+        assert!(action.matches_action("S3:GETOBJECT"));
+        assert!(!action.matches_action("s3:PutObject"));
+        for (pattern, subject, expected) in [
+            ("GRÖSSE", "grösse", true),
+            ("Alice", "ALICE", true),
+            ("Alice", "ALICEX", false),
+            ("Alice", "ALIC", false),
+            ("x${aws:username}", "XALICE", true),
+            ("${aws:PrincipalTag/absent}", "", false),
+            ("a*", "A*", true),
+        ] {
+            let syntax = Syntax { wildcards: false, variables: true };
+            let compiled = Pattern::compile(pattern, syntax).unwrap();
+            assert_eq!(compiled.equals_ignoring_case(subject, &known()), expected, "{pattern} on {subject}");
+        }
+    }
+
+    /// Says the same by trying everything.
+    fn naive(pattern: &[char], subject: &[char]) -> bool {
+        match pattern.split_first() {
+            None => subject.is_empty(),
+            Some(('*', rest)) => (0..=subject.len()).any(|taken| naive(rest, &subject[taken..])),
+            Some(('?', rest)) => !subject.is_empty() && naive(rest, &subject[1..]),
+            Some((literal, rest)) => subject.first() == Some(literal) && naive(rest, &subject[1..]),
+        }
+    }
+
+    fn naive_text(pattern: &str, subject: &str) -> bool {
+        let characters = |text: &str| text.chars().collect::<Vec<_>>();
+        naive(&characters(pattern), &characters(subject))
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_naive_matcher(pattern in "[ab*?é]{0,8}", subject in "[abé]{0,10}") {
+            prop_assert_eq!(matches(&pattern, &subject), naive_text(&pattern, &subject));
+        }
+
+        #[test]
+        fn agrees_with_a_naive_matcher_part_by_part(
+            pattern in prop::collection::vec("[ab*?]{0,4}", 6),
+            last in "[ab:*?]{0,6}",
+            subject in prop::collection::vec("[ab]{0,4}", 6),
+            rest in "[ab:]{0,6}",
+        ) {
+            let (pattern, subject) = (pattern[..5].iter().chain([&last]), subject[..5].iter().chain([&rest]));
+            let (pattern, subject): (Vec<_>, Vec<_>) = (pattern.collect(), subject.collect());
+            let expected = pattern.iter().zip(&subject).all(|(pattern, part)| naive_text(pattern, part));
+            let join = |parts: &[&String]| parts.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(":");
+            let compiled = Pattern::compile_arn(&join(&pattern), ALL).unwrap();
+            prop_assert_eq!(compiled.matches_arn(&join(&subject), &known()), expected);
+        }
+
+        #[test]
+        fn compiles_or_refuses_any_text(text in ".{0,40}", subject in ".{0,40}") {
+            if let Ok(pattern) = Pattern::compile(&text, ALL) {
+                let _ = pattern.matches(&subject, &known());
+                let _ = pattern.matches_arn(&subject, &known());
+            }
+        }
     }
 }

@@ -162,35 +162,210 @@ fn a_role_is_not_trusted_by_itself() {
     assert_eq!(assume(SESSION, &itself, &[]), "allow");
 }
 
+/// A bucket's policy that allows reading to a principal.
+fn bucket(principal: &str) -> Policy {
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":{principal},
+           "Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}}}"#
+    );
+    Policy::parse("bucket", Grammar::Resource, &text).unwrap()
+}
+
+const READ: &str = r#"{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}"#;
+const WRITE: &str = r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}"#;
+
+/// Which layers there are, and whether they allow reading.
+#[derive(Clone, Copy)]
+struct Stack {
+    requester: Requester<'static>,
+    /// Names a principal.
+    bucket: Option<&'static str>,
+    identity: Option<bool>,
+    boundary: Option<bool>,
+    session: Option<bool>,
+}
+
+impl Stack {
+    fn decide(self) -> String {
+        let policy = |reads: bool| statements(if reads { READ } else { WRITE });
+        let identity: Vec<_> = self.identity.map(policy).into_iter().collect();
+        let boundary = self.boundary.map(policy);
+        let session: Option<Vec<_>> = self.session.map(|reads| vec![policy(reads)]);
+        let bucket = self.bucket.map(bucket);
+        let layers = Layers {
+            identity: Identity::Policies(&identity),
+            boundary: boundary.as_deref(),
+            session: session.as_deref(),
+            resource: bucket.as_ref(),
+        };
+        let request = Request {
+            requester: self.requester,
+            action: "s3:GetObject",
+            resource: "arn:aws:s3:::b/k",
+            resource_account: ACCOUNT,
+            context: &Context::default(),
+        };
+        match evaluate(&request, &layers) {
+            Decision::Allow(Grant::Root) => "root".to_owned(),
+            Decision::Allow(Grant::Statement(by)) => format!("allowed by {}", by.layer.name()),
+            Decision::ExplicitDeny(by) => format!("denied by {}", by.layer.name()),
+            Decision::ImplicitDeny(layer) => format!("not allowed by {}", layer.name()),
+        }
+    }
+}
+
+const FEDERATED: Requester<'_> = Requester::Federated {
+    account: ACCOUNT,
+    session: "arn:aws:sts::123456789012:federated-user/feds",
+    user: Some("arn:aws:iam::123456789012:user/alice"),
+};
+const STRANGER: Requester<'_> =
+    Requester::User { account: "210987654321", arn: "arn:aws:iam::210987654321:user/eve", id: "AIDAEVE" };
+
 #[test]
-fn session_policies_limit_a_grant_to_the_role_but_not_to_the_session() {
-    let bucket = |principal: &str| {
-        let text = format!(
-            r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":"{principal}"}},
-               "Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}}}"#
-        );
-        Policy::parse("bucket", Grammar::Resource, &text).unwrap()
-    };
+fn layers_limit_each_other_as_documented() {
+    const BY_ACCOUNT: Option<&str> = Some(r#"{"AWS":"123456789012"}"#);
+    const BY_USER: Option<&str> = Some(r#"{"AWS":"arn:aws:iam::123456789012:user/alice"}"#);
+    const BY_ROLE: Option<&str> = Some(r#"{"AWS":"arn:aws:iam::123456789012:role/ci/reader"}"#);
+    const BY_SESSION: Option<&str> =
+        Some(r#"{"AWS":"arn:aws:sts::123456789012:assumed-role/reader/build-17"}"#);
+    const BY_FEDERATED: Option<&str> = Some(r#"{"AWS":"arn:aws:sts::123456789012:federated-user/feds"}"#);
+    const BY_STRANGER: Option<&str> = Some(r#"{"AWS":"arn:aws:iam::210987654321:user/eve"}"#);
+    const ANYBODY: Option<&str> = Some(r#""*""#);
+    const OTHER: Option<&str> = Some(r#"{"AWS":"arn:aws:iam::123456789012:user/bob"}"#);
+    let (yes, no) = (Some(true), Some(false));
+    let rows = [
+        // Requester, bucket policy, identity, boundary, session, expected.
+        (ALICE, None, None, None, None, "not allowed by identity-based policy"),
+        (ALICE, None, yes, None, None, "allowed by identity-based policy"),
+        (ALICE, None, yes, yes, None, "allowed by identity-based policy"),
+        (ALICE, None, yes, no, None, "not allowed by permissions boundary"),
+        (ALICE, None, None, yes, None, "not allowed by identity-based policy"),
+        (ALICE, OTHER, yes, None, None, "allowed by identity-based policy"),
+        (ALICE, OTHER, None, None, None, "not allowed by identity-based policy"),
+        (ALICE, BY_ACCOUNT, None, None, None, "not allowed by identity-based policy"),
+        (ALICE, BY_USER, None, None, None, "allowed by resource-based policy"),
+        (ALICE, BY_USER, None, no, None, "allowed by resource-based policy"),
+        (ALICE, ANYBODY, None, no, None, "allowed by resource-based policy"),
+        (SESSION, None, yes, None, yes, "allowed by identity-based policy"),
+        (SESSION, None, yes, None, no, "not allowed by session policy"),
+        (SESSION, None, None, None, yes, "not allowed by identity-based policy"),
+        (SESSION, BY_ROLE, None, None, None, "allowed by resource-based policy"),
+        (SESSION, BY_ROLE, None, no, None, "not allowed by permissions boundary"),
+        (SESSION, BY_ROLE, None, None, no, "not allowed by session policy"),
+        (SESSION, BY_ROLE, None, yes, yes, "allowed by resource-based policy"),
+        (SESSION, BY_SESSION, None, no, no, "allowed by resource-based policy"),
+        (SESSION, ANYBODY, None, no, no, "allowed by resource-based policy"),
+        (FEDERATED, None, yes, None, yes, "allowed by identity-based policy"),
+        (FEDERATED, None, yes, None, no, "not allowed by session policy"),
+        (FEDERATED, BY_USER, None, None, no, "not allowed by session policy"),
+        (FEDERATED, BY_USER, None, None, yes, "allowed by resource-based policy"),
+        (FEDERATED, BY_FEDERATED, None, no, no, "allowed by resource-based policy"),
+        (STRANGER, None, yes, None, None, "not allowed by resource-based policy"),
+        (STRANGER, BY_STRANGER, None, None, None, "not allowed by identity-based policy"),
+        (STRANGER, BY_STRANGER, yes, None, None, "allowed by identity-based policy"),
+        (STRANGER, BY_STRANGER, yes, no, None, "not allowed by permissions boundary"),
+        (STRANGER, ANYBODY, None, None, None, "not allowed by identity-based policy"),
+        (Requester::Anonymous, ANYBODY, None, None, None, "allowed by resource-based policy"),
+        (Requester::Anonymous, BY_ACCOUNT, None, None, None, "not allowed by resource-based policy"),
+        (Requester::Anonymous, None, None, None, None, "not allowed by resource-based policy"),
+    ];
+    for (row, (requester, bucket, identity, boundary, session, expected)) in rows.into_iter().enumerate() {
+        let stack = Stack { requester, bucket, identity, boundary, session };
+        assert_eq!(stack.decide(), expected, "row {row}");
+    }
+}
+
+#[test]
+fn a_federated_session_without_policies_may_do_nothing() {
+    let all = [statements(r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#)];
     let request = Request {
-        requester: SESSION,
+        requester: FEDERATED,
         action: "s3:GetObject",
         resource: "arn:aws:s3:::b/k",
         resource_account: ACCOUNT,
         context: &Context::default(),
     };
-    let session = [statements(r#"{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}"#)];
-    for (principal, expected) in [
-        ("arn:aws:sts::123456789012:assumed-role/reader/build-17", "allow"),
-        ("arn:aws:iam::123456789012:role/ci/reader", "nothing"),
-        ("123456789012", "nothing"),
+    let layers =
+        Layers { identity: Identity::Policies(&all), boundary: None, session: Some(&[]), resource: None };
+    assert!(matches!(evaluate(&request, &layers), Decision::ImplicitDeny(Layer::Session)));
+}
+
+#[test]
+fn the_root_may_do_everything_but_what_is_denied() {
+    let root = Requester::Root { account: ACCOUNT };
+    let request = Request {
+        requester: root,
+        action: "s3:GetObject",
+        resource: "arn:aws:s3:::b/k",
+        resource_account: ACCOUNT,
+        context: &Context::default(),
+    };
+    let layers = Layers { identity: Identity::Root, boundary: None, session: None, resource: None };
+    assert!(matches!(evaluate(&request, &layers), Decision::Allow(Grant::Root)));
+    let deny = Policy::parse(
+        "bucket",
+        Grammar::Resource,
+        r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#,
+    );
+    let deny = deny.unwrap();
+    assert!(matches!(
+        evaluate(&request, &Layers { resource: Some(&deny), ..layers }),
+        Decision::ExplicitDeny(_)
+    ));
+    let abroad = Request { resource_account: "210987654321", ..request };
+    assert!(matches!(evaluate(&abroad, &layers), Decision::ImplicitDeny(Layer::Resource)));
+}
+
+#[test]
+fn principals_are_named_by_id_as_well() {
+    for (requester, id, expected) in [
+        (ALICE, "AIDAALICE00000000000", "allowed by resource-based policy"),
+        (ALICE, "AIDABOB0000000000000", "not allowed by identity-based policy"),
+        (SESSION, "AROAREADER0000000000", "allowed by resource-based policy"),
+        (SESSION, "AROAWRITER0000000000", "not allowed by identity-based policy"),
     ] {
-        let resource = bucket(principal);
-        let layers = Layers {
-            identity: Identity::Policies(&[]),
-            boundary: None,
-            session: Some(&session),
-            resource: Some(&resource),
+        let principal = format!(r#"{{"AWS":"{id}"}}"#).leak();
+        let stack =
+            Stack { requester, bucket: Some(principal), identity: None, boundary: None, session: None };
+        assert_eq!(stack.decide(), expected, "{id}");
+    }
+}
+
+#[test]
+fn not_principal_spares_only_those_listed_in_full() {
+    let account = "arn:aws:iam::123456789012:root";
+    let user = "arn:aws:iam::123456789012:user/alice";
+    let role = "arn:aws:iam::123456789012:role/ci/reader";
+    let session = "arn:aws:sts::123456789012:assumed-role/reader/build-17";
+    let all = [statements(r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#)];
+    let boundary = statements(r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#);
+    for (requester, listed, bounded, expected) in [
+        (ALICE, &[account, user][..], false, "allow"),
+        (ALICE, &[account, user], true, "deny"),
+        (ALICE, &[user], false, "deny"),
+        (ALICE, &[account], false, "deny"),
+        (SESSION, &[account, role, session], false, "allow"),
+        (SESSION, &[account, role], false, "deny"),
+        (SESSION, &[account, session], false, "deny"),
+    ] {
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"Deny","NotPrincipal":{{"AWS":{listed:?}}},"Action":"*","Resource":"*"}}}}"#
+        );
+        let bucket = Policy::parse("bucket", Grammar::Resource, &text).unwrap();
+        let request = Request {
+            requester,
+            action: "s3:GetObject",
+            resource: "arn:aws:s3:::b/k",
+            resource_account: ACCOUNT,
+            context: &Context::default(),
         };
-        assert_eq!(short(&evaluate(&request, &layers)), expected, "{principal}");
+        let layers = Layers {
+            identity: Identity::Policies(&all),
+            boundary: bounded.then_some(&*boundary),
+            session: None,
+            resource: Some(&bucket),
+        };
+        assert_eq!(short(&evaluate(&request, &layers)), expected, "{listed:?}");
     }
 }
