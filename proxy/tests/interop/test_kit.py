@@ -7,7 +7,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from kit import signing
+from kit import asymmetric, signing
 from kit.backend import BackendDirectory
 from kit.credentials import Credentials
 from kit.signing import Signer
@@ -48,6 +48,12 @@ CHUNKED = [
     ("x-amz-decoded-content-length", "66560"),
 ]
 PIECES = [b"a" * 65536, b"a" * 1024]
+
+
+def test_the_key_pair_of_a_credential_is_the_published_one():
+    public = asymmetric.key_pair(EXAMPLE).get_public_coords()
+    assert public.x.hex() == "18b7d04643359f6ec270dcbab8dce6d169d66ddc9778c75cfb08dfdb701637ab"
+    assert public.y.hex() == "fa36b35e4fe67e3112261d2e17a956ef85b06e44712d2850bcd3c2161e9993f2"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
