@@ -1,7 +1,7 @@
 //! What is counted about requests. Every child is resolved at start.
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use sigv4::{ParseError, PostError};
+use sigv4::ParseError;
 
 use crate::auth::AuthError;
 use crate::metrics::Metrics;
@@ -50,8 +50,6 @@ pub(super) enum Reason {
     InvalidToken,
     ExpiredToken,
     Signature,
-    /// A form is not what its own policy allows.
-    FormPolicy,
     Revoked,
     Payload,
     ClientGone,
@@ -60,7 +58,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 14] = [
         Self::Anonymous,
         Self::Malformed,
         Self::Skew,
@@ -70,7 +68,6 @@ impl Reason {
         Self::InvalidToken,
         Self::ExpiredToken,
         Self::Signature,
-        Self::FormPolicy,
         Self::Revoked,
         Self::Payload,
         Self::ClientGone,
@@ -90,7 +87,6 @@ impl Reason {
             Self::InvalidToken => "invalid_token",
             Self::ExpiredToken => "expired_token",
             Self::Signature => "signature",
-            Self::FormPolicy => "form_policy",
             Self::Revoked => "revoked",
             Self::Payload => "payload",
             Self::ClientGone => "client_gone",
@@ -108,25 +104,6 @@ impl Reason {
             AuthError::ExpiredToken => Self::ExpiredToken,
             AuthError::Verify { .. } => Self::Signature,
             AuthError::Store(_) | AuthError::Elsewhere(_) => Self::Store,
-        }
-    }
-
-    pub(super) fn of_form(error: &PostError) -> Self {
-        match error {
-            PostError::Anonymous => Self::Anonymous,
-            PostError::ScopeMismatch | PostError::SignatureMismatch(_) => Self::Signature,
-            PostError::PolicyExpired => Self::Expired,
-            PostError::Policy(_) | PostError::ConditionFailed { .. } | PostError::ExtraField { .. } => {
-                Self::FormPolicy
-            }
-            PostError::SignatureV2
-            | PostError::MissingField { .. }
-            | PostError::RepeatedField { .. }
-            | PostError::Algorithm { .. }
-            | PostError::Date { .. }
-            | PostError::Credential { .. }
-            | PostError::EmptyKey
-            | PostError::Form(_) => Self::Malformed,
         }
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the foundations to the command line.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 19] = [
     "clock",
     "xml",
     "fault",
@@ -16,7 +16,6 @@ const ORDER: [&str; 20] = [
     "config",
     "telemetry",
     "events",
-    "audit",
     "store",
     "identities",
     "auth",

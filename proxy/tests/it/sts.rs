@@ -133,7 +133,8 @@ struct World {
 }
 
 fn open(directory: &tempfile::TempDir, keyring: &Keyring, metrics: &Metrics) -> Store {
-    let options = StoreOptions::new(directory.path().join("store.redb"), 1 << 20);
+    let options =
+        StoreOptions { path: directory.path().join("store.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
     Store::open(&options, keyring.clone(), Clock::manual(NOW), metrics).unwrap()
 }
 

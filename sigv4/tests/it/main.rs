@@ -7,6 +7,7 @@ mod bodies;
 mod chunked;
 mod chunked_examples;
 mod chunked_properties;
+mod corpus;
 mod forms;
 mod multipart;
 mod payload;
