@@ -8,6 +8,7 @@
 //! | operation | who may call it | policies that must allow | lasts, in seconds |
 //! |---|---|---|---|
 //! | `AssumeRole` | users, their `GetSessionToken` sessions, sessions of roles | trust policy, and the caller's own where that does not name it; `sts:TagSession`, `sts:SetSourceIdentity` apart | 900 to the role's maximum, 3600; chained 3600 at most |
+//! | `AssumeRoleWithWebIdentity` | who has a token of a declared OpenID Connect provider | trust policy; `sts:TagSession`, `sts:SetSourceIdentity` apart | 900 to the role's maximum, 3600 |
 //! | `GetSessionToken` | users and roots, by long-term key | none | 900 to 129600, 43200; roots 3600 at most |
 //! | `GetFederationToken` | users and roots, by long-term key | the caller's own; `sts:TagSession` apart | 900 to 129600, 43200; roots 3600 at most |
 //! | `GetCallerIdentity` | every live credential | none, and none can forbid it | |
@@ -17,6 +18,7 @@
 
 mod assume;
 mod assume_role;
+mod assume_role_with_web_identity;
 mod call;
 mod constraints;
 mod get_access_key_info;
@@ -24,7 +26,6 @@ mod get_caller_identity;
 mod get_federation_token;
 mod get_session_token;
 mod issue;
-#[cfg_attr(not(test), expect(dead_code, reason = "AssumeRoleWithWebIdentity is still to come"))]
 mod oidc;
 mod operation;
 mod parameters;
@@ -50,6 +51,7 @@ use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use call::Call;
 use issue::Mint;
+use oidc::WebIdentityVerifier;
 use parameters::Parameters;
 use response::{Answer, Format};
 use second_factor::UsedCodes;
@@ -68,6 +70,7 @@ pub struct Sts {
     endpoint: Endpoint,
     mint: Mint,
     used_codes: UsedCodes,
+    web_identities: WebIdentityVerifier,
     requests: Requests,
 }
 
@@ -99,7 +102,15 @@ impl Sts {
         };
         let mint = Mint::new(store.clone(), region);
         let requests = Requests::register(metrics);
-        Self { store, identities, endpoint, mint, used_codes: UsedCodes::default(), requests }
+        Self {
+            store,
+            identities,
+            endpoint,
+            mint,
+            used_codes: UsedCodes::default(),
+            web_identities: WebIdentityVerifier::new(metrics),
+            requests,
+        }
     }
 
     /// Answers a request, in XML or JSON, errors included. The response carries a [`Handled`] among its extensions.
@@ -135,6 +146,9 @@ impl Sts {
             region: self.endpoint.regions.first().map_or("", |region| region),
             now,
         };
+        if !operation.is_signed() {
+            return self.run(None, &call).await;
+        }
         let head = Head::from_parts(parts);
         let authenticated = match auth::authenticate(&self.store, head, &self.endpoint, now, Some(body)).await
         {
@@ -146,22 +160,38 @@ impl Sts {
             Ok(permitted) => permitted,
             Err(denied) => return Err(not_authorized(denied.credential(), operation)),
         };
-        let caller = match Standing::of(permitted.credential(), call.directory) {
-            Ok(caller) => caller,
-            Err(Nobody) => return Err(not_authorized(permitted.credential(), operation)),
-        };
-        self.run(&caller, &call).await
+        match Standing::of(permitted.credential(), call.directory) {
+            Ok(caller) => self.run(Some(&caller), &call).await,
+            Err(Nobody) => Err(not_authorized(permitted.credential(), operation)),
+        }
     }
 
-    /// Runs an operation that is signed for.
-    async fn run(&self, caller: &Standing<'_>, call: &Call<'_>) -> Result<Answer, Fault> {
+    /// Runs an operation for whoever signed for it. Without a caller only those run that bring a proof of their own.
+    async fn run(&self, caller: Option<&Standing<'_>>, call: &Call<'_>) -> Result<Answer, Fault> {
         let (mint, used) = (&self.mint, &self.used_codes);
-        match call.operation {
-            Operation::AssumeRole => assume_role::run(mint, used, caller, call).await,
-            Operation::GetSessionToken => get_session_token::run(mint, used, caller, call).await,
-            Operation::GetFederationToken => get_federation_token::run(mint, caller, call).await,
-            Operation::GetCallerIdentity => Ok(get_caller_identity::run(caller.credential())),
-            Operation::GetAccessKeyInfo => get_access_key_info::run(&self.store, caller, call).await,
+        match (call.operation, caller) {
+            (Operation::AssumeRole, Some(caller)) => assume_role::run(mint, used, caller, call).await,
+            (Operation::AssumeRoleWithWebIdentity, _) => {
+                assume_role_with_web_identity::run(mint, &self.web_identities, call).await
+            }
+            (Operation::GetSessionToken, Some(caller)) => {
+                get_session_token::run(mint, used, caller, call).await
+            }
+            (Operation::GetFederationToken, Some(caller)) => {
+                get_federation_token::run(mint, caller, call).await
+            }
+            (Operation::GetCallerIdentity, Some(caller)) => Ok(get_caller_identity::run(caller.credential())),
+            (Operation::GetAccessKeyInfo, Some(caller)) => {
+                get_access_key_info::run(&self.store, caller, call).await
+            }
+            (
+                Operation::AssumeRole
+                | Operation::GetSessionToken
+                | Operation::GetFederationToken
+                | Operation::GetCallerIdentity
+                | Operation::GetAccessKeyInfo,
+                None,
+            ) => Err(access_denied("Nobody has signed for this operation.")),
         }
     }
 }

@@ -62,6 +62,7 @@ macro_rules! operations {
 
 operations! {
     AssumeRole Some(SessionKind::AssumedRole);
+    AssumeRoleWithWebIdentity Some(SessionKind::WebIdentity);
     GetSessionToken Some(SessionKind::SessionToken);
     GetFederationToken Some(SessionKind::Federation);
     GetCallerIdentity None;
@@ -69,6 +70,18 @@ operations! {
 }
 
 impl Operation {
+    /// Whether it takes a signature: those that do not bring another proof.
+    pub(super) const fn is_signed(self) -> bool {
+        match self {
+            Self::AssumeRoleWithWebIdentity => false,
+            Self::AssumeRole
+            | Self::GetSessionToken
+            | Self::GetFederationToken
+            | Self::GetCallerIdentity
+            | Self::GetAccessKeyInfo => true,
+        }
+    }
+
     /// Reads `Action` and `Version`. Operations of STS that are not on offer are answered as if AWS had none of
     /// that name.
     pub(super) fn of(parameters: &Parameters) -> Result<Self, Fault> {

@@ -62,7 +62,6 @@ impl PassedTags {
         constraints.members("transitiveTagKeys", &transitive, 1..=MAX_TAG_KEY, &TAG);
     }
 
-    #[expect(dead_code, reason = "AssumeRoleWithWebIdentity and AssumeRoleWithSAML are still to come")]
     /// As [`read`](Self::read), for tags that an identity provider passed: there is no list of parameters to blame.
     pub(super) fn check_claims(&self, constraints: &mut Constraints) {
         for (index, (key, value)) in (1..).zip(&self.tags) {

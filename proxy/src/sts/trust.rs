@@ -27,7 +27,6 @@ pub(super) enum Asker<'a> {
     /// Whoever signed the request.
     Caller(&'a Standing<'a>),
     /// Somebody an identity provider vouches for.
-    #[expect(dead_code, reason = "AssumeRoleWithWebIdentity and AssumeRoleWithSAML are still to come")]
     Provider {
         /// ARN of the provider.
         arn: &'a str,
@@ -99,8 +98,9 @@ impl Attempt<'_> {
 
     fn context<'c>(&'c self, transitive: &'c [&'c str], claims: &'c [(&'c str, Value<'c>)]) -> Context<'c> {
         let mut context = self.call.context();
-        if let Asker::Caller(standing) = self.asker {
-            standing.describe(&mut context, self.call.now);
+        match self.asker {
+            Asker::Caller(standing) => standing.describe(&mut context, self.call.now),
+            Asker::Provider { arn, .. } => context.set(Name::FederatedProvider, Value::Text(arn)),
         }
         let requested = self.requested;
         if let Some(at) = requested.mfa_authenticated_at {
@@ -119,12 +119,12 @@ impl Attempt<'_> {
     }
 
     fn claims(&self) -> Vec<(&str, Value<'_>)> {
-        let Asker::Provider { arn, claims } = self.asker else { return Vec::new() };
+        let Asker::Provider { claims, .. } = self.asker else { return Vec::new() };
         let values = claims.iter().map(|(key, values)| match &values[..] {
             [one] => (key.as_str(), Value::Text(one)),
             several => (key.as_str(), Value::Strings(several)),
         });
-        values.chain([(Name::FederatedProvider.as_str(), Value::Text(arn))]).collect()
+        values.collect()
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod roles;
+mod web_identity;
 
 use std::path::PathBuf;
 

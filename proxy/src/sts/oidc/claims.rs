@@ -30,6 +30,8 @@ pub(super) struct Claims<'a>(pub(super) &'a Map<String, Value>);
 /// Who a token speaks for: everything that AssumeRoleWithWebIdentity takes from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WebIdentity {
+    /// ARN of the provider.
+    pub(crate) provider: String,
     /// Claim `iss`.
     pub(crate) issuer: String,
     /// Claim `sub`.
@@ -62,6 +64,7 @@ impl Claims<'_> {
         let audience = candidates.into_iter().find(is_client).ok_or(TokenError::Audience)?;
         let tags = Tags::read(self.0).ok_or(TokenError::Claim(TAGS))?;
         Ok(WebIdentity {
+            provider: provider.arn.clone(),
             issuer: provider.url.clone(),
             subject: subject.to_owned(),
             audience: audience.to_owned(),

@@ -194,7 +194,7 @@ async fn a_chained_session_lasts_an_hour_at_most() {
     assert_eq!(element(&second, "Expiration"), "2026-01-02T04:04:05Z");
 }
 
-async fn session_of(world: &World, signatory: &Signatory) -> sigward::iam::Session {
+pub(super) async fn session_of(world: &World, signatory: &Signatory) -> sigward::iam::Session {
     let record = world.store.load(&signatory.access_key_id).await.unwrap().unwrap();
     record.credential().session.clone().unwrap()
 }

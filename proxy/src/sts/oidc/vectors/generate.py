@@ -283,7 +283,24 @@ def claims():
         add(f"issuer {issuer!r}", "UnknownProvider", mint(claims={"iss": issuer}))
 
 
-for family in [algorithms, signatures, keys, forms, claims]:
+def sessions():
+    """What a session is made of: accepted as tokens; whether a session comes of it is the operation's to say."""
+    tags = "https://aws.amazon.com/tags"
+    identity = "https://aws.amazon.com/source_identity"
+    nested = {"principal_tags": {"Project": ["x"], "Cost": ["7"]}, "transitive_tag_keys": ["Cost"]}
+    add("a session with everything", "accepted", mint(claims={tags: nested, identity: "alice", "team": "red"}))
+    add("a session with tags", "accepted", mint(claims={f"{tags}/principal_tags/Project": "x"}))
+    add("a session with a source identity", "accepted", mint(claims={identity: "alice"}))
+    add("a source identity of other letters", "accepted", mint(claims={identity: "al ice"}))
+    add("a tag of other letters", "accepted", mint(claims={f"{tags}/principal_tags/a*": "x"}))
+    add("a tag twice", "accepted", mint(claims={tags: {"principal_tags": {"a": ["1"], "A": ["2"]}}}))
+    add("a reserved tag", "accepted", mint(claims={tags: {"principal_tags": {"aws:a": ["1"]}}}))
+    add("a transitive tag that is not there", "accepted", mint(claims={tags: {"transitive_tag_keys": ["a"]}}))
+    many = {f"k{n}": ["v"] for n in range(51)}
+    add("too many tags", "accepted", mint(claims={tags: {"principal_tags": many}}))
+
+
+for family in [algorithms, signatures, keys, forms, claims, sessions]:
     family()
 assert len({row["name"] for row in rows}) == len(rows), "two rows of one name"
 document = {
