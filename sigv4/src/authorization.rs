@@ -13,7 +13,7 @@ use crate::endpoint::{Dialect, Endpoint};
 use crate::error::{AuthorizationFault, ParseError, Received};
 use crate::notable::{Name, NotableHeaders};
 use crate::request::Mechanism;
-use crate::signed_headers::{SignedHeaders, Text, trim};
+use crate::signed_headers::{SignedHeaders, trim};
 use crate::time::{Stamp, Timestamp};
 use crate::{request, scan};
 
@@ -42,7 +42,7 @@ pub(crate) fn parse<'a>(
     if date.is_none() && dialect == Dialect::Generic {
         return Err(AuthorizationFault::Missing { components: Vec::new(), date: true }.into());
     }
-    let Some(list) = SignedHeaders::parse(Text::Wire(signed_headers)) else {
+    let Some(list) = SignedHeaders::parse(Cow::Borrowed(signed_headers)) else {
         let component = [&b"SignedHeaders="[..], signed_headers].concat();
         return Err(malformed(&component, value).into());
     };

@@ -10,7 +10,7 @@ use crate::inline::Inline;
 use crate::scope::Scope;
 use crate::signed_headers::{Field, Fields, put_value, transcode};
 use crate::time::Stamp;
-use crate::uri::{self, Pair, Plus, Query};
+use crate::uri::{self, Pair, Path, Plus, Query};
 use crate::{Dialect, presigned};
 
 /// What stands for the hash of a body that is not signed.
@@ -179,7 +179,7 @@ impl Form {
 pub(crate) struct CanonicalRequest<'r> {
     pub(crate) dialect: Dialect,
     pub(crate) method: &'r str,
-    pub(crate) path: &'r [u8],
+    pub(crate) path: Path<'r>,
     pub(crate) query: &'r Query<'r>,
     pub(crate) fields: &'r Fields<'r>,
     /// The last line: hexadecimal hash or one of the words that stand for it.
@@ -194,8 +194,8 @@ impl CanonicalRequest<'_> {
             |test: fn(&[u8]) -> bool| self.fields.iter().any(|field| self.fields.values(field).any(test));
         match form {
             Form::Standard => true,
-            Form::PlusIsSpace => s3 && self.path.contains(&b'+'),
-            Form::WirePath => s3 && self.path_in(Form::Standard) != self.path,
+            Form::PlusIsSpace => s3 && self.path.as_wire().contains(&b'+'),
+            Form::WirePath => s3 && self.path_in(Form::Standard) != self.path.as_wire(),
             Form::Unnormalized => !s3 && self.path_in(form) != self.path_in(Form::Standard),
             Form::WireOrder => self.query.repeats_a_name(),
             Form::HostWithoutPort => port(self.host()).is_some_and(|port| matches!(port, b"80" | b"443")),
@@ -230,7 +230,7 @@ impl CanonicalRequest<'_> {
         sink.put_byte(b'\n');
         self.put_headers(sink, form, secrets);
         sink.put_byte(b'\n');
-        sink.put(self.fields.line());
+        self.fields.put_line(sink);
         sink.put_byte(b'\n');
         sink.put(if form == Form::UnsignedPayload { UNSIGNED_PAYLOAD.as_bytes() } else { self.payload });
     }
@@ -243,11 +243,11 @@ impl CanonicalRequest<'_> {
 
     fn put_path(&self, sink: &mut impl Sink, form: Form) {
         match (self.dialect, form) {
-            (_, Form::WirePath) => sink.put(self.path),
-            (Dialect::S3, Form::PlusIsSpace) => uri::put_s3_path(sink, self.path, Plus::Space),
-            (Dialect::S3, _) => uri::put_s3_path(sink, self.path, Plus::Literal),
+            (_, Form::WirePath) => sink.put(self.path.as_wire()),
+            (Dialect::S3, Form::PlusIsSpace) => self.path.put_s3(sink, Plus::Space),
+            (Dialect::S3, _) => self.path.put_s3(sink, Plus::Literal),
             (Dialect::Generic, _) => {
-                uri::put_generic_path(sink, self.path, form != Form::Unnormalized);
+                uri::put_generic_path(sink, self.path.as_wire(), form != Form::Unnormalized);
             }
         }
     }

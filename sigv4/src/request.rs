@@ -19,7 +19,7 @@ use crate::presigned::{Hoisted, Parameters};
 use crate::scope::Scope;
 use crate::signed_headers::SignedHeaders;
 use crate::time::{Stamp, Timestamp};
-use crate::uri::{self, Query};
+use crate::uri::{Path, Query};
 
 pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) const X_AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
@@ -106,6 +106,7 @@ impl fmt::Debug for Presented<'_> {
 pub struct SignedRequest<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) endpoint: &'a Endpoint,
+    pub(crate) path: Path<'a>,
     pub(crate) query: Query<'a>,
     pub(crate) notable: NotableHeaders<'a>,
     pub(crate) mechanism: Mechanism,
@@ -122,7 +123,7 @@ impl<'a> SignedRequest<'a> {
     /// The order is AWS's. S3: escapes, mechanism, syntax, scope, date format, skew or expiry. Generic:
     /// escapes, mechanism, syntax, host signed, date format, skew or expiry, scope.
     pub fn parse(head: Head<'a>, endpoint: &'a Endpoint, now: Timestamp) -> Result<Self, ParseError> {
-        uri::check_escapes(head.path)
+        let path = Path::read(head.path)
             .map_err(|fault| ParseError::MalformedPath { path: Received::new(head.path), fault })?;
         let mut parameters = Parameters::default();
         let query = parameters.read(head.query).map_err(ParseError::MalformedQuery)?;
@@ -166,6 +167,7 @@ impl<'a> SignedRequest<'a> {
         Ok(Self {
             head,
             endpoint,
+            path,
             query,
             notable,
             mechanism,

@@ -84,10 +84,14 @@ fn last_marks(text: &[u8], tail: &[u8], stop: impl Fn(u8) -> bool) -> u32 {
 #[inline]
 pub(crate) fn all(text: &[u8], test: impl Fn(u8) -> bool) -> bool {
     let of = |bytes: &[u8]| bytes.iter().fold(true, |all, &byte| all & test(byte));
-    match text.last_chunk::<VECTOR>() {
-        Some(last) => text.as_chunks::<VECTOR>().0.iter().fold(of(last), |all, block| all & of(block)),
-        None => of(text),
-    }
+    let (blocks, tail) = text.as_chunks::<VECTOR>();
+    let rest = match text.last_chunk::<VECTOR>() {
+        // It overlaps the block before: less work than to go through the tail byte by byte.
+        Some(last) if !tail.is_empty() => of(last),
+        Some(_) => true,
+        None => of(tail),
+    };
+    blocks.iter().fold(rest, |all, block| all & of(block))
 }
 
 /// Bytes of one vector.

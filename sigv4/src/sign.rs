@@ -1,5 +1,6 @@
 //! The signing side: headers, presigned URLs and the policies of forms. It shares the canonical request with verification.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use base64::Engine as _;
@@ -11,14 +12,13 @@ use crate::algorithm::Algorithm;
 use crate::canonical::{CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
 use crate::error::SignError;
 use crate::hex;
-use crate::inline::Inline;
 use crate::notable::NotableHeaders;
 use crate::post_form;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
-use crate::signed_headers::{SignedHeaders, Text};
+use crate::signed_headers::SignedHeaders;
 use crate::time::Stamp;
-use crate::uri::{self, Query};
+use crate::uri::{self, Path, Query};
 use crate::verify::X_AMZ_CONTENT_SHA256;
 use crate::{Dialect, Signature, SigningKey, Timestamp};
 
@@ -78,13 +78,13 @@ impl Signer<'_> {
         let request = CanonicalRequest {
             dialect: self.dialect,
             method: target.method,
-            path: target.path,
+            path: Path::read(target.path)?,
             query: &Query::read(target.query, |_| true)?,
             fields: &signed.find(headers, &NotableHeaders::find(headers), None),
             payload: payload_sha256.as_bytes(),
         };
         let signature = self.signature(&request, now)?;
-        let line = String::from_utf8_lossy(signed.line());
+        let line = line(&signed);
         let authorization = format!(
             "{} Credential={}/{}, SignedHeaders={line}, Signature={}",
             ALGORITHM.name(),
@@ -127,11 +127,11 @@ impl Signer<'_> {
         if let Some(token) = self.session_token {
             parameter(presigned::SECURITY_TOKEN, token);
         }
-        parameter(presigned::SIGNED_HEADERS, signed.line());
+        parameter(presigned::SIGNED_HEADERS, line(&signed).as_bytes());
         let request = CanonicalRequest {
             dialect: self.dialect,
             method: target.method,
-            path: target.path,
+            path: Path::read(target.path)?,
             query: &Query::read(Some(query.as_bytes()), |_| true)?,
             fields: &signed.find(headers, &NotableHeaders::find(headers), None),
             payload: match self.dialect {
@@ -171,7 +171,6 @@ impl Signer<'_> {
     }
 
     fn signature(&self, request: &CanonicalRequest<'_>, now: Timestamp) -> Result<Signature, SignError> {
-        uri::check_escapes(request.path)?;
         let scope = self.key.scope();
         let now = Stamp::from(now);
         if scope.date != now.date() {
@@ -199,6 +198,11 @@ fn signed_headers(headers: &HeaderMap) -> Result<SignedHeaders<'static>, SignErr
     let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).filter(chosen).collect();
     names.sort_unstable();
     // Only more names than any server takes can fail to be a list.
-    let line = Inline::from_slice(names.join(";").as_bytes());
-    SignedHeaders::parse(Text::Decoded(line)).ok_or(SignError::TooManyHeaders)
+    SignedHeaders::parse(Cow::Owned(names.join(";").into_bytes())).ok_or(SignError::TooManyHeaders)
+}
+
+fn line(signed: &SignedHeaders<'_>) -> String {
+    let mut line = Vec::new();
+    signed.put_line(&mut line);
+    String::from_utf8_lossy(&line).into_owned()
 }

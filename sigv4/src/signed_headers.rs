@@ -1,43 +1,39 @@
 //! The list of signed headers, the headers it names, and the canonical form of their values.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::canonical::Sink;
 use crate::inline::Inline;
 use crate::notable::{Name, Notable, NotableHeaders};
 use crate::scan;
-use crate::uri::{self, Encoded, MalformedEscape};
-
-/// Text of a request: where it stands on the wire, or percent-decoded in place.
-#[derive(Clone)]
-pub(crate) enum Text<'a> {
-    Wire(&'a [u8]),
-    Decoded(Inline<u8, 128>),
-}
-
-impl<'a> Text<'a> {
-    /// Percent-decodes text of a query, without allocating unless it is long.
-    pub(crate) fn decode(text: Encoded<'a>) -> Result<Self, MalformedEscape> {
-        match text.plain() {
-            Some(plain) => Ok(Self::Wire(plain)),
-            None => uri::decode_inline(text.as_wire()).map(Self::Decoded),
-        }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Wire(text) => text,
-            Self::Decoded(text) => text.as_slice(),
-        }
-    }
-}
+use crate::uri::Encoded;
 
 /// The names of the signed headers: `;` between them, lower-case, none twice.
 pub(crate) struct SignedHeaders<'a> {
-    line: Text<'a>,
-    /// Where each name ends.
-    ends: Inline<u16, 16>,
+    text: Cow<'a, [u8]>,
+    /// Where each name stands in the text.
+    names: Inline<Span, 16>,
     is_sorted: bool,
+    /// Whether the text is the list as it is signed, not one of a query with its `;` escaped.
+    is_line: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u16,
+    end: u16,
+}
+
+impl Span {
+    fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[usize::from(self.start)..usize::from(self.end)]
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.end - self.start)
+    }
 }
 
 /// More than any request has headers. A longer list could only buy time of the verifier.
@@ -45,27 +41,40 @@ const MAX_NAMES: usize = 256;
 
 impl<'a> SignedHeaders<'a> {
     /// Signers write the list sorted. An unsorted one is hashed in sorted order with the line as it came.
-    pub(crate) fn parse(line: Text<'a>) -> Option<Self> {
-        let text = line.as_slice();
-        let mut ends = Inline::new();
-        let is_common = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | (byte == b'-');
-        let mut name_or_end = |at: usize| match text.get(at) {
-            Some(b';') | None => u16::try_from(at).map(|end| ends.push(end)).ok(),
-            Some(&byte) => is_lower_token(byte).then_some(()),
-        };
-        scan::try_each(text, |byte| !is_common(byte), |at| name_or_end(at).ok_or(())).ok()?;
-        let is_sorted = is_ascending(names(text, ends.as_slice()))?;
-        Some(Self { line, ends, is_sorted })
+    pub(crate) fn parse(text: Cow<'a, [u8]>) -> Option<Self> {
+        let names = split(&text, b";")?;
+        Self::of(text, names, true)
     }
 
-    /// As received.
-    pub(crate) fn line(&self) -> &[u8] {
-        self.line.as_slice()
+    /// As [`parse`](Self::parse), of a query. Where only the `;` is escaped, nothing needs to be decoded.
+    pub(crate) fn parse_encoded(text: Encoded<'a>) -> Option<Self> {
+        match split(text.as_wire(), b"%3B") {
+            Some(names) => Self::of(Cow::Borrowed(text.as_wire()), names, false),
+            None => Self::parse(text.decode().ok()?),
+        }
+    }
+
+    fn of(text: Cow<'a, [u8]>, names: Inline<Span, 16>, is_line: bool) -> Option<Self> {
+        let is_sorted = is_ascending(&text, names.as_slice())?;
+        Some(Self { text, names, is_sorted, is_line })
+    }
+
+    /// The list as it is signed.
+    pub(crate) fn put_line(&self, sink: &mut impl Sink) {
+        if self.is_line {
+            return sink.put(&self.text);
+        }
+        for (number, name) in self.names().enumerate() {
+            if number > 0 {
+                sink.put_byte(b';');
+            }
+            sink.put(name);
+        }
     }
 
     /// The names in the order received.
     fn names(&self) -> impl Iterator<Item = &[u8]> {
-        names(self.line(), self.ends.as_slice())
+        self.names.as_slice().iter().map(|span| span.of(&self.text))
     }
 
     /// Whether `name` is signed.
@@ -76,82 +85,98 @@ impl<'a> SignedHeaders<'a> {
     /// Finds the signed headers: among the notable ones, or else in one pass over all there are.
     ///
     /// `authority` stands in for a missing `host`.
+    #[inline]
     pub(crate) fn find<'r>(
         &'r self,
         headers: &'r HeaderMap,
         notable: &NotableHeaders<'r>,
         authority: Option<&'r str>,
     ) -> Fields<'r> {
-        let mut fields = Fields { line: self.line(), list: Inline::new(), headers, beside: false };
-        let line = fields.line;
-        let (mut start, mut amz_values, mut all_notable) = (0, 0, true);
-        for &end in self.ends.as_slice() {
-            let mut field = Field { start, end, ..Field::default() };
-            let name = field.name(line);
+        let mut fields = Fields { signed: self, list: Inline::new(), headers, beside: false };
+        let text = &*self.text;
+        let (mut amz_values, mut all_notable) = (0, true);
+        for &span in self.names.as_slice() {
+            let name = span.of(text);
+            let mut field = Field { span, ..Field::default() };
             match Name::of(name) {
+                Some(Name::Host) => {
+                    field.found = notable.get(Name::Host);
+                    field.found.first = field.found.first.or(authority.map(str::as_bytes));
+                }
                 Some(name) => field.found = notable.get(name),
                 None => all_notable = false,
             }
             amz_values += usize::from(field.found.first.is_some() && name.starts_with(b"x-amz-"));
             fields.list.push(field);
-            start = end.saturating_add(1);
         }
         let list = fields.list.as_mut_slice();
         if !self.is_sorted {
-            list.sort_unstable_by_key(|field| field.name(line));
+            list.sort_unstable_by_key(|field| field.span.of(text));
         }
         if !all_notable || amz_values != notable.amz_values() {
-            fields.beside = search(list, line, headers);
-        }
-        if let Some(host) = list.iter_mut().find(|field| field.is("host", line)) {
-            host.found.first = host.found.first.or(authority.map(str::as_bytes));
+            fields.beside = search(list, text, headers);
         }
         fields
     }
 }
 
-/// Finds the fields that are not notable. Says whether there are `x-amz-*` headers beside those on the list.
-fn search<'r>(list: &mut [Field<'r>], line: &[u8], headers: &'r HeaderMap) -> bool {
-    let mut beside = false;
-    for (name, value) in headers {
-        match list.iter_mut().find(|field| field.is(name.as_str(), line)) {
-            Some(field) if Name::of(field.name(line)).is_none() => field.found.take(value.as_bytes()),
-            Some(_) => {}
-            None => beside |= is_amz(name),
+/// Where the names stand between `separator`s; `None` if there are bytes that are neither.
+///
+/// Escapes begin with a byte that is legal in names: where the separator is one, no other is understood.
+#[inline]
+fn split(text: &[u8], separator: &'static [u8]) -> Option<Inline<Span, 16>> {
+    let mut names = Inline::new();
+    let (mut start, end) = (0, u16::try_from(text.len()).ok()?);
+    let is_common = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | (byte == b'-');
+    let visit = |at: usize| {
+        let rest = &text[at..];
+        if at as u16 == end || rest.starts_with(separator) {
+            names.push(Span { start, end: at as u16 });
+            start = (at + separator.len()) as u16;
+        } else if at >= usize::from(start) && !(is_lower_token(rest[0]) && rest[0] != separator[0]) {
+            return Err(());
         }
-    }
-    beside
-}
-
-/// The names that end at `ends`.
-fn names<'t>(line: &'t [u8], ends: &'t [u16]) -> impl Iterator<Item = &'t [u8]> + Clone {
-    let mut start = 0;
-    ends.iter().map(move |&end| {
-        let name = &line[start..usize::from(end)];
-        start = usize::from(end) + 1;
-        name
-    })
+        Ok(())
+    };
+    scan::try_each(text, |byte| !is_common(byte), visit).ok()?;
+    Some(names)
 }
 
 /// Whether names are sorted; `None` if they are no list: too many, one empty or twice.
-fn is_ascending<'t>(names: impl Iterator<Item = &'t [u8]> + Clone) -> Option<bool> {
-    let (mut count, mut is_sorted, mut previous) = (0, true, &b""[..]);
-    for name in names.clone() {
-        if name.is_empty() || count == MAX_NAMES {
+fn is_ascending(text: &[u8], names: &[Span]) -> Option<bool> {
+    let (mut is_sorted, mut previous) = (true, &b""[..]);
+    for span in names {
+        let name = span.of(text);
+        if name.is_empty() {
             return None;
         }
-        count += 1;
         is_sorted &= previous < name;
         previous = name;
     }
+    if names.len() > MAX_NAMES {
+        return None;
+    }
     if !is_sorted {
-        let mut sorted: Vec<_> = names.collect();
+        let mut sorted: Vec<_> = names.iter().map(|span| span.of(text)).collect();
         sorted.sort_unstable();
         if sorted.windows(2).any(|two| two[0] == two[1]) {
             return None;
         }
     }
     Some(is_sorted)
+}
+
+/// Finds the fields that are not notable. Says whether there are `x-amz-*` headers beside those on the list.
+fn search<'r>(list: &mut [Field<'r>], text: &[u8], headers: &'r HeaderMap) -> bool {
+    let mut beside = false;
+    for (name, value) in headers {
+        match list.iter_mut().find(|field| field.is(name.as_str(), text)) {
+            Some(field) if Name::of(field.span.of(text)).is_none() => field.found.take(value.as_bytes()),
+            Some(_) => {}
+            None => beside |= is_amz(name),
+        }
+    }
+    beside
 }
 
 fn is_amz(name: &HeaderName) -> bool {
@@ -161,9 +186,8 @@ fn is_amz(name: &HeaderName) -> bool {
 /// One signed header. All zeros where there is none yet, so that a list of them is cleared at once.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Field<'r> {
-    /// Where its name stands in the line.
-    start: u16,
-    end: u16,
+    /// Where its name stands in the text of the list.
+    span: Span,
     found: Notable<'r>,
 }
 
@@ -173,19 +197,15 @@ impl<'r> Field<'r> {
         self.found.first
     }
 
-    fn name<'l>(&self, line: &'l [u8]) -> &'l [u8] {
-        &line[usize::from(self.start)..usize::from(self.end)]
-    }
-
     /// Most names differ in length already.
-    fn is(&self, name: &str, line: &[u8]) -> bool {
-        usize::from(self.end - self.start) == name.len() && self.name(line) == name.as_bytes()
+    fn is(&self, name: &str, text: &[u8]) -> bool {
+        self.span.len() == name.len() && self.span.of(text) == name.as_bytes()
     }
 }
 
 /// The signed headers of a request, sorted by name.
 pub(crate) struct Fields<'r> {
-    line: &'r [u8],
+    signed: &'r SignedHeaders<'r>,
     list: Inline<Field<'r>, 16>,
     headers: &'r HeaderMap,
     /// Whether there are `x-amz-*` headers beside the signed ones.
@@ -193,9 +213,9 @@ pub(crate) struct Fields<'r> {
 }
 
 impl<'r> Fields<'r> {
-    /// The list of names as received.
-    pub(crate) fn line(&self) -> &'r [u8] {
-        self.line
+    /// The list of names as it is signed.
+    pub(crate) fn put_line(&self, sink: &mut impl Sink) {
+        self.signed.put_line(sink);
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Field<'r>> {
@@ -203,12 +223,12 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn name(&self, field: &Field<'r>) -> &'r [u8] {
-        field.name(self.line)
+        field.span.of(&self.signed.text)
     }
 
     /// The first value of `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&'r [u8]> {
-        self.iter().find(|field| field.is(name, self.line)).and_then(Field::first)
+        self.iter().find(|field| field.is(name, &self.signed.text)).and_then(Field::first)
     }
 
     /// All values of a field, in the order received.
@@ -232,7 +252,7 @@ impl<'r> Fields<'r> {
     /// What Amazon S3 demands to be signed and is not: `host` and every `x-amz-*` header that is there,
     /// but for those in `tolerated`. `x-amz-content-sha256` is in the canonical request in any case.
     pub(crate) fn unsigned(&self, tolerated: &[HeaderName]) -> Vec<String> {
-        let signed = |name: &str| self.iter().any(|field| field.is(name, self.line));
+        let signed = |name: &str| self.iter().any(|field| field.is(name, &self.signed.text));
         if !self.beside && signed("host") {
             return Vec::new();
         }
@@ -292,14 +312,16 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Option<SignedHeaders<'_>> {
-        SignedHeaders::parse(Text::Wire(line.as_bytes()))
+        SignedHeaders::parse(Cow::Borrowed(line.as_bytes()))
     }
 
     #[test]
     fn an_unsorted_list_keeps_its_line_and_is_hashed_sorted() {
         let (list, headers) = (parse("x-amz-date;host;range").unwrap(), HeaderMap::new());
         let fields = list.find(&headers, &NotableHeaders::find(&headers), None);
-        assert_eq!(fields.line(), b"x-amz-date;host;range");
+        let mut line = Vec::new();
+        fields.put_line(&mut line);
+        assert_eq!(line, b"x-amz-date;host;range");
         assert!(fields.iter().map(|field| fields.name(field)).eq([&b"host"[..], b"range", b"x-amz-date"]));
         assert_eq!(fields.absent().count(), 3);
     }

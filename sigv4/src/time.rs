@@ -115,13 +115,16 @@ impl Stamp {
     /// Parses `YYYYMMDDTHHMMSSZ`.
     pub(crate) fn parse_basic(text: &[u8]) -> Option<Self> {
         let basic: [u8; 16] = text.try_into().ok()?;
+        let [date, mut time]: [[u8; 8]; 2] = [*basic.first_chunk()?, *basic[7..].first_chunk()?];
         if basic[8] != b'T' || basic[15] != b'Z' {
             return None;
         }
-        let days = Timestamp::parse_day(basic.first_chunk()?)?;
-        let time =
-            Timestamp::at(days, number(&basic[9..11])?, number(&basic[11..13])?, number(&basic[13..15])?)?;
-        Some(Self { time, basic })
+        // Six digits: two more in front for what is not of them.
+        (time[0], time[1]) = (b'0', b'0');
+        let [century, year, month, day] = pairs(date)?.map(i64::from);
+        let [_, hour, minute, second] = pairs(time)?.map(i64::from);
+        let days = day_number(century * 100 + year, month, day)?;
+        Some(Self { time: Timestamp::at(days, hour, minute, second)?, basic })
     }
 
     pub(crate) fn time(&self) -> Timestamp {
@@ -174,6 +177,20 @@ fn number(digits: &[u8]) -> Option<i64> {
     let legal = digits.iter().fold(true, |legal, digit| legal & (value(digit) < 10));
     let number = digits.iter().fold(0, |number, digit| number * 10 + u32::from(value(digit)));
     legal.then_some(number.into())
+}
+
+/// The four numbers that eight digits are, two digits each: in one register, a third of the work of one by one.
+fn pairs(digits: [u8; 8]) -> Option<[u8; 4]> {
+    let text = u64::from_le_bytes(digits);
+    // The high half of every byte is 3, also after adding 6 to the low half, which 10 and more would overflow.
+    let is_three = |text: u64| text & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030;
+    if !is_three(text) || !is_three(text.wrapping_add(0x0606_0606_0606_0606)) {
+        return None;
+    }
+    let values = text & 0x0f0f_0f0f_0f0f_0f0f;
+    // Ten times the first digit, moved onto the second; what lands elsewhere is masked out by taking every other byte.
+    let sums = (values * 10 + (values >> 8)).to_le_bytes();
+    Some([sums[0], sums[2], sums[4], sums[6]])
 }
 
 fn is_leap(year: i64) -> bool {

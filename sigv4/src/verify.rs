@@ -152,16 +152,19 @@ impl SignedRequest<'_> {
         Ok(self.verified(form, mode))
     }
 
+    #[inline]
     fn fields(&self) -> Fields<'_> {
         self.signed_headers.find(self.head.headers, &self.notable, self.head.authority)
     }
 
     fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
+        let mut names = Inline::new();
+        self.signed_headers.put_line(&mut names);
         Verified {
             payload,
             mechanism: self.mechanism,
             plus_is_space: form == Form::PlusIsSpace,
-            signed_headers: SignedNames(Inline::from_slice(self.signed_headers.line())),
+            signed_headers: SignedNames(names),
         }
     }
 
@@ -206,7 +209,7 @@ impl SignedRequest<'_> {
         let request = CanonicalRequest {
             dialect: self.endpoint.dialect,
             method: self.head.method,
-            path: self.head.path,
+            path: self.path,
             query: &self.query,
             fields,
             payload,
