@@ -4,8 +4,10 @@
 //! A request is verified in three steps, and each step's result is what the next one needs:
 //!
 //! 1. [`SignedRequest::parse`] finds the signature and refuses all that can be refused without its key. It
-//!    names the access key id, the session token and the [`Scope`] to derive a [`SigningKey`] for.
-//! 2. [`SignedRequest::verify`] checks the signature. Its [`Verified`] says what must be proved about the body.
+//!    names the access key id, the session token and the [`Scope`] to derive a [`SigningKey`] for. Where SigV4a is
+//!    [offered](Endpoint::sigv4a), it names the [`Algorithm`] too.
+//! 2. [`SignedRequest::verify`] checks the signature, with the [`Key`] that goes with the algorithm. Its [`Verified`]
+//!    says what must be proved about the body.
 //! 3. [`PayloadVerifier`] takes the body as it comes and ends in a [`Proof`].
 //!
 //! ```
@@ -61,6 +63,8 @@
 //! - *seed signature*: that of the head; the signatures of chunks chain on it. See [`ChunkChain`].
 //! - *presigned*: signed with query parameters, for a time. See [`Mechanism::Query`].
 //! - *policy*: what the signer of a form lets others upload. See [`SignedForm`].
+//! - *SigV4a*: signatures with a key pair that is derived from the secret, good for a *region set* that is signed
+//!   beside the scope. See [`VerifyingKey`].
 //! - *dialect*: Amazon S3's rules or those of every other service. See [`Dialect`].
 //!
 //! What this crate defends against, and the test that proves it, is listed in [`manual`].

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from botocore.exceptions import ClientError
 
-from kit import clients, events, signing, uploads
+from kit import asymmetric, clients, events, signing, uploads
 from kit.credentials import Credentials
 from kit.server import Gateway, resigned_for, start_serve
 from kit.signing import Signer
@@ -325,7 +325,15 @@ def test_the_query_of_a_presigned_request_goes_through_untouched(untouched, sink
 
 @pytest.mark.parametrize(
     "make",
-    [uploads.plain, uploads.unsigned, uploads.chunked, uploads.chunked_with_trailer, uploads.unsigned_with_trailer],
+    [
+        uploads.plain,
+        uploads.unsigned,
+        uploads.chunked,
+        uploads.chunked_with_trailer,
+        uploads.unsigned_with_trailer,
+        asymmetric.chunked,
+        asymmetric.chunked_with_trailer,
+    ],
 )
 def test_a_backend_verifies_what_goes_through(passthrough, bucket, make):
     front, _ = passthrough
@@ -333,6 +341,15 @@ def test_a_backend_verifies_what_goes_through(passthrough, bucket, make):
     upload = make(front, f"/{bucket}/a//b", body if make in (uploads.plain, uploads.unsigned) else split(body))
     assert upload.send().status == 200
     front.backend.assert_stored(bucket, body)
+
+
+def test_a_backend_signed_anew_for_sees_nothing_of_sigv4a(resign, sink):
+    upload = asymmetric.chunked_with_trailer(resign, "/bucket/object", split(BODY))
+    assert upload.send().status == 200
+    headers = received(sink)["headers"]
+    assert "x-amz-region-set" not in headers
+    assert headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
+    assert headers["x-amz-trailer"] == "x-amz-checksum-crc32"
 
 
 def test_a_client_works_through_two_gateways(passthrough, bucket):

@@ -1,5 +1,7 @@
 //! Key derivation against published pairs, and what counts as a signature.
 
+use std::sync::LazyLock;
+
 use p256::elliptic_curve::PrimeField as _;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -81,8 +83,8 @@ fn sequence(r: &[u8], s: &[u8]) -> Vec<u8> {
 }
 
 fn holds(der: &[u8]) -> bool {
-    let key = VerifyingKey::derive(ID, &secret(SECRET));
-    EcdsaSignature::parse(hex::encode(der).as_bytes()).is_some_and(|signature| key.verify(TEXT, &signature))
+    static KEY: LazyLock<VerifyingKey> = LazyLock::new(|| VerifyingKey::derive(ID, &secret(SECRET)));
+    EcdsaSignature::parse(hex::encode(der).as_bytes()).is_some_and(|signature| KEY.verify(TEXT, &signature))
 }
 
 #[test]
@@ -169,6 +171,30 @@ fn only_lower_case_digits_of_at_most_72_bytes_are_read() {
         [text.to_uppercase(), text.clone() + "0", text.clone() + "**", "3g".to_owned(), "0".repeat(146)]
     {
         assert!(EcdsaSignature::parse(bad.as_bytes()).is_none(), "{bad}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_byte_of_a_signature_can_be_changed(at in proptest::prelude::any::<proptest::sample::Index>(), by in 1u8..) {
+        let (r, s) = integers();
+        let mut der = sequence(&integer(&r), &integer(&s));
+        let at = at.index(der.len());
+        der[at] ^= by;
+        proptest::prop_assert!(!holds(&der));
+    }
+
+    /// Bytes that look like a signature, and text that does not.
+    #[test]
+    fn garbage_is_no_signature_and_never_panics(
+        r in proptest::collection::vec(proptest::num::u8::ANY, 0..34),
+        s in proptest::collection::vec(proptest::num::u8::ANY, 0..34),
+        text in proptest::collection::vec(proptest::num::u8::ANY, 0..160),
+    ) {
+        proptest::prop_assert!(!holds(&sequence(&raw_integer(&r), &raw_integer(&s))));
+        proptest::prop_assert!(EcdsaSignature::parse(&text).is_none_or(|_| text.len().is_multiple_of(2)));
+        let _ = without_padding(&text);
+        let _ = covers(&text, "us-east-1");
     }
 }
 

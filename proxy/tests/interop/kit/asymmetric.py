@@ -133,15 +133,20 @@ def signed(
     return request.path, list(request.headers)
 
 
-def upload(
-    gateway: Gateway,
-    target: str,
-    pieces: list[bytes],
-    trailer: tuple[str, str] | None = None,
-    credentials: Credentials | None = None,
+def chunked(gateway: Gateway, target: str, pieces: list[bytes], credentials: Credentials | None = None) -> Upload:
+    """A PUT in signed chunks."""
+    return _upload(gateway, target, pieces, None, credentials or gateway.credentials)
+
+
+def chunked_with_trailer(
+    gateway: Gateway, target: str, pieces: list[bytes], credentials: Credentials | None = None
 ) -> Upload:
-    """A PUT in signed chunks, and with a signed trailer if there is one."""
-    credentials = credentials or gateway.credentials
+    """A PUT in signed chunks with a signed CRC32 in the trailer."""
+    trailer = ("x-amz-checksum-crc32", signing.crc32(b"".join(pieces)))
+    return _upload(gateway, target, pieces, trailer, credentials or gateway.credentials)
+
+
+def _upload(gateway, target, pieces, trailer, credentials) -> Upload:
     key = key_pair(credentials)
     length = sum(map(len, signing.signed_chunks(Seed(key, "", "", ""), pieces, trailer)))
     headers = [

@@ -171,9 +171,14 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
 
 
 def start_serve(
-    directory: Path, backend: str, backend_auth: dict[str, str], tls: bool = False, log_filter: str = "info"
+    directory: Path,
+    backend: str,
+    backend_auth: dict[str, str],
+    tls: bool = False,
+    log_filter: str = "info",
+    gateway: dict | None = None,
 ) -> Gateway:
-    """`sigward serve` with a configuration of its own in front of `backend`."""
+    """`sigward serve` with a configuration of its own in front of `backend`; `gateway` holds further keys."""
     directory.mkdir(parents=True)
     credentials = Credentials("AKIASUITELONGTERM0001", "suite/long+term/secret/0123456789abcdef01")
     region, port, admin_port = "eu-central-1", free_port(), free_port()
@@ -188,6 +193,7 @@ def start_serve(
         f'listen = "127.0.0.1:{port}"',
         f'regions = ["{region}"]',
         'domains = ["localhost"]',
+        *(f"{name} = {json.dumps(value)}" for name, value in (gateway or {}).items()),
         *([f'tls.certificate_file = "{certificate}"', f'tls.private_key_file = "{key}"'] if tls else []),
         "[admin]",
         f'listen = "127.0.0.1:{admin_port}"',
