@@ -142,9 +142,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// In the order they are tried.
-    pub(crate) const ALL: [Self; 12] = [
-        Self::Standard,
+    /// All but the first, in the order they are tried.
+    pub(crate) const OTHERS: [Self; 11] = [
         Self::WithoutToken,
         Self::PlusIsSpace,
         Self::WirePath,

@@ -16,7 +16,7 @@ use crate::notable::NotableHeaders;
 use crate::post_form;
 use crate::presigned::{self, Parameters};
 use crate::request::{X_AMZ_DATE, X_AMZ_SECURITY_TOKEN};
-use crate::signed_headers::SignedHeaders;
+use crate::signed_headers::{FieldList, SignedHeaders};
 use crate::time::Stamp;
 use crate::uri::{self, Path, Query};
 use crate::verify::X_AMZ_CONTENT_SHA256;
@@ -75,12 +75,13 @@ impl Signer<'_> {
             headers.insert(X_AMZ_CONTENT_SHA256, HeaderValue::from_str(payload_sha256)?);
         }
         let signed = signed_headers(headers)?;
+        let mut list = FieldList::new();
         let request = CanonicalRequest {
             dialect: self.dialect,
             method: target.method,
             path: Path::read(target.path)?,
             query: &Query::read(target.query, |_| true)?,
-            fields: &signed.find(headers, &NotableHeaders::find(headers), None),
+            fields: &signed.find(&mut list, headers, &NotableHeaders::find(headers), None),
             payload: payload_sha256.as_bytes(),
         };
         let signature = self.signature(&request, now)?;
@@ -128,12 +129,13 @@ impl Signer<'_> {
             parameter(presigned::SECURITY_TOKEN, token);
         }
         parameter(presigned::SIGNED_HEADERS, line(&signed).as_bytes());
+        let mut list = FieldList::new();
         let request = CanonicalRequest {
             dialect: self.dialect,
             method: target.method,
             path: Path::read(target.path)?,
             query: &Query::read(Some(query.as_bytes()), |_| true)?,
-            fields: &signed.find(headers, &NotableHeaders::find(headers), None),
+            fields: &signed.find(&mut list, headers, &NotableHeaders::find(headers), None),
             payload: match self.dialect {
                 Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
                 Dialect::Generic => &hex::encode_hash(&sha256(b"")),

@@ -84,15 +84,14 @@ impl<'a> SignedHeaders<'a> {
 
     /// Finds the signed headers: among the notable ones, or else in one pass over all there are.
     ///
-    /// `authority` stands in for a missing `host`.
-    #[inline]
+    /// They are kept in `list`, which is empty; `authority` stands in for a missing `host`.
     pub(crate) fn find<'r>(
         &'r self,
+        list: &'r mut FieldList<'r>,
         headers: &'r HeaderMap,
         notable: &NotableHeaders<'r>,
         authority: Option<&'r str>,
     ) -> Fields<'r> {
-        let mut fields = Fields { signed: self, list: Inline::new(), headers, beside: false };
         let text = &*self.text;
         let (mut amz_values, mut all_notable) = (0, true);
         for &span in self.names.as_slice() {
@@ -107,16 +106,15 @@ impl<'a> SignedHeaders<'a> {
                 None => all_notable = false,
             }
             amz_values += usize::from(field.found.first.is_some() && name.starts_with(b"x-amz-"));
-            fields.list.push(field);
+            list.push(field);
         }
-        let list = fields.list.as_mut_slice();
+        let list = list.as_mut_slice();
         if !self.is_sorted {
             list.sort_unstable_by_key(|field| field.span.of(text));
         }
-        if !all_notable || amz_values != notable.amz_values() {
-            fields.beside = search(list, text, headers);
-        }
-        fields
+        let seen_all = all_notable && amz_values == notable.amz_values();
+        let beside = !seen_all && search(list, text, headers);
+        Fields { signed: self, list, headers, beside }
     }
 }
 
@@ -203,10 +201,13 @@ impl<'r> Field<'r> {
     }
 }
 
+/// Where the fields are kept: moving them costs more than finding them.
+pub(crate) type FieldList<'r> = Inline<Field<'r>, 16>;
+
 /// The signed headers of a request, sorted by name.
 pub(crate) struct Fields<'r> {
     signed: &'r SignedHeaders<'r>,
-    list: Inline<Field<'r>, 16>,
+    list: &'r [Field<'r>],
     headers: &'r HeaderMap,
     /// Whether there are `x-amz-*` headers beside the signed ones.
     beside: bool,
@@ -219,7 +220,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Field<'r>> {
-        self.list.as_slice().iter()
+        self.list.iter()
     }
 
     pub(crate) fn name(&self, field: &Field<'r>) -> &'r [u8] {
@@ -317,8 +318,9 @@ mod tests {
 
     #[test]
     fn an_unsorted_list_keeps_its_line_and_is_hashed_sorted() {
+        let mut place = FieldList::new();
         let (list, headers) = (parse("x-amz-date;host;range").unwrap(), HeaderMap::new());
-        let fields = list.find(&headers, &NotableHeaders::find(&headers), None);
+        let fields = list.find(&mut place, &headers, &NotableHeaders::find(&headers), None);
         let mut line = Vec::new();
         fields.put_line(&mut line);
         assert_eq!(line, b"x-amz-date;host;range");
@@ -332,8 +334,8 @@ mod tests {
         for value in ["b", "a", "b"] {
             headers.append("x-amz-meta-a", value.parse().unwrap());
         }
-        let list = parse("host;x-amz-meta-a").unwrap();
-        let fields = list.find(&headers, &NotableHeaders::find(&headers), Some("h"));
+        let (mut place, list) = (FieldList::new(), parse("host;x-amz-meta-a").unwrap());
+        let fields = list.find(&mut place, &headers, &NotableHeaders::find(&headers), Some("h"));
         let values: Vec<Vec<_>> = fields.iter().map(|field| fields.values(field).collect()).collect();
         assert_eq!(values, [vec![&b"h"[..]], vec![b"b", b"a", b"b"]]);
     }

@@ -406,6 +406,9 @@ impl<'a> Query<'a> {
         mut is_signed: impl FnMut(&Pair<'a>) -> bool,
     ) -> Result<Self, MalformedEscape> {
         let wire = wire.unwrap_or_default();
+        if wire.is_empty() {
+            return Ok(Self { wire, verbatim: Some(wire) });
+        }
         let mut prefix = Prefix::default();
         each_pair(wire, |start, pair| {
             if is_signed(&pair) {

@@ -14,7 +14,7 @@ use crate::inline::Inline;
 use crate::notable::{Name, Notable};
 use crate::payload::{ChunkChain, PayloadMode};
 use crate::request::{Mechanism, SignedRequest};
-use crate::signed_headers::Fields;
+use crate::signed_headers::{FieldList, Fields};
 
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
@@ -119,7 +119,9 @@ impl SignedRequest<'_> {
         match self.endpoint.dialect {
             Dialect::S3 => self.verify_s3(key),
             Dialect::Generic => {
-                let form = self.verify_signature(key, &self.fields(), &hex::encode_hash(&sha256(body)))?;
+                let mut list = FieldList::new();
+                let fields = self.fields(&mut list);
+                let form = self.verify_signature(key, &fields, &hex::encode_hash(&sha256(body)))?;
                 Ok(self.verified(form, PayloadMode::Verified))
             }
         }
@@ -127,7 +129,8 @@ impl SignedRequest<'_> {
 
     fn verify_s3(&self, key: Key<'_>) -> Result<Verified, VerifyError> {
         let (text, payload) = self.declared_payload()?;
-        let fields = self.fields();
+        let mut list = FieldList::new();
+        let fields = self.fields(&mut list);
         let names = fields.unsigned(&self.endpoint.unsigned_headers);
         if !names.is_empty() {
             return Err(VerifyError::UnsignedHeaders { names });
@@ -153,8 +156,8 @@ impl SignedRequest<'_> {
     }
 
     #[inline]
-    fn fields(&self) -> Fields<'_> {
-        self.signed_headers.find(self.head.headers, &self.notable, self.head.authority)
+    fn fields<'r>(&'r self, list: &'r mut FieldList<'r>) -> Fields<'r> {
+        self.signed_headers.find(list, self.head.headers, &self.notable, self.head.authority)
     }
 
     fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
@@ -216,13 +219,18 @@ impl SignedRequest<'_> {
         };
         let complete = fields.absent().next().is_none();
         if let Some(claimed) = key.read(&self.signature).filter(|_| complete) {
+            let holds = |form: Form| {
+                let hash = request.hash(form);
+                claimed.holds(string_to_sign(self.algorithm(), &self.date, &self.scope(), &hash).as_slice())
+            };
+            if holds(Form::Standard) {
+                return Ok(Form::Standard);
+            }
             let deviates = |form: &Form| !self.endpoint.strict && form.is_worth_trying(self.algorithm());
             let allowed = |form: &Form| form.is_standard() || deviates(form);
-            for form in Form::ALL.into_iter().filter(allowed).filter(|form| request.may_take(*form)) {
-                let text = string_to_sign(self.algorithm(), &self.date, &self.scope(), &request.hash(form));
-                if claimed.holds(text.as_slice()) {
-                    return Ok(form);
-                }
+            let mut others = Form::OTHERS.into_iter().filter(allowed).filter(|form| request.may_take(*form));
+            if let Some(form) = others.find(|form| holds(*form)) {
+                return Ok(form);
             }
         }
         Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request))))
@@ -261,6 +269,9 @@ enum Declared {
 impl Declared {
     /// Words are case-sensitive; a hash is not. Chunks are signed with the algorithm of the head.
     fn of(value: &[u8], algorithm: Algorithm) -> Option<Self> {
+        if let Some(hash) = hex::decode(value) {
+            return Some(Self::Sha256(hash));
+        }
         match value {
             b"UNSIGNED-PAYLOAD" => return Some(Self::Unsigned),
             b"STREAMING-UNSIGNED-PAYLOAD-TRAILER" => return Some(Self::UnsignedChunks),
@@ -275,8 +286,6 @@ impl Declared {
                 _ => None,
             }
         };
-        chunks(Algorithm::HmacSha256)
-            .or_else(|| chunks(Algorithm::EcdsaP256Sha256))
-            .or_else(|| hex::decode(value).map(Self::Sha256))
+        chunks(Algorithm::HmacSha256).or_else(|| chunks(Algorithm::EcdsaP256Sha256))
     }
 }
