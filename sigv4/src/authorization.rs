@@ -63,10 +63,9 @@ pub(crate) fn parse<'a>(
 /// The algorithm and what follows it.
 fn after_algorithm<'a>(value: &'a [u8], endpoint: &Endpoint) -> Result<(Algorithm, &'a [u8]), ParseError> {
     let authorization = || Received::new(value);
-    match value.strip_prefix(b"AWS4-HMAC-SHA256 ") {
-        // As nearly all are: no search, no comparison of unknown length.
-        Some(rest @ [b'A'..=b'Z', ..]) => return Ok((Algorithm::HmacSha256, rest)),
-        _ => {}
+    // As nearly all are: no search, no comparison of unknown length.
+    if let Some(rest @ [b'A'..=b'Z', ..]) = value.strip_prefix(b"AWS4-HMAC-SHA256 ") {
+        return Ok((Algorithm::HmacSha256, rest));
     }
     let (scheme, rest) = scan::cut(value, b' ').unwrap_or((value, b""));
     if endpoint.dialect == Dialect::S3 && (rest.is_empty() || rest.starts_with(b" ")) {
