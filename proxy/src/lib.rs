@@ -32,6 +32,7 @@ pub mod s3;
 pub mod config;
 pub mod telemetry;
 pub mod events;
+pub mod audit;
 pub mod store;
 pub mod identities;
 pub mod auth;

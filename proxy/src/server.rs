@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Admin, Readiness};
+use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
-use crate::config::{Config, DeclaredAccessKey, Drain, TlsFiles};
+use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
 use crate::events::{Keyring, KeyringError};
 use crate::gateway::{Gateway, GatewayParts};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
@@ -36,6 +37,9 @@ pub enum ServerError {
     /// The way to the backend.
     #[error(transparent)]
     Upstream(#[from] UpstreamOptionsError),
+    /// The file of the audit trail.
+    #[error("audit.file: {0}")]
+    Audit(std::io::Error),
     /// A listener's certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -113,6 +117,7 @@ impl Server {
             path: config.store.path.clone(),
             cache_bytes: config.store.cache_bytes,
             sealed_tokens: config.store.sealed_tokens,
+            audit: audit(&config.audit, &metrics)?,
         };
         let store = Store::open(&options, keyring, clock.clone(), &metrics)?;
         let identities = match &config.iam.directory {
@@ -271,6 +276,11 @@ async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListene
         Ok((socket, address))
     };
     bound.await.map_err(|source| ServerError::Bind { listener, address, source })
+}
+
+fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {
+    let config::Audit { log, file, strict } = config.clone();
+    Audit::start(&AuditOptions { log, file, strict }, metrics).map_err(ServerError::Audit)
 }
 
 fn tls(files: Option<&TlsFiles>) -> Result<Option<tokio_rustls::TlsAcceptor>, TlsError> {

@@ -1,6 +1,7 @@
 //! Where log lines go: standard error, one JSON object or one line of text each.
 //!
-//! The access log is an event with the target [`ACCESS_LOG`]; this module only decides whether it is written.
+//! The access log is an event with the target [`ACCESS_LOG`], the audit trail one with [`AUDIT_LOG`]; this module only
+//! decides whether they are written.
 
 use std::io::{IsTerminal, stderr};
 
@@ -13,6 +14,9 @@ use crate::config::{Log, LogFormat};
 
 /// Target of the events that make the access log, one per request, at level INFO.
 pub const ACCESS_LOG: &str = "sigward::access";
+
+/// Target of the events that make the audit trail, at level INFO.
+pub const AUDIT_LOG: &str = "sigward::audit";
 
 /// Why the process cannot log as configured.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +45,12 @@ fn json() -> impl Layer<Registry> {
     fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(stderr)
 }
 
-/// The access log is switched by its own key, whatever the filter says about everything else.
+/// Access log and audit trail are switched by keys of their own, whatever the filter says about everything else.
 fn filter(log: &Log) -> Result<EnvFilter, ParseError> {
     let level = if log.access_log { LevelFilter::INFO } else { LevelFilter::OFF };
     let access_log: Directive = format!("{ACCESS_LOG}={level}").parse()?;
-    Ok(EnvFilter::builder().parse(&log.filter)?.add_directive(access_log))
+    let audit: Directive = format!("{AUDIT_LOG}={}", LevelFilter::INFO).parse()?;
+    Ok(EnvFilter::builder().parse(&log.filter)?.add_directive(access_log).add_directive(audit))
 }
 
 /// An error and its causes in one line.
@@ -83,6 +88,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(&log).unwrap()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: ACCESS_LOG, "request");
+            tracing::info!(target: AUDIT_LOG, "audited");
             tracing::info!("news");
             tracing::warn!("trouble");
         });
@@ -94,6 +100,7 @@ mod tests {
         for filter in ["info", "warn", "off", "sigward::access=error,warn"] {
             assert!(written(filter, true).contains("request"), "{filter}");
             assert!(!written(filter, false).contains("request"), "{filter}");
+            assert!(written(filter, false).contains("audited"), "{filter}");
         }
         let quiet = written("warn", false);
         assert!(quiet.contains("trouble") && !quiet.contains("news"), "{quiet}");

@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
+use crate::audit::NotRecorded;
 use crate::events::EventError;
 use crate::iam::{NoRandomNumbers, PrincipalError};
 use crate::store::StoreError;
@@ -85,6 +86,13 @@ impl From<PrincipalError> for ApiError {
 impl From<NoRandomNumbers> for ApiError {
     fn from(error: NoRandomNumbers) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", error.to_string())
+    }
+}
+
+impl From<NotRecorded> for ApiError {
+    fn from(error: NotRecorded) -> Self {
+        let message = format!("{error}; what was asked for is done");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::answer::{self, Answer, ApiError};
 use super::body::MediaType;
 use super::{Admin, Caller};
+use crate::audit::Record;
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, cloudevents};
 
@@ -37,7 +38,13 @@ pub(super) async fn post(
         date_revocation(admin, event, now).await?;
     }
     let names: Vec<_> = events.iter().map(|event| (event.source.clone(), event.id.clone())).collect();
+    let issued: Vec<_> = events.iter().map(|event| issuance(event, caller)).collect();
     let receipts = admin.store.append(events).await?;
+    for (record, receipt) in issued.into_iter().zip(&receipts) {
+        if let Some(record) = record.filter(|_| !receipt.duplicate) {
+            admin.store.audit().record(record).await?;
+        }
+    }
     let accepted = names.into_iter().zip(receipts).map(|((source, id), receipt)| Accepted {
         source,
         id,
@@ -45,6 +52,12 @@ pub(super) async fn post(
         duplicate: receipt.duplicate,
     });
     Ok(answer::json(StatusCode::OK, &accepted.collect::<Vec<_>>()))
+}
+
+/// The issuance of a session elsewhere, for the audit trail; the store records every other event itself.
+fn issuance(event: &Event, caller: Caller) -> Option<Record> {
+    let issued = matches!(event.data, EventData::CredentialIssued(_));
+    issued.then(|| Record::of_event(event).with("peer", caller.0.address.ip().to_string()))
 }
 
 /// A revocation as of now also reaches sessions whose issuer's clock is ahead of ours, as `/v1/revocations` does.

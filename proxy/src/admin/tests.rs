@@ -33,8 +33,7 @@ impl Api {
         let dir = TempDir::new().unwrap();
         let clock = Clock::manual(UnixMillis::parse_rfc3339(NOW).unwrap());
         let metrics = Metrics::new();
-        let options =
-            StoreOptions { path: dir.path().join("events.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
+        let options = StoreOptions::new(dir.path().join("events.redb"), 1 << 20);
         let keyring = Keyring::ephemeral().unwrap();
         let store = Store::open(&options, keyring, clock.clone(), &metrics).unwrap();
         let settings = config::Admin {

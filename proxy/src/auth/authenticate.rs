@@ -1,16 +1,20 @@
 //! Step 1 of a request: look the credential up, check its session, check the signature.
+//!
+//! A form upload takes the same steps: only what is signed differs, and where.
 
 use std::sync::Arc;
 
 use sigv4::{
-    Algorithm, Endpoint, Head, ParseError, PayloadMode, Presented, SignedRequest, Verified, VerifyError,
+    Algorithm, Endpoint, Head, ParseError, PayloadMode, PostError, PostForm, Presented, SignedForm,
+    SignedRequest, Verified, VerifiedForm, VerifyError,
 };
 
 use crate::clock::UnixMillis;
 use crate::iam::{Credential, KeyStatus};
 use crate::store::{Record, Store, StoreError, UnsealError};
 
-/// A request whose head is signed by a live credential. Made by [`authenticate_with`] only.
+/// A request whose head, or whose form, is signed by a live credential. Made by [`authenticate_with`] and
+/// [`authenticate_form`] only.
 #[must_use]
 pub struct Authenticated {
     record: Arc<Record>,
@@ -72,6 +76,22 @@ pub enum AuthError {
     Store(#[from] StoreError),
 }
 
+/// Why a form is not authenticated.
+#[derive(Debug, thiserror::Error)]
+pub enum FormAuthError {
+    /// Because of the credential it names.
+    #[error(transparent)]
+    Credential(#[from] AuthError),
+    /// The form is not signed, or not what its policy allows.
+    #[error("{source}")]
+    Form {
+        /// As presented; empty if the form has not come so far as to present one.
+        access_key_id: String,
+        /// What is wrong with it.
+        source: PostError,
+    },
+}
+
 /// Parses the head, looks the credential up, verifies. A cached credential costs no wait.
 ///
 /// `body` is the whole body in the Generic dialect, where the signature covers its hash, and `None` in S3's.
@@ -84,21 +104,41 @@ pub async fn authenticate(
     body: Option<&[u8]>,
 ) -> Result<Authenticated, AuthError> {
     let signed = SignedRequest::parse(head, endpoint, now.timestamp())?;
-    let record = match store.cached(signed.access_key_id()) {
-        Some(record) => Some(record),
-        None => load(store, &signed, now).await?,
-    };
+    let record = find(store, signed.access_key_id(), signed.session_token(), now).await?;
     authenticate_with(signed, record, now, body)
 }
 
-/// The record from the log, or from the session token where the log does not hold the session.
-async fn load(
+/// The same for a form posted to `bucket`: looks the credential up, verifies, holds the form against its policy.
+pub async fn authenticate_form(
     store: &Store,
-    signed: &SignedRequest<'_>,
+    form: &PostForm,
+    bucket: &str,
+    endpoint: &Endpoint,
+    now: UnixMillis,
+) -> Result<(Authenticated, VerifiedForm), FormAuthError> {
+    let signed = SignedForm::parse(form, bucket, endpoint, now.timestamp())
+        .map_err(|source| FormAuthError::Form { access_key_id: String::new(), source })?;
+    let access_key_id = signed.access_key_id();
+    let record = find(store, access_key_id, signed.session_token(), now).await?;
+    let record = live(record, access_key_id, signed.session_token(), now)?;
+    let key = record.signing_key(&signed.scope());
+    match signed.verify(&key) {
+        Ok(form) => Ok((Authenticated { record, verified: form.verified() }, form)),
+        Err(source) => Err(FormAuthError::Form { access_key_id: id_of(&record), source }),
+    }
+}
+
+/// The record from the cache, from the log, or from the session token where the log does not hold the session.
+async fn find(
+    store: &Store,
+    access_key_id: &str,
+    token: Presented<'_>,
     now: UnixMillis,
 ) -> Result<Option<Arc<Record>>, AuthError> {
-    let access_key_id = signed.access_key_id();
-    match (store.load(access_key_id).await?, signed.session_token()) {
+    if let Some(record) = store.cached(access_key_id) {
+        return Ok(Some(record));
+    }
+    match (store.load(access_key_id).await?, token) {
         (None, Presented::One(token)) => match store.unseal(access_key_id, &token, now) {
             Ok(record) => Ok(record),
             Err(UnsealError::Expired) => Err(AuthError::ExpiredToken),
@@ -117,16 +157,10 @@ pub fn authenticate_with(
     now: UnixMillis,
     body: Option<&[u8]>,
 ) -> Result<Authenticated, AuthError> {
-    let Some(record) = record.filter(|record| record.credential().status == KeyStatus::Active) else {
-        return Err(AuthError::UnknownAccessKey(signed.access_key_id().to_owned()));
-    };
-    check_session(&signed, record.credential(), now)?;
+    let record = live(record, signed.access_key_id(), signed.session_token(), now)?;
     match prove(signed, &record, body.unwrap_or_default()) {
         Ok(verified) => Ok(Authenticated { record, verified }),
-        Err(source) => Err(AuthError::Verify {
-            access_key_id: record.credential().access_key_id.as_str().to_owned(),
-            source,
-        }),
+        Err(source) => Err(AuthError::Verify { access_key_id: id_of(&record), source }),
     }
 }
 
@@ -141,13 +175,31 @@ pub fn prove(signed: SignedRequest<'_>, record: &Record, body: &[u8]) -> Result<
     }
 }
 
+/// A credential that may sign, presented with its token.
+fn live(
+    record: Option<Arc<Record>>,
+    access_key_id: &str,
+    token: Presented<'_>,
+    now: UnixMillis,
+) -> Result<Arc<Record>, AuthError> {
+    let Some(record) = record.filter(|record| record.credential().status == KeyStatus::Active) else {
+        return Err(AuthError::UnknownAccessKey(access_key_id.to_owned()));
+    };
+    check_session(token, record.credential(), now)?;
+    Ok(record)
+}
+
+fn id_of(record: &Record) -> String {
+    record.credential().access_key_id.as_str().to_owned()
+}
+
 /// The token must be there exactly when the credential is temporary, and be the one it was issued with.
 fn check_session(
-    signed: &SignedRequest<'_>,
+    presented: Presented<'_>,
     credential: &Credential,
     now: UnixMillis,
 ) -> Result<(), AuthError> {
-    match (&credential.session, signed.session_token()) {
+    match (&credential.session, presented) {
         (None, Presented::None) => Ok(()),
         (Some(_), Presented::None) => {
             Err(AuthError::MissingToken(credential.access_key_id.as_str().to_owned()))

@@ -5,6 +5,8 @@ mod authorize;
 mod fault;
 mod standing;
 
-pub use authenticate::{AuthError, Authenticated, authenticate, authenticate_with, prove};
+pub use authenticate::{
+    AuthError, Authenticated, FormAuthError, authenticate, authenticate_form, authenticate_with, prove,
+};
 pub use authorize::{Denied, Permitted, authorize};
 pub use standing::{Nobody, Standing};

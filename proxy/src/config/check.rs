@@ -18,8 +18,8 @@ use super::raw::{self, Raw};
 use super::sources::Sources;
 use super::units::{Size, Span};
 use super::{
-    Admin, AdminToken, Backend, BackendAuth, Config, ConfigError, ConfigFault, DeclaredAccessKey, Drain,
-    Environment, Gateway, Iam, Log, Store, TlsFiles,
+    Admin, AdminToken, Audit, Backend, BackendAuth, Config, ConfigError, ConfigFault, DeclaredAccessKey,
+    Drain, Environment, Gateway, Iam, Log, Store, TlsFiles,
 };
 use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 
@@ -68,6 +68,7 @@ impl Check<'_> {
         let iam = self.iam(raw.iam);
         let access_keys = self.access_keys(raw.access_keys);
         let log = self.log(raw.log);
+        let audit = self.audit(raw.audit);
         let drain = self.drain(raw.drain);
         Some(Config {
             gateway: gateway?,
@@ -77,6 +78,7 @@ impl Check<'_> {
             iam: iam?,
             access_keys: access_keys?,
             log: log?,
+            audit: audit?,
             drain: drain?,
         })
     }
@@ -294,6 +296,14 @@ impl Check<'_> {
             principal: principal?,
             status: raw.status.unwrap_or(KeyStatus::Active),
         })
+    }
+
+    fn audit(&mut self, raw: raw::Audit) -> Option<Audit> {
+        if raw.strict && raw.file.is_none() {
+            return self.fault("audit.strict", "needs audit.file: only a file can say that it is on disk");
+        }
+        let raw::Audit { log, file, strict } = raw;
+        Some(Audit { log, file: file.map(|file| self.base.join(file)), strict })
     }
 
     fn log(&mut self, raw: raw::Log) -> Option<Log> {

@@ -45,6 +45,8 @@ pub struct Config {
     pub access_keys: Vec<DeclaredAccessKey>,
     /// Logs.
     pub log: Log,
+    /// The audit trail.
+    pub audit: Audit,
     /// Shutdown.
     pub drain: Drain,
 }
@@ -241,6 +243,25 @@ pub struct Log {
     pub filter: String,
     /// One line per request.
     pub access_log: bool,
+}
+
+/// The audit trail.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// Whether records go to the log.
+    pub log: bool,
+    /// The file of JSON lines they go to.
+    pub file: Option<PathBuf>,
+    /// Whether a record has to be on disk before its request is answered.
+    pub strict: bool,
+}
+
+/// The defaults of the file.
+impl Default for Audit {
+    fn default() -> Self {
+        let raw = raw::Audit::default();
+        Self { log: raw.log, file: None, strict: raw.strict }
+    }
 }
 
 /// How a log line is written.

@@ -28,6 +28,8 @@ pub(super) struct Raw {
     pub(super) access_keys: Vec<AccessKey>,
     /// Logs.
     pub(super) log: Log,
+    /// The audit trail.
+    pub(super) audit: Audit,
     /// Shutdown.
     pub(super) drain: Drain,
 }
@@ -184,6 +186,18 @@ pub(super) struct Log {
     pub(super) access_log: bool,
 }
 
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    /// Whether records go to the log.
+    pub(super) log: bool,
+    /// The file of JSON lines they go to.
+    pub(super) file: Option<PathBuf>,
+    /// Whether a record has to be on disk before its request is answered.
+    pub(super) strict: bool,
+}
+
 /// `[drain]`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -257,6 +271,12 @@ impl Default for Iam {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Json, filter: "info".into(), access_log: true }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { log: true, file: None, strict: false }
     }
 }
 

@@ -4,7 +4,7 @@
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>; texts that these pages do not
 //! give are those the services are seen to send.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use sigv4::{
     Algorithm, AuthorizationFault, CredentialFault, Dialect, Explanation, Mechanism, ParameterFault,
     ParseError, Received, Timestamp, VerifyError,
@@ -58,6 +58,14 @@ pub fn without_explanation(mut fault: Fault) -> Fault {
         ["StringToSign", "StringToSignBytes", "CanonicalRequest", "CanonicalRequestBytes"];
     fault.elements.retain(|(name, _)| !EXPLAINING.contains(name));
     fault
+}
+
+/// The answer of S3 to a request that is signed in more than one way, by header among them if there is one.
+pub fn several_mechanisms(authorization: Option<&HeaderValue>) -> Fault {
+    let fault = Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", SEVERAL_MECHANISMS);
+    let Some(value) = authorization else { return fault };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    fault.with("ArgumentName", "Authorization").with("ArgumentValue", value)
 }
 
 const CONTENT_SHA256_WORDS: &str = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, \

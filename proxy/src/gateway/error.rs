@@ -1,17 +1,17 @@
 //! Every way a request can end badly, and the one place where it becomes an answer.
 
-use http::header::{CONNECTION, ORIGIN};
+use http::header::{AUTHORIZATION, CONNECTION, ORIGIN};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
-use sigv4::Dialect;
+use sigv4::{Dialect, PostError};
 
 use super::access_log::{AnswerBody, Call};
 use super::body::Verdict;
 use super::lingering::expects_continue;
 use super::metrics::Reason;
-use crate::auth::{AuthError, Denied};
+use crate::auth::{AuthError, Denied, FormAuthError};
 use crate::config;
-use crate::fault::{Fault, payload, signature};
+use crate::fault::{Fault, form, payload, signature};
 use crate::s3;
 use crate::sts::{self, Sts};
 use crate::telemetry::with_causes;
@@ -32,6 +32,20 @@ pub(super) enum GatewayError {
     /// What the head says about the body cannot be.
     #[error(transparent)]
     Payload(#[from] sigv4::PayloadError),
+    /// A form, and a signature outside of it.
+    #[error("a form is signed by its fields and by nothing else")]
+    SignedForm,
+    /// The form is not signed, or not what its policy allows.
+    #[error("{source}")]
+    Form {
+        /// As presented.
+        access_key_id: String,
+        /// What is wrong with it.
+        source: PostError,
+    },
+    /// What the form says about its object cannot be.
+    #[error("{}: {}", .0.code, .0.message)]
+    Field(Fault),
     /// The body is not what was signed, or never came; the verdict says which.
     #[error("the request body was not proved")]
     Body(Verdict),
@@ -73,6 +87,15 @@ impl From<Denied> for GatewayError {
     }
 }
 
+impl From<FormAuthError> for GatewayError {
+    fn from(error: FormAuthError) -> Self {
+        match error {
+            FormAuthError::Credential(error) => Self::Auth(error),
+            FormAuthError::Form { access_key_id, source } => Self::Form { access_key_id, source },
+        }
+    }
+}
+
 impl GatewayError {
     /// What the client is told.
     fn fault(&self, parts: &Parts, access_key_id: &str) -> Fault {
@@ -81,6 +104,9 @@ impl GatewayError {
             Self::Denied(_) => s3::access_denied(),
             Self::Target(error) => error.fault(),
             Self::Payload(error) => payload::payload_fault(error, access_key_id),
+            Self::SignedForm => signature::several_mechanisms(parts.headers.get(AUTHORIZATION)),
+            Self::Form { access_key_id, source } => form::post_fault(source, access_key_id),
+            Self::Field(fault) => fault.clone(),
             Self::Body(verdict) => match verdict.refused() {
                 Some(error) => payload::payload_fault(error, access_key_id),
                 None => s3::request_timeout(),
@@ -102,10 +128,14 @@ impl GatewayError {
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::Auth(error) => Reason::of_auth(error),
+            Self::Form { source, .. } => Reason::of_form(source),
             Self::Denied(_) => Reason::Revoked,
-            Self::Target(_) | Self::MissingContentLength | Self::Method | Self::StsBodyTooLarge { .. } => {
-                Reason::Malformed
-            }
+            Self::Target(_)
+            | Self::SignedForm
+            | Self::Field(_)
+            | Self::MissingContentLength
+            | Self::Method
+            | Self::StsBodyTooLarge { .. } => Reason::Malformed,
             Self::Payload(_) => Reason::Payload,
             Self::Body(verdict) if verdict.refused().is_some() => Reason::Payload,
             Self::Body(_) | Self::ClientStalled | Self::ClientGone => Reason::ClientGone,
@@ -139,6 +169,9 @@ impl GatewayError {
             Self::Auth(_)
             | Self::Target(_)
             | Self::Payload(_)
+            | Self::SignedForm
+            | Self::Form { .. }
+            | Self::Field(_)
             | Self::Body(_)
             | Self::MissingContentLength
             | Self::Method

@@ -4,11 +4,12 @@
 //! the answer with it: instead of `AccessDenied` it sees a broken pipe, and tries again. So what a client has
 //! under way is read and thrown away, within bounds.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::{Body, Frame, SizeHint};
@@ -30,8 +31,10 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 /// A client's body. Dropped before its end, it is drained in the background.
 pub(crate) struct Lingering<B = Incoming>
 where
-    B: Body + Send + Unpin + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
+    /// What was read and put back.
+    unread: VecDeque<Bytes>,
     /// Empty once it has ended.
     body: Option<B>,
     /// Reading is what tells the client to go on: a body that waits for that must be left alone.
@@ -40,26 +43,34 @@ where
 
 impl<B> Lingering<B>
 where
-    B: Body + Send + Unpin + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
     pub(crate) fn new(body: B, headers: &HeaderMap) -> Self {
         let withheld = expects_continue(headers);
-        Self { body: (!body.is_end_stream()).then_some(body), withheld }
+        Self { unread: VecDeque::new(), body: (!body.is_end_stream()).then_some(body), withheld }
+    }
+
+    /// Puts pieces back in front of the rest. They were all that has been read.
+    pub(crate) fn put_back(&mut self, pieces: VecDeque<Bytes>) {
+        self.unread = pieces;
     }
 }
 
 impl<B> Body for Lingering<B>
 where
-    B: Body + Send + Unpin + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    type Data = B::Data;
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         self.withheld = false;
+        if let Some(piece) = self.unread.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
@@ -69,17 +80,23 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.unread.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let unread: u64 = self.unread.iter().map(|piece| piece.len() as u64).sum();
+        let mut hint = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(unread));
+        }
+        hint.set_lower(hint.lower().saturating_add(unread));
+        hint
     }
 }
 
 impl<B> Drop for Lingering<B>
 where
-    B: Body + Send + Unpin + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !self.withheld && !body.is_end_stream()) else {
@@ -106,7 +123,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use bytes::Bytes;
     use http::HeaderValue;
 
     use super::*;
@@ -159,6 +175,21 @@ mod tests {
         let waits = [(EXPECT, HeaderValue::from_static("100-Continue"))].into_iter().collect();
         assert_eq!(taken(5, 0, &waits).await, 0);
         assert_eq!(taken(5, 1, &waits).await, 5, "one that was told to send does");
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_is_read_again() {
+        let client = Client { pieces: 3, taken: Arc::default() };
+        let mut body = Lingering::new(client, &HeaderMap::new());
+        let mut read = VecDeque::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            read.push_back(frame.into_data().unwrap());
+        }
+        assert!(body.is_end_stream());
+        body.put_back(read);
+        assert!(!body.is_end_stream());
+        assert_eq!(body.size_hint().exact(), Some(3 << 20));
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3 << 20);
     }
 
     #[tokio::test]

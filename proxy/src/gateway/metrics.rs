@@ -1,7 +1,7 @@
 //! What is counted about requests. Every child is resolved at start.
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use sigv4::ParseError;
+use sigv4::{ParseError, PostError};
 
 use crate::auth::AuthError;
 use crate::metrics::Metrics;
@@ -50,6 +50,8 @@ pub(super) enum Reason {
     InvalidToken,
     ExpiredToken,
     Signature,
+    /// A form is not what its own policy allows.
+    FormPolicy,
     Revoked,
     Payload,
     ClientGone,
@@ -58,7 +60,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Anonymous,
         Self::Malformed,
         Self::Skew,
@@ -68,6 +70,7 @@ impl Reason {
         Self::InvalidToken,
         Self::ExpiredToken,
         Self::Signature,
+        Self::FormPolicy,
         Self::Revoked,
         Self::Payload,
         Self::ClientGone,
@@ -87,6 +90,7 @@ impl Reason {
             Self::InvalidToken => "invalid_token",
             Self::ExpiredToken => "expired_token",
             Self::Signature => "signature",
+            Self::FormPolicy => "form_policy",
             Self::Revoked => "revoked",
             Self::Payload => "payload",
             Self::ClientGone => "client_gone",
@@ -104,6 +108,25 @@ impl Reason {
             AuthError::ExpiredToken => Self::ExpiredToken,
             AuthError::Verify { .. } => Self::Signature,
             AuthError::Store(_) | AuthError::Elsewhere(_) => Self::Store,
+        }
+    }
+
+    pub(super) fn of_form(error: &PostError) -> Self {
+        match error {
+            PostError::Anonymous => Self::Anonymous,
+            PostError::ScopeMismatch | PostError::SignatureMismatch(_) => Self::Signature,
+            PostError::PolicyExpired => Self::Expired,
+            PostError::Policy(_) | PostError::ConditionFailed { .. } | PostError::ExtraField { .. } => {
+                Self::FormPolicy
+            }
+            PostError::SignatureV2
+            | PostError::MissingField { .. }
+            | PostError::RepeatedField { .. }
+            | PostError::Algorithm { .. }
+            | PostError::Date { .. }
+            | PostError::Credential { .. }
+            | PostError::EmptyKey
+            | PostError::Form(_) => Self::Malformed,
         }
     }
 

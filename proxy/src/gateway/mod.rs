@@ -4,7 +4,8 @@
 //! authenticate ─► target, action ─► authorize ─► prove the body ─► forward ─► respond
 //! ```
 //!
-//! Every step moves its input forward and nobody calls back up; `Gateway::s3` is the whole line. Errors of all
+//! Every step moves its input forward and nobody calls back up; `Gateway::s3` is the whole line. Form uploads, whose
+//! signature stands in the body, have a line of their own in `post_object.rs`. Errors of all
 //! steps become answers in `error.rs`, metrics and the access log are written when the last byte of the answer
 //! has left, in `access_log.rs`.
 
@@ -13,6 +14,7 @@ mod body;
 mod error;
 mod lingering;
 mod metrics;
+mod post_object;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -141,6 +143,9 @@ impl Gateway {
         }
         if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
             return Err(GatewayError::Method);
+        }
+        if let Some(target) = self.upload_target(parts) {
+            return self.post_object(parts, target, incoming, call).await;
         }
         let authenticated =
             auth::authenticate(&self.store, Head::from_parts(parts), &self.endpoint, call.now, None).await;

@@ -34,8 +34,7 @@ impl Disk {
 
     fn open(directory: &TempDir) -> (Store, Identities) {
         let (root, clock) = (directory.path(), Clock::manual(NOW));
-        let options =
-            StoreOptions { path: root.join("events.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
+        let options = StoreOptions::new(root.join("events.redb"), 1 << 20);
         let keyring = Keyring::ephemeral().unwrap();
         let store = Store::open(&options, keyring, clock.clone(), &Metrics::new()).unwrap();
         let register = root.join("register.json");

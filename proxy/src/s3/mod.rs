@@ -3,7 +3,9 @@
 
 mod action;
 mod error;
+mod post_object;
 mod route;
+mod tagging;
 mod target;
 
 pub use crate::fault::form::entity_too_large;
@@ -12,4 +14,5 @@ pub use error::{
     access_denied, internal_error, method_not_allowed, missing_content_length, request_timeout, respond,
     service_unavailable, slow_down,
 };
+pub use post_object::{Stored, Success, put_headers, stored};
 pub use target::{Bucket, Domains, Key, Target, TargetError};

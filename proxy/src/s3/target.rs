@@ -57,6 +57,12 @@ impl Target {
         self.key.as_ref()
     }
 
+    /// The object called `key`, which is not empty, in the bucket that this addresses.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Self {
+        Self { key: Key::parse(key.into()), ..self.clone() }
+    }
+
     /// The path under which a backend that is reached in path style has this target: `path` as received, behind
     /// the bucket if that came from the host. No byte of `path` is changed.
     pub fn backend_path<'a>(&self, path: &'a [u8]) -> Cow<'a, [u8]> {

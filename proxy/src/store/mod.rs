@@ -43,8 +43,9 @@ use self::cache::Cache;
 use self::metrics::StoreMetrics;
 use self::revocations::Revocations;
 use self::writer::{Append, Command, Writer};
+use crate::audit::{Audit, Record as AuditRecord};
 use crate::clock::{Clock, UnixMillis};
-use crate::events::{Event, Keyring, Receipt};
+use crate::events::{Event, EventData, Keyring, Receipt};
 use crate::iam::{AccessKeyId, Credential, KeyStatus};
 use crate::metrics::Metrics;
 
@@ -76,6 +77,15 @@ pub struct StoreOptions {
     /// Whether session tokens carry their session, so that a store without its record can verify it. If not, tokens
     /// are opaque and only sessions of this log exist.
     pub sealed_tokens: bool,
+    /// Who is told of revocations and of what becomes of long-term keys.
+    pub audit: Audit,
+}
+
+impl StoreOptions {
+    /// A store that seals tokens and whose audit trail is in the log.
+    pub fn new(path: PathBuf, cache_bytes: u64) -> Self {
+        Self { path, cache_bytes, sealed_tokens: true, audit: Audit::default() }
+    }
 }
 
 /// Handle to the store; clones share it. When the last one is dropped, the threads end after what is queued.
@@ -86,6 +96,7 @@ struct Inner {
     state: Arc<State>,
     keyring: Keyring,
     sealed_tokens: bool,
+    audit: Audit,
     commands: mpsc::Sender<Command>,
     reads: Semaphore,
     reconciling: tokio::sync::Mutex<()>,
@@ -167,6 +178,7 @@ impl Store {
             state,
             keyring,
             sealed_tokens: options.sealed_tokens,
+            audit: options.audit.clone(),
             commands,
             reads: Semaphore::new(CONCURRENT_READS),
             reconciling: tokio::sync::Mutex::new(()),
@@ -221,15 +233,30 @@ impl Store {
         })
     }
 
-    /// Appends events in order; returns once they are on disk, applied and visible to every later look-up.
+    /// Appends events in order; returns once they are on disk, applied and visible to every later look-up, and
+    /// recorded in the audit trail but for issuances, which whoever makes them records with what led to them.
     ///
     /// When an event is refused, those before it have been applied and those after it have not; appending all of
     /// them again, once the cause is removed, is harmless. Waits while the writer is behind.
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, StoreError> {
+        let records: Vec<_> = events.iter().map(recorded).collect();
         let (reply, receipts) = oneshot::channel();
         let append = Command::Append(Append { events, reply });
         self.0.commands.send(append).await.map_err(|_| StoreError::Closed)?;
-        receipts.await.map_err(|_| StoreError::Closed)?
+        let receipts = receipts.await.map_err(|_| StoreError::Closed)??;
+        let fresh = records.into_iter().zip(&receipts).filter(|(_, receipt)| !receipt.duplicate);
+        for (record, receipt) in fresh.filter_map(|(record, receipt)| Some((record?, receipt))) {
+            // Too late to refuse: what happened is in force.
+            if let Err(error) = self.audit().record(record).await {
+                tracing::error!(%error, seq = receipt.seq, "an event is not in the audit trail");
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Where records of the audit trail go.
+    pub fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     /// Whether the credential has been revoked. Consulted on every request, hit or miss; takes no lock.
@@ -327,6 +354,7 @@ impl Store {
         // A look-up may hold the file for the time of a read.
         let state = Arc::clone(&self.0.state);
         let _ = self.block(move || state.replace_db(|| None)).await;
+        self.audit().flush().await;
     }
 
     fn state(&self) -> &State {
@@ -420,6 +448,17 @@ fn compact_portion(commands: &mpsc::WeakSender<Command>) -> bool {
     }
     drop(commands);
     matches!(answer.blocking_recv(), Ok(Ok(compacted)) if compacted.more)
+}
+
+/// What the audit trail says of an event, unless whoever made it says more.
+fn recorded(event: &Event) -> Option<AuditRecord> {
+    match event.data {
+        EventData::CredentialIssued(_) => None,
+        EventData::AccessKeyCreated(_)
+        | EventData::AccessKeyStatus { .. }
+        | EventData::AccessKeyDeleted { .. }
+        | EventData::SessionRevoked { .. } => Some(AuditRecord::of_event(event)),
+    }
 }
 
 fn usable(record: Arc<Record>) -> Option<Arc<Record>> {

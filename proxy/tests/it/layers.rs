@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the foundations to the command line.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "clock",
     "xml",
     "fault",
@@ -16,6 +16,7 @@ const ORDER: [&str; 19] = [
     "config",
     "telemetry",
     "events",
+    "audit",
     "store",
     "identities",
     "auth",

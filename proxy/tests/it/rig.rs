@@ -145,6 +145,7 @@ impl Rig {
                 principal: principal("alice"),
                 status: KeyStatus::Active,
             }],
+            audit: config::Audit::default(),
             log: config::Log { format: config::LogFormat::Text, filter: "off".into(), access_log: true },
             drain: config::Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
         };

@@ -16,8 +16,7 @@ use sigward::store::{RevokedBy, Store, StoreOptions};
 const DIRECTORY: &str = "SIGWARD_TEST_STORE";
 
 fn open(directory: &Path) -> Store {
-    let options =
-        StoreOptions { path: directory.join("sigward.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
+    let options = StoreOptions::new(directory.join("sigward.redb"), 1 << 20);
     let keyring = Keyring::load(&[directory.join("sealing.key")]).unwrap();
     Store::open(&options, keyring, Clock::system(), &Metrics::new()).unwrap()
 }

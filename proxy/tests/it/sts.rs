@@ -134,8 +134,7 @@ struct World {
 }
 
 fn open(directory: &tempfile::TempDir, keyring: &Keyring, metrics: &Metrics) -> Store {
-    let options =
-        StoreOptions { path: directory.path().join("store.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
+    let options = StoreOptions::new(directory.path().join("store.redb"), 1 << 20);
     Store::open(&options, keyring.clone(), Clock::manual(NOW), metrics).unwrap()
 }
 

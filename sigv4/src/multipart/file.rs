@@ -34,14 +34,17 @@ impl FormFile {
     }
 
     /// Bytes of the file, if its end is among the first bytes of the body, which `wire` holds.
-    pub fn length_within<'a>(&self, wire: impl IntoIterator<Item = &'a Bytes>) -> Option<u64> {
+    pub fn length_within<'a>(
+        &self,
+        wire: impl IntoIterator<Item = &'a Bytes>,
+    ) -> Result<Option<u64>, FormError> {
         let mut decoder = FileDecoder::new(self.clone().limited(None), None);
         let mut data = VecDeque::new();
         for piece in wire {
-            decoder.push(piece.clone(), &mut data).ok()?;
+            decoder.push(piece.clone(), &mut data)?;
             data.clear();
         }
-        decoder.is_over().then_some(decoder.size)
+        Ok(decoder.is_over().then_some(decoder.size))
     }
 
     /// Whether a file of `size` bytes is one the form allows.

@@ -13,8 +13,8 @@ use sigv4::SecretAccessKey;
 
 use crate::clock::Clock;
 use crate::config::{
-    Admin, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Environment, Gateway,
-    Iam, Log, LogFormat, Store as StoreConfig,
+    Admin, Audit, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Environment,
+    Gateway, Iam, Log, LogFormat, Store as StoreConfig,
 };
 use crate::events::{Keyring, KeyringError};
 use crate::iam::{
@@ -220,6 +220,7 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             status: KeyStatus::Active,
         }],
         log,
+        audit: Audit { log: false, ..Audit::default() },
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
     }
 }

@@ -24,8 +24,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options =
-            StoreOptions { path: dir.path().join("sigward.redb"), cache_bytes: 1 << 20, sealed_tokens: true };
+        let options = StoreOptions::new(dir.path().join("sigward.redb"), 1 << 20);
         let clock = Clock::manual(UnixMillis(1_000));
         let keyring = Keyring::ephemeral().unwrap();
         let store = Store::open(&options, keyring.clone(), clock.clone(), &Metrics::new()).unwrap();
