@@ -5,7 +5,7 @@
 
 The gateway runs as `sigward serve` in front of `kit.sink`, a backend that keeps nothing, so that the figure is
 the gateway's alone. Uploads rotate through the framings; the clients send one block over and over, whose hash
-is known, so that they cost little themselves.
+is known, so that they cost little themselves. A browser's form is one of the framings.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kit import signing
+from kit import forms, signing
 from kit.credentials import Credentials
 from kit.server import Gateway, Process, resigned_for, start_serve
 from kit.signing import Signer
@@ -34,7 +34,7 @@ from kit.wire import Connection, authority
 MEBIBYTE = 1 << 20
 BLOCK = os.urandom(MEBIBYTE)
 BLOCK_SHA256 = signing.sha256(BLOCK)
-PAYLOADS = ["hash", signing.UNSIGNED, signing.SIGNED_CHUNKS, signing.UNSIGNED_CHUNKS_TRAILER]
+PAYLOADS = ["hash", signing.UNSIGNED, signing.SIGNED_CHUNKS, signing.UNSIGNED_CHUNKS_TRAILER, "form"]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,22 @@ def crc32_of_blocks(count: int) -> str:
     return b64encode(struct.pack(">I", value)).decode()
 
 
+def post(gateway: Gateway, count: int) -> None:
+    """Uploads `count` blocks by form."""
+    form = forms.form(gateway, "bucket", b"")
+    with form.start(len(form.body) + count * MEBIBYTE) as connection:
+        connection.send(form.head())
+        for _ in range(count):
+            connection.send(BLOCK)
+        connection.send(form.tail())
+        answer = connection.receive("POST")
+        assert answer.status == 204, answer
+
+
 def put(gateway: Gateway, payload: str, count: int, sha256: str, crc32: str) -> None:
     """Uploads `count` blocks in one request."""
+    if payload == "form":
+        return post(gateway, count)
     trailer = f"x-amz-checksum-crc32:{crc32}\r\n\r\n".encode()
     extra = []
     if payload == signing.SIGNED_CHUNKS:
