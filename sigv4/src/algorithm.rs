@@ -27,6 +27,41 @@ impl Algorithm {
 }
 
 /// The key a request is verified with: that of its [`algorithm`](crate::SignedRequest::algorithm).
+///
+/// ```
+/// use sigv4::*;
+///
+/// fn verify(request: SignedRequest<'_>, secret: &SecretAccessKey) -> Result<Verified, VerifyError> {
+///     match request.algorithm() {
+///         // Worth keeping for a day.
+///         Algorithm::HmacSha256 => {
+///             let key = SigningKey::derive(secret, &request.scope());
+///             request.verify(&key)
+///         }
+///         // Worth keeping as long as the credential.
+///         Algorithm::EcdsaP256Sha256 => {
+///             let key = VerifyingKey::derive(request.access_key_id(), secret);
+///             request.verify(&key)
+///         }
+///     }
+/// }
+///
+/// // From the test suite of AWS's C library.
+/// let endpoint = Endpoint { sigv4a: true, ..Endpoint::generic("service", "us-east-1") };
+/// let now = Timestamp::parse_basic(b"20150830T123600Z").unwrap();
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("host", "example.amazonaws.com".parse()?);
+/// headers.insert("x-amz-date", "20150830T123600Z".parse()?);
+/// headers.insert("x-amz-region-set", "us-east-1".parse()?);
+/// headers.insert("authorization", "AWS4-ECDSA-P256-SHA256 Credential=AKIDEXAMPLE/20150830/service/aws4_request, \
+///     SignedHeaders=host;x-amz-date;x-amz-region-set, \
+///     Signature=3045022018b4e277d0281864beb51d3600e23f88510ea5031d68ddfbb68614b82a5eb7d2022100effb9c5f22ed9ef3ae0ab243d21f06bce82365bbb79529a07b6888c343ae5f8c"
+///     .parse()?);
+/// let head = Head { method: "GET", path: b"/", query: None, headers: &headers, authority: None };
+/// let request = SignedRequest::parse(head, &endpoint, now)?;
+/// assert!(verify(request, &SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Key<'k> {
     /// For [`Algorithm::HmacSha256`].

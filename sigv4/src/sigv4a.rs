@@ -23,8 +23,9 @@ use crate::signed_headers::trim;
 
 /// The public key of a credential, with which SigV4a signatures are verified.
 ///
-/// It depends on nothing but access key id and secret. Deriving it takes about as long as verifying a signature with
-/// it: derive it once for each credential, or whoever knows an access key id can have it done for each request.
+/// It depends on nothing but access key id and secret. Deriving it takes about three times as long as verifying a
+/// signature with it: derive it once for each credential, or whoever knows an access key id can have it done for each
+/// request.
 #[derive(Clone)]
 pub struct VerifyingKey(signature::UnparsedPublicKey<[u8; POINT]>);
 
