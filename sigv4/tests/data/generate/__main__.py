@@ -3,12 +3,12 @@
 from collections import Counter
 from pathlib import Path
 
-from . import boto, crt, forms, smithy, streaming, tamper
+from . import boto, crt, forms, minio, smithy, streaming, tamper
 
 LARGEST = 2 << 20
 
 right = [*boto.rows(), *crt.rows(), *smithy.rows()]
-rows = [*right, *streaming.rows(), *forms.rows(), *tamper.rows(right)]
+rows = [*right, *streaming.rows(), *minio.rows(), *forms.rows(), *tamper.rows(right)]
 names = Counter(row.id for row in rows)
 assert not (twice := [name for name, count in names.items() if count > 1]), twice
 lines = [row.json() for row in rows]
