@@ -57,7 +57,11 @@ pub(super) async fn post(
 /// The issuance of a session elsewhere, for the audit trail; the store records every other event itself.
 fn issuance(event: &Event, caller: Caller) -> Option<Record> {
     let issued = matches!(event.data, EventData::CredentialIssued(_));
-    issued.then(|| Record::of_event(event).with("peer", caller.0.address.ip().to_string()))
+    issued.then(|| {
+        let mut record = Record::of_event(event);
+        record.with("peer", caller.0.address.ip().to_string());
+        record
+    })
 }
 
 /// A revocation as of now also reaches sessions whose issuer's clock is ahead of ours, as `/v1/revocations` does.

@@ -71,14 +71,14 @@ pub struct Identity {
 }
 
 impl Record {
-    /// A request to STS for the operation `name` at `time`, by somebody unknown so far.
-    pub fn of_request(name: &'static str, request_id: &str, time: UnixMillis) -> Self {
+    /// A request to STS at `time`, for an operation and by somebody unknown so far.
+    pub fn of_request(request_id: &str, time: UnixMillis) -> Self {
         Self {
             event_version: "1.11",
             user_identity: Identity::unknown(),
             event_time: seconds(time),
             event_source: "sts.amazonaws.com",
-            event_name: name,
+            event_name: "Unknown",
             aws_region: None,
             source_ip_address: String::new(),
             user_agent: None,
@@ -89,7 +89,7 @@ impl Record {
             additional_event_data: Map::new(),
             request_id: request_id.to_owned(),
             event_id: event_id(),
-            read_only: false,
+            read_only: true,
             event_type: "AwsApiCall",
             management_event: true,
             recipient_account_id: None,
@@ -110,68 +110,62 @@ impl Record {
         Self {
             user_identity: Identity { invoked_by: Some(event.source.clone()), ..Identity::new("Service") },
             event_source: "sigward",
+            event_name: name,
+            read_only: false,
             source_ip_address: event.source.clone(),
             request_parameters: Some(described["data"].take()),
             event_type: "AwsServiceEvent",
-            ..Self::of_request(name, &event.id, event.time)
+            ..Self::of_request(&event.id, event.time)
         }
     }
 
+    /// For which operation.
+    pub fn named(&mut self, name: &'static str) -> &mut Self {
+        self.event_name = name;
+        self
+    }
+
     /// From where the request came.
-    #[must_use]
-    pub fn from(mut self, address: IpAddr, user_agent: Option<&str>) -> Self {
+    pub fn from(&mut self, address: IpAddr, user_agent: Option<&str>) -> &mut Self {
         self.source_ip_address = address.to_canonical().to_string();
         self.user_agent = user_agent.map(shortened);
         self
     }
 
     /// In which region.
-    #[must_use]
-    pub fn in_region(mut self, region: &str) -> Self {
+    pub fn in_region(&mut self, region: &str) -> &mut Self {
         self.aws_region = Some(region.to_owned());
         self
     }
 
-    /// By whom. The account that is told is this one's, unless another one is.
-    #[must_use]
-    pub fn by(mut self, identity: Identity) -> Self {
-        self.recipient_account_id = self.recipient_account_id.or_else(|| identity.account_id.clone());
+    /// By whom.
+    pub fn by(&mut self, identity: Identity) -> &mut Self {
+        self.recipient_account_id = identity.account_id.clone();
         self.user_identity = identity;
         self
     }
 
     /// What was asked for. The caller leaves out what is secret.
-    #[must_use]
-    pub fn asking(mut self, parameters: Map<String, Value>) -> Self {
+    pub fn asking(&mut self, parameters: Map<String, Value>) -> &mut Self {
         self.request_parameters = (!parameters.is_empty()).then_some(Value::Object(parameters));
         self
     }
 
-    /// The request changes nothing.
-    #[must_use]
-    pub fn read_only(mut self) -> Self {
-        self.read_only = true;
-        self
-    }
-
     /// What was answered. The caller leaves out what is secret.
-    #[must_use]
-    pub fn answered(mut self, elements: Map<String, Value>) -> Self {
+    pub fn answered(&mut self, elements: Map<String, Value>) -> &mut Self {
         self.response_elements = (!elements.is_empty()).then_some(Value::Object(elements));
         self
     }
 
     /// Why it was refused. Of the message the first line: those after it quote the request.
-    #[must_use]
-    pub fn refused(mut self, code: &'static str, message: &str) -> Self {
+    pub fn refused(&mut self, code: &'static str, message: &str) -> &mut Self {
         self.error_code = Some(code);
         self.error_message = message.lines().next().map(shortened);
         self
     }
 
     /// Something that CloudTrail has no field for.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub fn with(&mut self, name: &str, value: impl Into<Value>) -> &mut Self {
         self.additional_event_data.insert(name.to_owned(), value.into());
         self
     }

@@ -89,6 +89,9 @@ pub(super) async fn assume(
     asker: Asker<'_>,
     federation: Option<Federation>,
 ) -> Result<Assumed, Fault> {
+    if let Some(federation) = &federation {
+        call.vouched_for.get_or_init(|| federation.clone());
+    }
     let caller = match asker {
         Asker::Caller(standing) => Some(standing.credential()),
         Asker::Provider { .. } => None,

@@ -1,6 +1,7 @@
 //! One call of an operation: what was passed, and under which circumstances.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use http::HeaderMap;
 use http::header::{REFERER, USER_AGENT};
@@ -8,6 +9,7 @@ use http::header::{REFERER, USER_AGENT};
 use super::Operation;
 use super::parameters::Parameters;
 use crate::clock::UnixMillis;
+use crate::iam::Federation;
 use crate::iam::directory::Directory;
 use crate::iam::policy::{Context, Name, Value};
 
@@ -30,6 +32,8 @@ pub(super) struct Call<'c> {
     pub(super) headers: &'c HeaderMap,
     pub(super) region: &'c str,
     pub(super) now: UnixMillis,
+    /// Whom an identity provider vouches for, once that is proved: for the audit trail, whatever comes of the call.
+    pub(super) vouched_for: OnceLock<Federation>,
 }
 
 impl<'c> Call<'c> {

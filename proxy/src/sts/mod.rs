@@ -30,11 +30,14 @@ mod oidc;
 mod operation;
 mod parameters;
 mod recognize;
+mod record;
 mod response;
 mod second_factor;
 mod session_policies;
 mod session_tags;
 mod trust;
+
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -42,6 +45,7 @@ use http::{Response, StatusCode};
 use prometheus::IntCounter;
 use sigv4::{Dialect, Endpoint, Head};
 
+use crate::audit::{Identity, Record};
 use crate::auth::{self, AuthError, Nobody, Standing};
 use crate::clock::UnixMillis;
 use crate::fault::Fault;
@@ -116,7 +120,9 @@ impl Sts {
     /// Answers a request, in XML or JSON, errors included. The response carries a [`Handled`] among its extensions.
     pub async fn respond(&self, incoming: &Incoming<'_>) -> Response<Bytes> {
         let mut handled = Handled::default();
-        let result = self.answer(incoming, &mut handled).await;
+        let mut record = record::begin(incoming, self.region());
+        let result = self.answer(incoming, &mut handled, &mut record).await;
+        let result = record::finish(self.store.audit(), record, result).await;
         handled.code = result.as_ref().err().map(|fault| fault.code);
         self.requests.count(handled.operation, &result);
         let mut response = Format::of(&incoming.parts.headers).render(result, incoming.request_id);
@@ -131,23 +137,50 @@ impl Sts {
         Format::of(&parts.headers).render(refused, request_id)
     }
 
-    async fn answer(&self, incoming: &Incoming<'_>, handled: &mut Handled) -> Result<Answer, Fault> {
+    async fn answer(
+        &self,
+        incoming: &Incoming<'_>,
+        handled: &mut Handled,
+        record: &mut Record,
+    ) -> Result<Answer, Fault> {
+        let parameters = Parameters::read(incoming.parts, incoming.body);
+        let parameters = parameters.inspect_err(|fault| {
+            record.refused(fault.code, &fault.message);
+        })?;
+        record.asking(record::asked(&parameters));
+        let result = self.perform(incoming, &parameters, handled, record).await;
+        record::outcome(record, &result, &parameters);
+        result
+    }
+
+    async fn perform(
+        &self,
+        incoming: &Incoming<'_>,
+        parameters: &Parameters<'_>,
+        handled: &mut Handled,
+        record: &mut Record,
+    ) -> Result<Answer, Fault> {
         let Incoming { parts, body, origin, now, request_id: _ } = *incoming;
-        let parameters = Parameters::read(parts, body)?;
-        let operation = Operation::of(&parameters)?;
+        let operation = Operation::of(parameters)?;
         handled.operation = Some(operation);
+        record.named(operation.name());
         let directory = self.identities.current();
         let call = Call {
             operation,
-            parameters: &parameters,
+            parameters,
             directory: directory.as_deref(),
             origin,
             headers: &parts.headers,
-            region: self.endpoint.regions.first().map_or("", |region| region),
+            region: self.region(),
             now,
+            vouched_for: OnceLock::new(),
         };
         if !operation.is_signed() {
-            return self.run(None, &call).await;
+            let result = self.run(None, &call).await;
+            if let Some(federation) = call.vouched_for.get() {
+                record.by(Identity::federated(federation));
+            }
+            return result;
         }
         let head = Head::from_parts(parts);
         let authenticated = match auth::authenticate(&self.store, head, &self.endpoint, now, Some(body)).await
@@ -156,6 +189,7 @@ impl Sts {
             Err(error) => return Err(not_authenticated(&error)),
         };
         handled.caller = Some(Caller::of(authenticated.credential()));
+        record.by(Identity::of(authenticated.credential()));
         let (permitted, _) = match auth::authorize(&self.store, authenticated) {
             Ok(permitted) => permitted,
             Err(denied) => return Err(not_authorized(denied.credential(), operation)),
@@ -164,6 +198,10 @@ impl Sts {
             Ok(caller) => self.run(Some(&caller), &call).await,
             Err(Nobody) => Err(not_authorized(permitted.credential(), operation)),
         }
+    }
+
+    fn region(&self) -> &str {
+        self.endpoint.regions.first().map_or("", |region| region)
     }
 
     /// Runs an operation for whoever signed for it. Without a caller only those run that bring a proof of their own.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod attacks;
+mod audit;
 mod roles;
 mod web_identity;
 
@@ -14,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use ring::digest;
 use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Target, Timestamp};
+use sigward::audit::{Audit, AuditOptions};
 use sigward::clock::{Clock, UnixMillis};
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
 use sigward::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
@@ -28,6 +30,9 @@ const NOW: UnixMillis = UnixMillis(1_767_323_045_678);
 const REGION: &str = "us-east-1";
 const IDENTITY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const SESSION: &str = "Action=GetSessionToken&Version=2011-06-15";
+
+/// The audit trail in the directory of a world.
+const AUDIT: &str = "audit.jsonl";
 
 /// Someone who can sign.
 struct Signatory {
@@ -134,7 +139,9 @@ struct World {
 }
 
 fn open(directory: &tempfile::TempDir, keyring: &Keyring, metrics: &Metrics) -> Store {
-    let options = StoreOptions::new(directory.path().join("store.redb"), 1 << 20);
+    let file = Some(directory.path().join(AUDIT));
+    let audit = Audit::start(&AuditOptions { log: true, file, strict: false }, metrics).unwrap();
+    let options = StoreOptions { audit, ..StoreOptions::new(directory.path().join("store.redb"), 1 << 20) };
     Store::open(&options, keyring.clone(), Clock::manual(NOW), metrics).unwrap()
 }
 

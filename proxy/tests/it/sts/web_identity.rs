@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sigv4::uri::encode_query;
 
 use super::roles::{session_of, trusting};
@@ -73,6 +73,35 @@ async fn a_token_becomes_a_session_of_the_role() {
         (provider, "https://idp.example/realm", "alice")
     );
     assert_eq!((kept.parent_access_key_id, kept.lineage.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn the_audit_trail_names_whom_the_provider_vouches_for_and_holds_no_token() {
+    let world = with_trust(&trusting(PROVIDER, WEB, "")).await;
+    world.audited().await;
+    ask(&world, &form(token("RS256 by key rsa"), "")).await;
+    ask(&world, &form("short.of.a-token", "&DurationSeconds=1")).await;
+    let records = world.audited().await;
+    let [issued, refused] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(
+        issued["userIdentity"],
+        json!({
+            "type": "WebIdentityUser", "userName": "alice", "identityProvider": "https://idp.example/realm",
+            "principalId": "arn:aws:iam::123456789012:oidc-provider/idp.example/realm:sts.sigward.example:alice",
+        })
+    );
+    assert_eq!(
+        issued["responseElements"]["assumedRoleUser"]["arn"],
+        "arn:aws:sts::123456789012:assumed-role/reader/app1"
+    );
+    assert_eq!(
+        (&refused["errorCode"], &refused["userIdentity"]["type"]),
+        (&json!("ValidationError"), &json!("Unknown"))
+    );
+    let whole = json!(records).to_string();
+    for secret in [token("RS256 by key rsa"), "short.of.a-token"] {
+        assert!(!whole.contains(secret), "{whole}");
+    }
 }
 
 #[tokio::test]
