@@ -4,6 +4,8 @@
 
 mod attacks;
 mod audit;
+mod mfa;
+mod refusals;
 mod roles;
 mod web_identity;
 
@@ -112,7 +114,8 @@ fn parts(method: &str, uri: &str, headers: HeaderMap) -> Parts {
 fn element(response: &Response<Bytes>, name: &str) -> String {
     let body = std::str::from_utf8(response.body()).unwrap();
     let (_, rest) = body.split_once(&format!("<{name}>")).unwrap_or_else(|| panic!("no {name} in {body}"));
-    rest.split_once("</").unwrap().0.to_owned()
+    let text = rest.split_once("</").unwrap().0;
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 /// Status, code and message of an error.
