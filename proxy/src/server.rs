@@ -154,6 +154,7 @@ impl Server {
                 backend: config.backend,
                 store: store.clone(),
                 identities: identities.clone(),
+                saml: config.iam.saml,
                 clock,
                 access_log: config.log.access_log,
             },

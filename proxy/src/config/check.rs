@@ -21,6 +21,7 @@ use super::{
     Admin, AdminToken, Audit, Backend, BackendAuth, Config, ConfigError, ConfigFault, DeclaredAccessKey,
     Drain, Environment, Gateway, Iam, Log, Store, TlsFiles,
 };
+use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 
 /// hyper reads a head into a buffer that cannot be smaller.
@@ -252,13 +253,28 @@ impl Check<'_> {
     /// Whether the directory holds what it should is for others to say: it may change at any time.
     fn iam(&mut self, raw: raw::Iam) -> Option<Iam> {
         let poll_interval = self.wait("iam.poll_interval", raw.poll_interval)?;
-        let Some(directory) = raw.directory else { return Some(Iam { directory: None, poll_interval }) };
+        let saml = RelyingParty {
+            audiences: self.saml_names("iam.saml_audiences", raw.saml_audiences)?,
+            recipients: self.saml_names("iam.saml_recipients", raw.saml_recipients)?,
+        };
+        let Some(directory) = raw.directory else {
+            return Some(Iam { directory: None, poll_interval, saml });
+        };
         let directory = self.base.join(directory);
         if !directory.is_dir() {
             let message = format!("{} is not a directory", directory.display());
             return self.fault("iam.directory", message);
         }
-        Some(Iam { directory: Some(directory), poll_interval })
+        Some(Iam { directory: Some(directory), poll_interval, saml })
+    }
+
+    /// Names by which SAML assertions may call this relying party.
+    fn saml_names(&mut self, key: &str, names: Vec<String>) -> Option<Vec<Box<str>>> {
+        let bad = names.iter().find(|name| name.is_empty() || name.matches('*').count() > 1);
+        if let Some(name) = bad {
+            return self.fault(key, format!("{name:?} is empty or has more than one *"));
+        }
+        Some(names.into_iter().map(Into::into).collect())
     }
 
     fn access_keys(&mut self, raw: Vec<raw::AccessKey>) -> Option<Vec<DeclaredAccessKey>> {

@@ -24,6 +24,7 @@ use http::HeaderName;
 use http::uri::{Authority, Scheme};
 use sigv4::SecretAccessKey;
 
+use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, KeyStatus, Principal};
 
 pub use sources::Environment;
@@ -204,13 +205,16 @@ pub struct Iam {
     pub directory: Option<PathBuf>,
     /// How often it is looked at for changes.
     pub poll_interval: Duration,
+    /// For whom SAML assertions have to be.
+    pub saml: RelyingParty,
 }
 
 /// The defaults of the file.
 impl Default for Iam {
     fn default() -> Self {
         let raw = raw::Iam::default();
-        Self { directory: raw.directory, poll_interval: raw.poll_interval.0 }
+        let saml = RelyingParty::default();
+        Self { directory: raw.directory, poll_interval: raw.poll_interval.0, saml }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::LogFormat;
 use super::units::{Size, Span};
 use crate::iam::KeyStatus;
+use crate::iam::saml::RelyingParty;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -150,6 +151,10 @@ pub(super) struct Iam {
     pub(super) directory: Option<PathBuf>,
     /// How often it is looked at for changes.
     pub(super) poll_interval: Span,
+    /// One of these must be in every `AudienceRestriction` of a SAML assertion.
+    pub(super) saml_audiences: Vec<String>,
+    /// One of these must be the `Recipient` of a SAML assertion.
+    pub(super) saml_recipients: Vec<String>,
 }
 
 /// `[[access_keys]]`
@@ -264,7 +269,14 @@ impl Default for Store {
 
 impl Default for Iam {
     fn default() -> Self {
-        Self { directory: None, poll_interval: Span::seconds(5) }
+        let RelyingParty { audiences, recipients } = RelyingParty::default();
+        let texts = |names: Vec<Box<str>>| names.into_iter().map(String::from).collect();
+        Self {
+            directory: None,
+            poll_interval: Span::seconds(5),
+            saml_audiences: texts(audiences),
+            saml_recipients: texts(recipients),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use metrics::GatewayMetrics;
 use crate::auth;
 use crate::clock::Clock;
 use crate::config;
+use crate::iam::saml::RelyingParty;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::s3::{Action, Domains, Target};
@@ -79,6 +80,8 @@ pub struct GatewayParts {
     pub store: Store,
     /// Who is declared, and what they may do.
     pub identities: Identities,
+    /// For whom SAML assertions have to be.
+    pub saml: RelyingParty,
     /// What time it is.
     pub clock: Clock,
     /// Whether to write one line per request.
@@ -91,7 +94,7 @@ impl Gateway {
         parts: GatewayParts,
         metrics: &Metrics,
     ) -> Result<Self, crate::upstream::UpstreamOptionsError> {
-        let GatewayParts { settings, backend, store, identities, clock, access_log } = parts;
+        let GatewayParts { settings, backend, store, identities, saml, clock, access_log } = parts;
         let region = settings.regions.first().cloned().unwrap_or_default();
         let endpoint = Endpoint {
             regions: settings.regions.clone(),
@@ -100,7 +103,7 @@ impl Gateway {
             sigv4a: settings.sigv4a,
             ..Endpoint::s3(&region)
         };
-        let sts = settings.sts.then(|| Sts::new(store.clone(), identities.clone(), &endpoint, metrics));
+        let sts = settings.sts.then(|| Sts::new(store.clone(), identities.clone(), &endpoint, saml, metrics));
         Ok(Self {
             upstream: Upstream::new(backend)?,
             sts,

@@ -13,7 +13,7 @@ use crate::clock::UnixMillis;
 use crate::fault::Fault;
 use crate::iam::directory::Role;
 use crate::iam::policy::{Decision, Layer};
-use crate::iam::{Arn, Federation, Principal, Session, SessionKind};
+use crate::iam::{Arn, Credential, Federation, Principal, Session, SessionKind};
 
 const DEFAULT_SECONDS: i32 = 3_600;
 const SHORTEST_SECONDS: i32 = 900;
@@ -79,23 +79,34 @@ pub(super) struct Assumed {
     source_identity: Option<String>,
 }
 
-/// Assumes a role: finds it, asks whether `asker` may, settles tags, source identity and duration, issues a session.
-///
-/// `federation` is what an identity provider said of an asker it vouches for.
-pub(super) async fn assume(
-    mint: &Mint,
-    call: &Call<'_>,
-    requested: &Requested<'_>,
-    asker: Asker<'_>,
-    federation: Option<Federation>,
-) -> Result<Assumed, Fault> {
-    if let Some(federation) = &federation {
+/// A role that may be assumed, as it was asked for.
+#[must_use]
+pub(super) struct Permit<'a> {
+    call: &'a Call<'a>,
+    requested: &'a Requested<'a>,
+    role: &'a Role,
+    caller: Option<&'a Credential>,
+    federation: Option<&'a Federation>,
+    seconds: i32,
+    /// All that the session is to have.
+    tags: SessionTags,
+    source_identity: Option<String>,
+    packed_percent: Option<i64>,
+}
+
+/// Finds the role, asks whether `asker` may assume it, settles tags, source identity and duration.
+pub(super) fn permit<'a>(
+    call: &'a Call<'_>,
+    requested: &'a Requested<'_>,
+    asker: Asker<'a>,
+) -> Result<Permit<'a>, Fault> {
+    let (caller, federation) = match asker {
+        Asker::Caller(standing) => (Some(standing.credential()), None),
+        Asker::Provider { federation, .. } => (None, Some(federation)),
+    };
+    if let Some(federation) = federation {
         call.vouched_for.get_or_init(|| federation.clone());
     }
-    let caller = match asker {
-        Asker::Caller(standing) => Some(standing.credential()),
-        Asker::Provider { .. } => None,
-    };
     let session = caller.and_then(|caller| caller.session.as_ref());
     let chained_from = session.filter(|session| session.role_arn.is_some());
     let role = find(call, requested.role_arn, asker)?;
@@ -115,23 +126,32 @@ pub(super) async fn assume(
     let tags = inherited.with(&requested.tags)?;
     let packed = requested.policies.packed_percent(&requested.tags.tags)?;
     let passed = !requested.policies.is_empty() || !requested.tags.tags.is_empty();
+    let source_identity = source_identity.map(str::to_owned);
+    let packed_percent = passed.then_some(packed);
+    Ok(Permit { call, requested, role, caller, federation, seconds, tags, source_identity, packed_percent })
+}
 
-    let kind = call.operation.issues().unwrap_or(SessionKind::AssumedRole);
-    let principal = principal(role, &requested.session_name);
-    let grant = Grant {
-        name: Some(requested.session_name.clone()),
-        role_arn: Some(role.arn.clone()),
-        source_identity: source_identity.map(str::to_owned),
-        tags: tags.tags,
-        transitive_tag_keys: tags.transitive,
-        session_policies: requested.policies.documents.clone(),
-        policy_arns: requested.policies.arns.clone(),
-        federation,
-        ..Grant::new(kind, &principal, caller, seconds)
-    };
-    let issued = mint.issue(&grant, call.now).await?;
-    let source_identity = grant.source_identity;
-    Ok(Assumed { issued, principal, packed_percent: passed.then_some(packed), source_identity })
+impl Permit<'_> {
+    /// Issues the session.
+    pub(super) async fn issue(self, mint: &Mint) -> Result<Assumed, Fault> {
+        let Self { call, requested, role, .. } = self;
+        let kind = call.operation.issues().unwrap_or(SessionKind::AssumedRole);
+        let principal = principal(role, &requested.session_name);
+        let grant = Grant {
+            name: Some(requested.session_name.clone()),
+            role_arn: Some(role.arn.clone()),
+            source_identity: self.source_identity,
+            tags: self.tags.tags,
+            transitive_tag_keys: self.tags.transitive,
+            session_policies: requested.policies.documents.clone(),
+            policy_arns: requested.policies.arns.clone(),
+            federation: self.federation.cloned(),
+            ..Grant::new(kind, &principal, self.caller, self.seconds)
+        };
+        let issued = mint.issue(&grant, call.now).await?;
+        let source_identity = grant.source_identity;
+        Ok(Assumed { issued, principal, packed_percent: self.packed_percent, source_identity })
+    }
 }
 
 /// A role that is not there is refused like one that may not be assumed: who may not know learns nothing.

@@ -2,7 +2,7 @@
 //!
 //! Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
-use super::assume::{Requested, RoleParameters, assume, check_name};
+use super::assume::{Requested, RoleParameters, check_name, permit};
 use super::call::Call;
 use super::constraints::{ARN, Constraints, Pattern};
 use super::issue::Mint;
@@ -29,7 +29,7 @@ pub(super) async fn run(
 ) -> Result<Answer, Fault> {
     let (mut requested, second_factor) = read(call)?;
     requested.mfa_authenticated_at = second_factor.prove(caller.identity(), used, call.now)?;
-    let assumed = assume(mint, call, &requested, Asker::Caller(caller), None).await?;
+    let assumed = permit(call, &requested, Asker::Caller(caller))?.issue(mint).await?;
     let result = [
         Some(assumed.credentials()),
         Some(assumed.user()),

@@ -8,7 +8,7 @@
 
 use http::StatusCode;
 
-use super::assume::{Requested, RoleParameters, assume, check_name};
+use super::assume::{Requested, RoleParameters, check_name, permit};
 use super::call::Call;
 use super::constraints::{Constraints, NAME};
 use super::issue::Mint;
@@ -45,7 +45,6 @@ pub(super) async fn run(
     })?;
     let claims = &identity.condition_keys;
     let requested = passed.with(&identity)?;
-    let asker = Asker::Provider { arn: &identity.provider, claims };
     let federation = Federation {
         provider: identity.provider.clone(),
         issuer: identity.issuer.clone(),
@@ -53,7 +52,8 @@ pub(super) async fn run(
         audience: identity.audience.clone(),
         saml: None,
     };
-    let assumed = assume(mint, call, &requested, asker, Some(federation)).await?;
+    let asker = Asker::Provider { federation: &federation, claims };
+    let assumed = permit(call, &requested, asker)?.issue(mint).await?;
     let result = [
         Some(assumed.credentials()),
         Some(("SubjectFromWebIdentityToken", Value::Text(identity.subject.clone()))),

@@ -8,6 +8,7 @@
 //! | operation | who may call it | policies that must allow | lasts, in seconds |
 //! |---|---|---|---|
 //! | `AssumeRole` | users, their `GetSessionToken` sessions, sessions of roles | trust policy, and the caller's own where that does not name it; `sts:TagSession`, `sts:SetSourceIdentity` apart | 900 to the role's maximum, 3600; chained 3600 at most |
+//! | `AssumeRoleWithSAML` | everybody with an assertion of a declared provider, once | trust policy; `sts:TagSession`, `sts:SetSourceIdentity` apart | 900 to the role's maximum, 3600; shorter if the assertion says so |
 //! | `AssumeRoleWithWebIdentity` | who has a token of a declared OpenID Connect provider | trust policy; `sts:TagSession`, `sts:SetSourceIdentity` apart | 900 to the role's maximum, 3600 |
 //! | `GetSessionToken` | users and roots, by long-term key | none | 900 to 129600, 43200; roots 3600 at most |
 //! | `GetFederationToken` | users and roots, by long-term key | the caller's own; `sts:TagSession` apart | 900 to 129600, 43200; roots 3600 at most |
@@ -18,6 +19,7 @@
 
 mod assume;
 mod assume_role;
+mod assume_role_with_saml;
 mod assume_role_with_web_identity;
 mod call;
 mod constraints;
@@ -49,10 +51,12 @@ use crate::audit::{Identity, Record};
 use crate::auth::{self, AuthError, Nobody, Standing};
 use crate::clock::UnixMillis;
 use crate::fault::Fault;
+use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, Credential};
 use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
+use assume_role_with_saml::Saml;
 use call::Call;
 use issue::Mint;
 use oidc::WebIdentityVerifier;
@@ -73,6 +77,7 @@ pub struct Sts {
     identities: Identities,
     endpoint: Endpoint,
     mint: Mint,
+    saml: Saml,
     used_codes: UsedCodes,
     web_identities: WebIdentityVerifier,
     requests: Requests,
@@ -95,7 +100,14 @@ pub struct Incoming<'r> {
 
 impl Sts {
     /// An STS beside `s3`, for the same regions and as strict; the first region names the source of issued events.
-    pub fn new(store: Store, identities: Identities, s3: &Endpoint, metrics: &Metrics) -> Self {
+    /// `saml` is for whom SAML assertions have to be.
+    pub fn new(
+        store: Store,
+        identities: Identities,
+        s3: &Endpoint,
+        saml: RelyingParty,
+        metrics: &Metrics,
+    ) -> Self {
         let region = s3.regions.first().map_or("", |region| region);
         let endpoint = Endpoint {
             regions: s3.regions.clone(),
@@ -111,6 +123,7 @@ impl Sts {
             identities,
             endpoint,
             mint,
+            saml: Saml::new(saml),
             used_codes: UsedCodes::default(),
             web_identities: WebIdentityVerifier::new(metrics),
             requests,
@@ -209,6 +222,7 @@ impl Sts {
         let (mint, used) = (&self.mint, &self.used_codes);
         match (call.operation, caller) {
             (Operation::AssumeRole, Some(caller)) => assume_role::run(mint, used, caller, call).await,
+            (Operation::AssumeRoleWithSAML, _) => assume_role_with_saml::run(mint, &self.saml, call).await,
             (Operation::AssumeRoleWithWebIdentity, _) => {
                 assume_role_with_web_identity::run(mint, &self.web_identities, call).await
             }

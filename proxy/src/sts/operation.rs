@@ -62,6 +62,7 @@ macro_rules! operations {
 
 operations! {
     AssumeRole Some(SessionKind::AssumedRole);
+    AssumeRoleWithSAML Some(SessionKind::Saml);
     AssumeRoleWithWebIdentity Some(SessionKind::WebIdentity);
     GetSessionToken Some(SessionKind::SessionToken);
     GetFederationToken Some(SessionKind::Federation);
@@ -73,7 +74,7 @@ impl Operation {
     /// Whether it takes a signature: those that do not bring another proof.
     pub(super) const fn is_signed(self) -> bool {
         match self {
-            Self::AssumeRoleWithWebIdentity => false,
+            Self::AssumeRoleWithSAML | Self::AssumeRoleWithWebIdentity => false,
             Self::AssumeRole
             | Self::GetSessionToken
             | Self::GetFederationToken

@@ -16,6 +16,7 @@ use super::call::Call;
 use super::session_tags::SessionTags;
 use crate::auth::Standing;
 use crate::fault::Fault;
+use crate::iam::Federation;
 use crate::iam::directory::{Role, Trust};
 use crate::iam::policy::{
     Context, Decision, Identity, Layers, Name, Request, Requester, TagFamily, Tags, Value, evaluate,
@@ -28,8 +29,8 @@ pub(super) enum Asker<'a> {
     Caller(&'a Standing<'a>),
     /// Somebody an identity provider vouches for.
     Provider {
-        /// ARN of the provider.
-        arn: &'a str,
+        /// Whom it vouches for.
+        federation: &'a Federation,
         /// What it says, by condition key: `<provider>:sub`, `saml:aud` and their like.
         claims: &'a [(String, Vec<String>)],
     },
@@ -69,14 +70,17 @@ impl Attempt<'_> {
             Asker::Caller(standing) => {
                 (meant(standing.requester(), trust), standing.layers(Some(&trust.policy)))
             }
-            Asker::Provider { arn, .. } => {
+            Asker::Provider { federation, .. } => {
                 let nothing = Layers {
                     identity: Identity::Policies(&[]),
                     boundary: None,
                     session: None,
                     resource: None,
                 };
-                (Requester::Provider { name: arn }, Layers { resource: Some(&trust.policy), ..nothing })
+                (
+                    Requester::Provider { name: &federation.provider },
+                    Layers { resource: Some(&trust.policy), ..nothing },
+                )
             }
         };
         let request = Request {
@@ -100,7 +104,9 @@ impl Attempt<'_> {
         let mut context = self.call.context();
         match self.asker {
             Asker::Caller(standing) => standing.describe(&mut context, self.call.now),
-            Asker::Provider { arn, .. } => context.set(Name::FederatedProvider, Value::Text(arn)),
+            Asker::Provider { federation, .. } => {
+                context.set(Name::FederatedProvider, Value::Text(&federation.provider));
+            }
         }
         let requested = self.requested;
         if let Some(at) = requested.mfa_authenticated_at {

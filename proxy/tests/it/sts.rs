@@ -7,6 +7,7 @@ mod audit;
 mod mfa;
 mod refusals;
 mod roles;
+mod saml;
 mod web_identity;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Targe
 use sigward::audit::{Audit, AuditOptions};
 use sigward::clock::{Clock, UnixMillis};
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
+use sigward::iam::saml::RelyingParty;
 use sigward::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
 use sigward::identities::{Identities, Reloaded};
 use sigward::metrics::Metrics;
@@ -172,7 +174,7 @@ impl World {
             append(&store, access_key_id, EventData::AccessKeyCreated(credential)).await;
         }
         let identities = Identities::none(Clock::manual(NOW), &metrics);
-        let sts = Sts::new(store.clone(), identities.clone(), &strict(), &metrics);
+        let sts = Sts::new(store.clone(), identities.clone(), &strict(), RelyingParty::default(), &metrics);
         Self { sts, store, identities, metrics, directory, keyring }
     }
 
@@ -187,7 +189,7 @@ impl World {
         let (root, register) = (directory.path().join("iam"), directory.path().join("register.json"));
         let clock = Clock::manual(NOW);
         let identities = Identities::open(&root, &register, clock, &metrics).unwrap();
-        let sts = Sts::new(store.clone(), identities.clone(), &strict(), &metrics);
+        let sts = Sts::new(store.clone(), identities.clone(), &strict(), RelyingParty::default(), &metrics);
         let world = Self { sts, store, identities, metrics, directory, keyring };
         world.give_keys().await;
         world

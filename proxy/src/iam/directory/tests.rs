@@ -67,6 +67,9 @@ fn the_shipped_example_is_a_directory() {
     assert_eq!(deployer.permissions.boundary.as_ref().unwrap().name(), arn("policy/no-deletes"));
     let github = directory.oidc_provider(&arn("oidc-provider/token.actions.githubusercontent.com")).unwrap();
     assert_eq!(github.client_ids, ["sts.amazonaws.com"]);
+    let corporate = directory.saml_provider(&arn("saml-provider/corporate")).unwrap();
+    assert_eq!(corporate.metadata.entity_id(), "https://idp.example.com/saml/metadata");
+    assert!(directory.role(&arn("role/analyst")).is_some());
 }
 
 #[test]

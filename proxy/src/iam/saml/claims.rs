@@ -9,7 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
 use super::Assertion;
-use crate::iam::policy::Value;
 
 /// An assertion as a provider that is declared here makes it.
 pub struct Claims<'a> {
@@ -74,28 +73,30 @@ impl<'a> Claims<'a> {
         &self.name_qualifier
     }
 
-    /// Every condition key, as `Context::set_others` takes it: of two under one name, the first counts.
+    /// Every condition key with its values; of two under one name, the first counts.
     ///
     /// `saml:aud` is the recipient, as on AWS, and not the audience.
-    pub fn condition_keys(&self) -> Vec<(&str, Value<'_>)> {
+    pub fn condition_keys(&self) -> Vec<(String, Vec<String>)> {
         let assertion = self.assertion;
-        let mut keys = vec![
-            ("saml:aud", Value::Text(&assertion.recipient)),
-            ("saml:iss", Value::Text(&assertion.issuer)),
-            ("saml:sub", Value::Text(&assertion.subject.name)),
-            ("saml:sub_type", Value::Text(assertion.subject.short_format())),
-            ("saml:namequalifier", Value::Text(&self.name_qualifier)),
-            ("saml:doc", Value::Text(&self.document)),
+        let known = [
+            ("saml:aud", assertion.recipient.as_str()),
+            ("saml:iss", &assertion.issuer),
+            ("saml:sub", &assertion.subject.name),
+            ("saml:sub_type", assertion.subject.short_format()),
+            ("saml:namequalifier", &self.name_qualifier),
+            ("saml:doc", &self.document),
         ];
-        for attribute in &assertion.attributes {
-            let mapped = ATTRIBUTES.iter().find(|(name, ..)| *name == attribute.name);
-            match (mapped, attribute.values.as_slice()) {
-                (Some((_, key, Kind::List)), values) => keys.push((key, Value::Strings(values))),
-                (Some((_, key, Kind::Text)), [value, ..]) => keys.push((key, Value::Text(value))),
-                (Some((_, _, Kind::Text)), []) | (None, _) => {}
-            }
-        }
-        keys
+        let known = known.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+        let mapped = assertion.attributes.iter().filter_map(|attribute| {
+            let (_, key, kind) = ATTRIBUTES.iter().find(|(name, ..)| *name == attribute.name)?;
+            let most = match kind {
+                Kind::Text => 1,
+                Kind::List => usize::MAX,
+            };
+            let values: Vec<_> = attribute.values.iter().take(most).cloned().collect();
+            (!values.is_empty()).then(|| ((*key).to_owned(), values))
+        });
+        known.into_iter().chain(mapped).collect()
     }
 }
 
@@ -127,20 +128,14 @@ mod tests {
     }
 
     /// What a policy would see under a name.
-    fn seen(keys: &[(&str, Value<'_>)], name: &str) -> Option<Vec<String>> {
-        let (_, value) = keys.iter().find(|(key, _)| *key == name)?;
-        Some(match value {
-            Value::Text(text) => vec![(*text).to_owned()],
-            Value::Strings(texts) => texts.to_vec(),
-            other => panic!("{other:?}"),
-        })
+    fn seen(claims: &Claims<'_>, name: &str) -> Option<Vec<String>> {
+        claims.condition_keys().into_iter().find(|(key, _)| key == name).map(|(_, values)| values)
     }
 
     #[test]
     fn a_policy_can_ask_who_it_is_about_and_who_says_so() {
         let assertion = assertion(Vec::new());
         let claims = Claims::of(&assertion, "123456789012", "example");
-        let keys = claims.condition_keys();
         for (name, value) in [
             ("saml:aud", "https://signin.aws.amazon.com/saml"),
             ("saml:iss", "https://idp.example/metadata"),
@@ -150,9 +145,9 @@ mod tests {
             // printf %s https://idp.example/metadata123456789012/example | openssl sha1 -binary | base64
             ("saml:namequalifier", "f2JuVJpVMnDKkBm91M1avtpLqxM="),
         ] {
-            assert_eq!(seen(&keys, name), Some(vec![value.to_owned()]), "{name}");
+            assert_eq!(seen(&claims, name), Some(vec![value.to_owned()]), "{name}");
         }
-        assert_eq!(seen(&keys, "saml:cn"), None);
+        assert_eq!(seen(&claims, "saml:cn"), None);
     }
 
     #[test]
@@ -169,10 +164,9 @@ mod tests {
             attribute("saml:sub", &["mallory"]),
         ]);
         let claims = Claims::of(&assertion, "123456789012", "example");
-        let keys = claims.condition_keys();
-        assert_eq!(seen(&keys, "saml:eduPersonAffiliation"), Some(vec!["staff".into(), "member".into()]));
-        assert_eq!(seen(&keys, "saml:mail"), Some(vec!["a@b".into()]));
-        assert_eq!(seen(&keys, "saml:surname"), None);
-        assert_eq!(seen(&keys, "saml:sub"), Some(vec!["alice".into()]));
+        assert_eq!(seen(&claims, "saml:eduPersonAffiliation"), Some(vec!["staff".into(), "member".into()]));
+        assert_eq!(seen(&claims, "saml:mail"), Some(vec!["a@b".into()]));
+        assert_eq!(seen(&claims, "saml:surname"), None);
+        assert_eq!(seen(&claims, "saml:sub"), Some(vec!["alice".into()]));
     }
 }

@@ -177,8 +177,12 @@ def start_serve(
     tls: bool = False,
     log_filter: str = "info",
     gateway: dict | None = None,
+    iam: Path | None = None,
 ) -> Gateway:
-    """`sigward serve` with a configuration of its own in front of `backend`; `gateway` holds further keys."""
+    """`sigward serve` with a configuration of its own in front of `backend`.
+
+    `gateway` holds further keys of its section, `iam` is the directory of identities.
+    """
     directory.mkdir(parents=True)
     credentials = Credentials("AKIASUITELONGTERM0001", "suite/long+term/secret/0123456789abcdef01")
     region, port, admin_port = "eu-central-1", free_port(), free_port()
@@ -203,6 +207,7 @@ def start_serve(
         "[store]",
         f'path = "{directory / "sigward.redb"}"',
         f'sealing_key_files = ["{sealing}"]',
+        *(["[iam]", f'directory = "{iam}"'] if iam else []),
         "[log]",
         f'filter = "{log_filter}"',
         "[drain]",
