@@ -6,7 +6,7 @@
 //! listen ──► gateway::handle                          request id, the time, once
 //!              │ 1 auth::authenticate                 parse → store (hit: no wait) → signing key → verify
 //!              │ 2 s3::Target, s3::Action             only authenticated input reaches S3 parsing
-//!              │ 3 auth::authorize                    the revocation index ──► Permitted
+//!              │ 3 auth::unrevoked, authorize          the revocation index, then policies ──► Permitted
 //!              │ 4 ProvingBody                        a body that cannot end well unproved
 //!              │ 5 upstream::forward(&Permitted, …)   nothing else can be forwarded
 //!              ▼ 6 the answer, or GatewayError::into_response in one place

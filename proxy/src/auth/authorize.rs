@@ -1,36 +1,47 @@
 //! Step 3 of a request: has the credential been revoked, may it do what it asks.
+//!
+//! Revocation is asked first and of every request; what is left is [`Unrevoked`], and may do nothing yet. STS decides
+//! for itself what it may do, S3 by [`Unrevoked::authorize`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use sigv4::{Mechanism, PayloadMode, SignedNames};
 
-use super::Authenticated;
-use crate::iam::Credential;
+use super::{Authenticated, Circumstances, Nobody, Standing};
+use crate::iam::directory::Directory;
+use crate::iam::policy::{Decision, Layer, Name, Request, Value, evaluate};
+use crate::iam::{Arn, Credential};
+use crate::s3::{Asked, Need, Unclear};
 use crate::store::{Record, RevokedBy, Store};
 
-/// A request that may be forwarded. The upstream takes nothing else. Made by [`authorize`] only.
+/// A request that may be forwarded. The upstream takes nothing else. Made by [`Unrevoked::authorize`] only.
 #[must_use]
-pub struct Permitted {
-    record: Arc<Record>,
-    mechanism: Mechanism,
-    signed_headers: SignedNames,
-}
+pub struct Permitted(Unrevoked);
 
 impl Permitted {
     /// The credential that signed.
     pub fn credential(&self) -> &Credential {
-        self.record.credential()
+        self.0.credential()
     }
 
     /// Where the signature stood.
     pub fn mechanism(&self) -> Mechanism {
-        self.mechanism
+        self.0.mechanism
     }
 
     /// Whether the signature covers the header `name`.
     pub fn signs(&self, name: &str) -> bool {
-        self.signed_headers.contains(name)
+        self.0.signed_headers.contains(name)
     }
+}
+
+/// A request that is signed by a credential nobody has revoked. Made by [`unrevoked`] only.
+#[must_use]
+pub struct Unrevoked {
+    record: Arc<Record>,
+    mechanism: Mechanism,
+    signed_headers: SignedNames,
 }
 
 /// An authenticated request that is refused.
@@ -38,12 +49,45 @@ impl Permitted {
 pub struct Denied {
     record: Arc<Record>,
     /// Why.
-    pub by: RevokedBy,
+    pub why: Refusal,
 }
 
-impl std::fmt::Debug for Denied {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Denied({} by {:?})", self.credential().access_key_id, self.by)
+/// Why an authenticated request is refused.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The credential has been revoked.
+    Revoked(RevokedBy),
+    /// It cannot be said what is asked.
+    Unclear(Unclear),
+    /// Policies do not permit it.
+    NotPermitted(Box<NotPermitted>),
+}
+
+/// What is not permitted, and by what.
+#[derive(Debug)]
+pub struct NotPermitted {
+    /// What was asked.
+    pub need: Need,
+    /// The layer that forbids or does not allow it.
+    pub layer: Layer,
+    /// The statement that forbids it; `None`: no statement allows it.
+    pub denied_by: Option<DenyingStatement>,
+}
+
+/// A statement as operators find it in their policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DenyingStatement {
+    /// Name or ARN of its policy.
+    pub policy: String,
+    /// From 0.
+    pub index: usize,
+    /// Its `Sid`.
+    pub sid: Option<String>,
+}
+
+impl fmt::Debug for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Denied({} by {:?})", self.credential().access_key_id, self.why)
     }
 }
 
@@ -56,17 +100,110 @@ impl Denied {
 
 /// Asks the revocation index, on every request, whatever the cache held.
 ///
-/// Every live credential may do everything: permissions are the backend's business until policies exist.
-///
-/// What must be proved about the body comes out beside the permission: the body is read on its own.
-pub fn authorize(store: &Store, authenticated: Authenticated) -> Result<(Permitted, PayloadMode), Denied> {
+/// What must be proved about the body comes out beside: the body is read on its own.
+pub fn unrevoked(store: &Store, authenticated: Authenticated) -> Result<(Unrevoked, PayloadMode), Denied> {
     let (record, verified) = authenticated.into_parts();
     match store.revoked(record.credential()) {
-        Some(by) => Err(Denied { record, by }),
+        Some(by) => Err(Denied { record, why: Refusal::Revoked(by) }),
         None => {
             let mechanism = verified.mechanism();
             let (payload, signed_headers) = verified.into_parts();
-            Ok((Permitted { record, mechanism, signed_headers }, payload))
+            Ok((Unrevoked { record, mechanism, signed_headers }, payload))
         }
+    }
+}
+
+impl Unrevoked {
+    /// The credential that signed.
+    pub fn credential(&self) -> &Credential {
+        self.record.credential()
+    }
+
+    /// Who that is.
+    ///
+    /// # Errors
+    /// As [`Standing::of`].
+    pub fn standing<'a>(&'a self, directory: Option<&'a Directory>) -> Result<Standing<'a>, Nobody> {
+        Standing::of(&self.record, directory)
+    }
+
+    /// Whether policies have a say in what the credential may do. Where they do not, nobody needs to know what
+    /// exactly a request asks.
+    pub fn is_limited(&self, directory: Option<&Directory>) -> bool {
+        self.standing(directory).map_or(true, |standing| !standing.is_unlimited())
+    }
+
+    /// Asks the policies that speak about the credential.
+    ///
+    /// Every permission that the request needs must be given: `CopyObject` must be allowed to read its source. Buckets
+    /// count as owned by the account of whoever asks. Without a directory and without session policies everything is
+    /// permitted; for the root of an account everything is.
+    pub fn authorize(
+        self,
+        directory: Option<&Directory>,
+        asked: &Asked<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Result<Permitted, Denied> {
+        match self.refusal(directory, asked, circumstances) {
+            None => Ok(Permitted(self)),
+            Some(why) => Err(Denied { record: self.record, why }),
+        }
+    }
+
+    fn refusal(
+        &self,
+        directory: Option<&Directory>,
+        asked: &Asked<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Option<Refusal> {
+        let standing = self.standing(directory);
+        if standing.as_ref().is_ok_and(Standing::is_unlimited) {
+            return None;
+        }
+        let principal = &self.credential().principal;
+        let partition = Arn::parse(&principal.arn).map_or("aws", |arn| arn.partition);
+        let needs = match asked.needs(partition) {
+            Ok(needs) => needs,
+            Err(unclear) => return Some(Refusal::Unclear(unclear)),
+        };
+        let standing = match standing {
+            Ok(standing) => standing,
+            Err(Nobody) => {
+                let need = needs.into_iter().next()?;
+                let (layer, denied_by) = (Layer::Identity, None);
+                return Some(Refusal::NotPermitted(Box::new(NotPermitted { need, layer, denied_by })));
+            }
+        };
+        let facts = match asked.facts(self.mechanism, circumstances.now) {
+            Ok(facts) => facts,
+            Err(unclear) => return Some(Refusal::Unclear(unclear)),
+        };
+        let tags = facts.tags();
+        let mut context = circumstances.context();
+        standing.describe(&mut context, circumstances.now);
+        facts.describe(&tags, &mut context);
+        context.set(Name::ResourceAccount, Value::Text(&principal.account));
+        context.set(Name::S3ResourceAccount, Value::Text(&principal.account));
+        let (requester, layers) = (standing.requester(), standing.layers(None));
+        needs.into_iter().find_map(|need| {
+            let mut context = context;
+            context.set(Name::S3VersionId, need.version.as_deref().map(Value::Text));
+            let request = Request {
+                requester,
+                action: need.action,
+                resource: &need.resource,
+                resource_account: &principal.account,
+                context: &context,
+            };
+            let (layer, denied_by) = match evaluate(&request, &layers) {
+                Decision::Allow(_) => return None,
+                Decision::ImplicitDeny(layer) => (layer, None),
+                Decision::ExplicitDeny(by) => {
+                    let (policy, sid) = (by.policy().to_owned(), by.sid().map(str::to_owned));
+                    (by.layer, Some(DenyingStatement { policy, index: by.index(), sid }))
+                }
+            };
+            Some(Refusal::NotPermitted(Box::new(NotPermitted { need, layer, denied_by })))
+        })
     }
 }

@@ -3,8 +3,9 @@
 use http::StatusCode;
 use sigv4::Dialect;
 
-use super::AuthError;
+use super::{AuthError, Denied, NotPermitted, Refusal};
 use crate::fault::{Fault, signature};
+use crate::s3::{self, Need};
 
 impl AuthError {
     /// The answer AWS gives in the error format of `dialect`.
@@ -23,6 +24,33 @@ impl AuthError {
                 "ServiceUnavailable",
                 "Please reduce your request rate.",
             ),
+        }
+    }
+}
+
+impl Denied {
+    /// What S3 answers: for a revoked credential what it answers to a policy that denies.
+    ///
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html>
+    pub fn fault(&self) -> Fault {
+        match &self.why {
+            Refusal::Revoked(_) => s3::access_denied(),
+            Refusal::Unclear(unclear) => unclear.fault(),
+            Refusal::NotPermitted(refused) => {
+                let NotPermitted { need: Need { action, resource, .. }, layer, denied_by } = &**refused;
+                let why = match denied_by {
+                    Some(_) => format!("with an explicit deny in {}", layer.name_with_article()),
+                    None => format!("because no {} allows the {action} action", layer.name()),
+                };
+                let who = &self.credential().principal.arn;
+                Fault {
+                    message: format!(
+                        "User: {who} is not authorized to perform: {action} on resource: \"{resource}\" {why}"
+                    )
+                    .into(),
+                    ..s3::access_denied()
+                }
+            }
         }
     }
 }

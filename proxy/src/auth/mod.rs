@@ -2,11 +2,13 @@
 
 mod authenticate;
 mod authorize;
+mod circumstances;
 mod fault;
 mod standing;
 
 pub use authenticate::{
     AuthError, Authenticated, FormAuthError, authenticate, authenticate_form, authenticate_with, prove,
 };
-pub use authorize::{Denied, Permitted, authorize};
+pub use authorize::{Denied, DenyingStatement, NotPermitted, Permitted, Refusal, Unrevoked, unrevoked};
+pub use circumstances::Circumstances;
 pub use standing::{Nobody, Standing};

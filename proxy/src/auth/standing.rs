@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::clock::UnixMillis;
 use crate::iam::directory::{Directory, Identity};
-use crate::iam::policy::{self, Context, Grammar, Layers, Name, Policy, Requester, TagFamily, Tags, Value};
+use crate::iam::policy::{self, Context, Layers, Name, Policy, Requester, TagFamily, Tags, Value};
 use crate::iam::{Credential, Session, SessionKind};
+use crate::store::Record;
 
 /// The standing of a credential, borrowed from it and from the directory.
 pub struct Standing<'a> {
@@ -25,13 +26,14 @@ impl<'a> Standing<'a> {
     ///
     /// # Errors
     /// There is a directory, and the credential speaks for nobody in it.
-    pub fn of(credential: &'a Credential, directory: Option<&'a Directory>) -> Result<Self, Nobody> {
+    pub fn of(record: &'a Record, directory: Option<&'a Directory>) -> Result<Self, Nobody> {
+        let credential = record.credential();
         let identity = match directory.map(|directory| directory.identify(credential)) {
             Some(Identity::Unknown) => return Err(Nobody),
             identity => identity,
         };
         let session = credential.session.as_ref();
-        let session_policies = session.and_then(|session| session_policies(session, directory));
+        let session_policies = session.and_then(|session| session_policies(record, session, directory));
         Ok(Self { credential, identity, session_policies })
     }
 
@@ -142,14 +144,16 @@ fn describe_session<'a>(
 
 /// The policies that were passed for a session; `None`: it was not limited. What cannot be read or is not there any
 /// more permits nothing.
-fn session_policies(session: &Session, directory: Option<&Directory>) -> Option<Vec<Arc<Policy>>> {
+fn session_policies(
+    record: &Record,
+    session: &Session,
+    directory: Option<&Directory>,
+) -> Option<Vec<Arc<Policy>>> {
     let none = session.session_policies.is_empty() && session.policy_arns.is_empty();
     if none && session.kind != SessionKind::Federation {
         return None;
     }
-    let passed = session.session_policies.iter();
-    let passed =
-        passed.filter_map(|text| Policy::parse("session policy", Grammar::Identity, text).ok()).map(Arc::new);
+    let passed = record.session_policies().iter().cloned();
     let managed = session.policy_arns.iter().filter_map(|arn| directory?.policy(arn).cloned());
     Some(passed.chain(managed).collect())
 }

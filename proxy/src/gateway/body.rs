@@ -134,6 +134,8 @@ pub(super) struct ProvingBody<B> {
     ready: VecDeque<Bytes>,
     /// Scratch for what the verifier decodes.
     decoded: VecDeque<Bytes>,
+    /// What was decoded, where somebody wants to read it.
+    content: Option<Vec<u8>>,
     framing: Framing,
     length: Option<u64>,
     verdict: Verdict,
@@ -158,6 +160,7 @@ where
             state: State::Proving(Box::new(verifier)),
             ready: VecDeque::new(),
             decoded: VecDeque::new(),
+            content: None,
             framing,
             length,
             verdict: Verdict::new(),
@@ -183,6 +186,26 @@ where
             }
         })
         .await
+    }
+
+    /// Reads the body to its proof and hands over what it says; all of it stays here for the backend. `None`: it is
+    /// longer than `most` bytes.
+    pub(super) async fn content(&mut self, most: usize) -> Result<Option<Vec<u8>>, BodyError> {
+        self.content = Some(Vec::new());
+        let read = std::future::poll_fn(|context| {
+            loop {
+                let length = self.content.as_ref().map_or(0, Vec::len);
+                if length > most || self.verdict.received() > 2 * most as u64 {
+                    return Poll::Ready(Ok(false));
+                }
+                if !matches!(self.state, State::Proving(_)) {
+                    return Poll::Ready(Ok(true));
+                }
+                ready!(self.advance(context))?;
+            }
+        })
+        .await?;
+        Ok(self.content.take().filter(|_| read))
     }
 
     /// Whether the front piece may be sent: any piece may once all is proved, any but the last before.
@@ -214,6 +237,9 @@ where
         let State::Proving(verifier) = &mut self.state else { return Ok(()) };
         if let Err(error) = verifier.push(data.clone(), &mut self.decoded) {
             return Err(self.refuse(error));
+        }
+        if let Some(content) = &mut self.content {
+            self.decoded.iter().for_each(|piece| content.extend_from_slice(piece));
         }
         match &mut self.framing {
             Framing::Raw => {

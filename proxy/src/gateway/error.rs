@@ -9,7 +9,7 @@ use super::access_log::{AnswerBody, Call};
 use super::body::Verdict;
 use super::lingering::expects_continue;
 use super::metrics::Reason;
-use crate::auth::{AuthError, Denied, FormAuthError};
+use crate::auth::{AuthError, Denied, FormAuthError, NotPermitted, Refusal};
 use crate::config;
 use crate::fault::{Fault, form, payload, signature};
 use crate::s3;
@@ -24,11 +24,14 @@ pub(super) enum GatewayError {
     #[error(transparent)]
     Auth(#[from] AuthError),
     /// Who asked is known and may not.
-    #[error("the credential has been revoked")]
+    #[error("the credential is revoked, or does not permit what is asked")]
     Denied(Denied),
     /// The target names neither bucket nor object.
     #[error(transparent)]
     Target(#[from] s3::TargetError),
+    /// What is to be deleted cannot be said.
+    #[error(transparent)]
+    Deletions(#[from] s3::MalformedDeletions),
     /// What the head says about the body cannot be.
     #[error(transparent)]
     Payload(#[from] sigv4::PayloadError),
@@ -101,8 +104,9 @@ impl GatewayError {
     fn fault(&self, parts: &Parts, access_key_id: &str) -> Fault {
         match self {
             Self::Auth(error) => error.fault(Dialect::S3),
-            Self::Denied(_) => s3::access_denied(),
+            Self::Denied(denied) => denied.fault(),
             Self::Target(error) => error.fault(),
+            Self::Deletions(malformed) => malformed.fault(),
             Self::Payload(error) => payload::payload_fault(error, access_key_id),
             Self::SignedForm => signature::several_mechanisms(parts.headers.get(AUTHORIZATION)),
             Self::Form { access_key_id, source } => form::post_fault(source, access_key_id),
@@ -129,10 +133,15 @@ impl GatewayError {
         match self {
             Self::Auth(error) => Reason::of_auth(error),
             Self::Form { source, .. } => Reason::of_form(source),
-            Self::Denied(_) => Reason::Revoked,
+            Self::Denied(denied) => match denied.why {
+                Refusal::Revoked(_) => Reason::Revoked,
+                Refusal::Unclear(_) => Reason::Malformed,
+                Refusal::NotPermitted(_) => Reason::NotPermitted,
+            },
             Self::Target(_)
             | Self::SignedForm
             | Self::Field(_)
+            | Self::Deletions(_)
             | Self::MissingContentLength
             | Self::Method
             | Self::StsBodyTooLarge { .. } => Reason::Malformed,
@@ -165,9 +174,25 @@ impl GatewayError {
             Self::Auth(AuthError::Elsewhere(error)) => {
                 tracing::warn!(request_id = call.request_id, %error, "a session cannot be verified here");
             }
-            Self::Denied(denied) => call.identify(denied.credential()),
+            Self::Denied(denied) => {
+                call.identify(denied.credential());
+                if let Refusal::NotPermitted(refused) = &denied.why {
+                    let NotPermitted { need, layer, denied_by } = &**refused;
+                    let (request_id, principal) = (&call.request_id, &denied.credential().principal.arn);
+                    tracing::debug!(
+                        request_id,
+                        principal,
+                        action = need.action,
+                        need.resource,
+                        ?layer,
+                        ?denied_by,
+                        "not permitted"
+                    );
+                }
+            }
             Self::Auth(_)
             | Self::Target(_)
+            | Self::Deletions(_)
             | Self::Payload(_)
             | Self::SignedForm
             | Self::Form { .. }

@@ -53,6 +53,7 @@ pub(super) enum Reason {
     /// A form is not what its own policy allows.
     FormPolicy,
     Revoked,
+    NotPermitted,
     Payload,
     ClientGone,
     Upstream,
@@ -60,7 +61,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Anonymous,
         Self::Malformed,
         Self::Skew,
@@ -72,6 +73,7 @@ impl Reason {
         Self::Signature,
         Self::FormPolicy,
         Self::Revoked,
+        Self::NotPermitted,
         Self::Payload,
         Self::ClientGone,
         Self::Upstream,
@@ -92,6 +94,7 @@ impl Reason {
             Self::Signature => "signature",
             Self::FormPolicy => "form_policy",
             Self::Revoked => "revoked",
+            Self::NotPermitted => "not_permitted",
             Self::Payload => "payload",
             Self::ClientGone => "client_gone",
             Self::Upstream => "upstream",

@@ -14,6 +14,7 @@ mod body;
 mod error;
 mod lingering;
 mod metrics;
+mod permission;
 mod post_object;
 
 use std::borrow::Cow;
@@ -42,7 +43,7 @@ use crate::config;
 use crate::iam::saml::RelyingParty;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
-use crate::s3::{Action, Domains, Target};
+use crate::s3::{Action, Asked, Domains, Target};
 use crate::store::Store;
 use crate::sts::{self, Sts};
 use crate::upstream::{Content, Outbound, Upstream, UpstreamError, strip_hop_by_hop};
@@ -59,6 +60,7 @@ pub struct Peer {
 /// Verifies, refuses, forwards. One for the whole process.
 pub struct Gateway {
     store: Store,
+    identities: Identities,
     clock: Clock,
     endpoint: Endpoint,
     domains: Domains,
@@ -111,6 +113,7 @@ impl Gateway {
             domains: Domains::new(&settings.domains),
             settings,
             store,
+            identities,
             clock,
             metrics: Arc::new(GatewayMetrics::register(metrics)),
             access_log,
@@ -158,15 +161,17 @@ impl Gateway {
 
         let path = self.unambiguous_path(parts, authenticated.plus_is_space());
         let target = Target::parse(&path, host(parts), &self.domains)?;
-        call.aim(
-            Action::of(&parts.method, &target, parts.uri.query().map(str::as_bytes), &parts.headers),
-            &target,
-        );
-        let (permitted, payload) = auth::authorize(&self.store, authenticated)?;
+        let query = parts.uri.query().map(str::as_bytes);
+        let action = Action::of(&parts.method, &target, query, &parts.headers);
+        call.aim(action, &target);
+        let (unrevoked, payload) = auth::unrevoked(&self.store, authenticated)?;
 
         let (mut body, content) = self.body(parts, payload, incoming)?;
         let verdict = body.verdict();
         call.receive(verdict.clone());
+        let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
+        let circumstances = self.circumstances(parts, call);
+        let permitted = self.authorize(unrevoked, asked, &circumstances, &mut body).await?;
         self.prime(&mut body, &verdict).await?;
 
         let path = if self.upstream.is_passthrough() {

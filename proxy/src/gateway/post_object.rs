@@ -34,7 +34,7 @@ use super::body::{Framing, ProvingBody};
 use super::error::GatewayError;
 use super::{Gateway, Lingering, host};
 use crate::auth;
-use crate::s3::{self, Action, Bucket, Stored, Success, Target};
+use crate::s3::{self, Action, Asked, Bucket, Stored, Success, Target};
 use crate::upstream::{Content, Outbound};
 
 /// Bytes of a body that are held to find the end of its file.
@@ -82,9 +82,15 @@ impl Gateway {
         call.identify(authenticated.credential());
         let target = target.object(form.key());
         call.aim(Action::PostObject, &target);
-        let (permitted, payload) = auth::authorize(&self.store, authenticated)?;
+        let (unrevoked, payload) = auth::unrevoked(&self.store, authenticated)?;
 
         let mut headers = s3::put_headers(&form).map_err(GatewayError::Field)?;
+        let directory = self.identities.current();
+        let action = Action::PostObject;
+        let asked = Asked { action, target: &target, query: None, headers: &headers, objects: None };
+        let circumstances = self.circumstances(parts, call);
+        let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
+        drop(directory);
         if !self.upstream.is_passthrough() {
             let length = self.file_length(form.file(), &mut incoming, length).await?;
             headers.insert(CONTENT_LENGTH, length.into());

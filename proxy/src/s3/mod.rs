@@ -2,6 +2,8 @@
 //! cache, no connection.
 
 mod action;
+mod asked;
+mod deletions;
 mod error;
 mod post_object;
 mod route;
@@ -10,6 +12,8 @@ mod target;
 
 pub use crate::fault::form::entity_too_large;
 pub use action::Action;
+pub use asked::{Asked, Facts, Need, ObjectVersion, Unclear};
+pub use deletions::{MAX_DELETIONS_BYTES, MalformedDeletions, deletions};
 pub use error::{
     access_denied, internal_error, method_not_allowed, missing_content_length, request_timeout, respond,
     service_unavailable, slow_down,

@@ -7,10 +7,14 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use sigv4::{Scope, SigningKey, VerifyingKey};
 
+use crate::iam::policy::{Grammar, Policy};
 use crate::iam::{Ancestor, Credential, Federation, Principal, Session};
 
 /// Signing keys kept per credential: today and yesterday, S3 and STS, and room for presigned URLs of the week.
 const MAX_SIGNING_KEYS: usize = 8;
+
+/// How much larger than its text a policy is at most, the text and what is compiled from it together.
+const COMPILED: usize = 12;
 
 /// A cached credential with its derived signing keys. The secret is wiped from memory with the last reference; the
 /// keys, each good for one day, region and service, are held by `ring`, which wipes nothing.
@@ -19,6 +23,8 @@ pub struct Record {
     /// Position of the log this was read at.
     position: u64,
     hash: u64,
+    /// Compiled when first asked for.
+    session_policies: OnceLock<Vec<Arc<Policy>>>,
     /// Latest day first.
     signing_keys: ArcSwap<Vec<Arc<SigningKey>>>,
     verifying_key: OnceLock<VerifyingKey>,
@@ -37,6 +43,7 @@ impl Record {
             position,
             hash,
             signing_keys: ArcSwap::default(),
+            session_policies: OnceLock::new(),
             verifying_key: OnceLock::new(),
         })
     }
@@ -44,6 +51,16 @@ impl Record {
     /// The credential.
     pub fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// The policy documents that were passed for the session, compiled once. What is no policy permits nothing.
+    pub fn session_policies(&self) -> &[Arc<Policy>] {
+        self.session_policies.get_or_init(|| {
+            let session = self.credential.session.as_ref();
+            let documents = session.map_or(&[][..], |session| &session.session_policies);
+            let compiled = |text: &String| Policy::parse("session policy", Grammar::Identity, text).ok();
+            documents.iter().filter_map(compiled).map(Arc::new).collect()
+        })
     }
 
     /// The signing key for a scope, derived once. Region and service must have been checked against the
@@ -131,7 +148,7 @@ fn session_bytes(session: &Session) -> usize {
             + (text(&ancestor.role_arn) + text(&ancestor.session_name) + text(&ancestor.provider))
     };
     (text(&session.name) + text(&session.role_arn) + text(&session.source_identity) + parent)
-        + (tags + transitive + texts(&session.session_policies) + texts(&session.policy_arns))
+        + (tags + transitive + COMPILED * texts(&session.session_policies) + texts(&session.policy_arns))
         + (federation + session.lineage.iter().map(ancestor).sum::<usize>())
 }
 

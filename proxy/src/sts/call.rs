@@ -4,14 +4,14 @@ use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use http::HeaderMap;
-use http::header::{REFERER, USER_AGENT};
 
 use super::Operation;
 use super::parameters::Parameters;
+use crate::auth::Circumstances;
 use crate::clock::UnixMillis;
 use crate::iam::Federation;
 use crate::iam::directory::Directory;
-use crate::iam::policy::{Context, Name, Value};
+use crate::iam::policy::Context;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -39,16 +39,7 @@ pub(super) struct Call<'c> {
 impl<'c> Call<'c> {
     /// What is known of the request, whoever made it.
     pub(super) fn context(&self) -> Context<'c> {
-        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok()).map(Value::Text);
-        let mut context = Context::default();
-        context.set(Name::SourceIp, Value::Address(self.origin.address));
-        context.set(Name::SecureTransport, Value::Flag(self.origin.tls));
-        context.set(Name::RequestedRegion, Value::Text(self.region));
-        context.set(Name::UserAgent, text(USER_AGENT));
-        context.set(Name::Referer, text(REFERER));
-        context.set(Name::CurrentTime, Value::Time(self.now));
-        context.set(Name::EpochTime, Value::Time(self.now));
-        context.set(Name::ViaAwsService, Value::Flag(false));
-        context
+        let Origin { address, tls } = self.origin;
+        Circumstances { address, tls, region: self.region, headers: self.headers, now: self.now }.context()
     }
 }

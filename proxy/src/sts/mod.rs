@@ -203,13 +203,13 @@ impl Sts {
         };
         handled.caller = Some(Caller::of(authenticated.credential()));
         record.by(Identity::of(authenticated.credential()));
-        let (permitted, _) = match auth::authorize(&self.store, authenticated) {
-            Ok(permitted) => permitted,
+        let (unrevoked, _) = match auth::unrevoked(&self.store, authenticated) {
+            Ok(unrevoked) => unrevoked,
             Err(denied) => return Err(not_authorized(denied.credential(), operation)),
         };
-        match Standing::of(permitted.credential(), call.directory) {
+        match unrevoked.standing(call.directory) {
             Ok(caller) => self.run(Some(&caller), &call).await,
-            Err(Nobody) => Err(not_authorized(permitted.credential(), operation)),
+            Err(Nobody) => Err(not_authorized(unrevoked.credential(), operation)),
         }
     }
 

@@ -162,9 +162,7 @@ fn meant<'a>(requester: Requester<'a>, trust: &Trust) -> Requester<'a> {
 pub(super) fn not_permitted(caller: &str, action: &str, resource: &str, decision: &Decision<'_>) -> Fault {
     let why: Cow<'static, str> = match decision {
         Decision::ExplicitDeny(deciding) => {
-            let name = deciding.layer.name();
-            let article = if name.starts_with('i') { "an" } else { "a" };
-            format!(" with an explicit deny in {article} {name}").into()
+            format!(" with an explicit deny in {}", deciding.layer.name_with_article()).into()
         }
         Decision::ImplicitDeny(_) | Decision::Allow(_) => "".into(),
     };

@@ -7,6 +7,7 @@ mod config;
 mod gateway;
 mod layers;
 mod log;
+mod permissions;
 mod policy;
 mod rig;
 mod store;

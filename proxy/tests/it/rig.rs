@@ -109,8 +109,25 @@ impl Rig {
         Self::start(BackendAuth::Resign { access_key_id: BACKEND_KEY.into(), secret, region }).await
     }
 
-    pub(crate) async fn start(auth: BackendAuth) -> Self {
+    /// A gateway that signs anew, with an IAM directory of these files, from the account on.
+    pub(crate) async fn declared(files: &[(&str, &str)]) -> Self {
+        let secret = SecretAccessKey::new("backend secret");
+        let auth = BackendAuth::Resign { access_key_id: BACKEND_KEY.into(), secret, region: REGION.into() };
         let directory = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let file = directory.path().join("iam/123456789012").join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let iam = config::Iam { directory: Some(directory.path().join("iam")), ..config::Iam::default() };
+        Self::start_in(directory, auth, iam).await
+    }
+
+    pub(crate) async fn start(auth: BackendAuth) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), auth, config::Iam::default()).await
+    }
+
+    async fn start_in(directory: tempfile::TempDir, auth: BackendAuth, iam: config::Iam) -> Self {
         let sealing_key = directory.path().join("sealing.key");
         Keyring::create(&sealing_key).unwrap();
         let backend = Backend::default();
@@ -138,7 +155,7 @@ impl Rig {
                 sealing_key_files: vec![sealing_key],
                 ..config::Store::default()
             },
-            iam: config::Iam::default(),
+            iam,
             access_keys: vec![DeclaredAccessKey {
                 access_key_id: AccessKeyId::parse("AKIAALICE").unwrap(),
                 secret: SecretAccessKey::new("secret of AKIAALICE"),

@@ -10,7 +10,7 @@ use crate::clock::UnixMillis;
 /// The condition context of one request. Holds borrowed values only: filling it allocates nothing.
 ///
 /// What is not set does not exist: `aws:TokenIssueTime`, for one, is set for temporary credentials only.
-/// `aws:TagKeys` is read from the tags of the request, and cannot be set apart from them.
+/// `aws:TagKeys` and `s3:RequestObjectTagKeys` are read from the tags themselves, and cannot be set apart from them.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     named: [Option<Value<'a>>; Name::ALL.len()],
@@ -44,6 +44,9 @@ impl<'a> Context<'a> {
     pub(super) fn get(&self, key: &Key) -> Option<Value<'a>> {
         let found = match key {
             Key::Name(Name::TagKeys) => Some(Value::KeysOf(self.tags[TagFamily::Request as usize])),
+            Key::Name(Name::S3RequestObjectTagKeys) => {
+                Some(Value::KeysOf(self.tags[TagFamily::RequestObject as usize]))
+            }
             Key::Name(name) => self.named[*name as usize],
             Key::Tag(family, key) => self.tags[*family as usize].get(key).map(Value::Text),
             Key::Other(name) => self

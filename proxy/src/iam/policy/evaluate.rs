@@ -79,6 +79,16 @@ impl Layer {
             Self::Resource => "resource-based policy",
         }
     }
+
+    /// [`name`](Self::name) with its article.
+    pub const fn name_with_article(self) -> &'static str {
+        match self {
+            Self::Identity => "an identity-based policy",
+            Self::Boundary => "a permissions boundary",
+            Self::Session => "a session policy",
+            Self::Resource => "a resource-based policy",
+        }
+    }
 }
 
 /// The statement that decided.

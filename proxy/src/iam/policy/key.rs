@@ -74,6 +74,7 @@ names! {
     S3ObjectLockMode "s3:object-lock-mode";
     S3ObjectLockRetainUntilDate "s3:object-lock-retain-until-date";
     S3Prefix "s3:prefix";
+    S3RequestObjectTagKeys "s3:RequestObjectTagKeys";
     S3ResourceAccount "s3:ResourceAccount";
     S3ServerSideEncryption "s3:x-amz-server-side-encryption";
     S3ServerSideEncryptionKmsKeyId "s3:x-amz-server-side-encryption-aws-kms-key-id";
