@@ -1,6 +1,7 @@
 """Canaries: known secrets, tokens and signatures go through a gateway that logs all it can, and come out nowhere."""
 
 import base64
+import json
 import os
 import stat
 from datetime import UTC, datetime, timedelta
@@ -90,7 +91,7 @@ def visit(gateway, canaries: Canaries) -> None:
 def visited(dev, tmp_path_factory):
     """A gateway that logs all it can, in front of `dev`, after its visitors."""
     top = tmp_path_factory.mktemp("canaries")
-    gateway = start_serve(top / "serve", dev.endpoint, resigned_for(dev, top), log_filter="trace")
+    gateway = start_serve(top / "serve", dev.endpoint, resigned_for(dev, top), log_filter="trace", audit={"file": str(top / "audit.jsonl")})
     canaries = Canaries()
     visit(gateway, canaries)
     yield gateway, canaries
@@ -110,6 +111,22 @@ def test_no_secret_reaches_logs_metrics_or_listings(visited):
         done = sigward(*listing, "--admin", gateway.admin, "--json")
         assert done.returncode == 0
         assert whole.found_in(done.stdout + done.stderr) == []
+
+
+def test_the_audit_trail_tells_what_happened_and_no_secret(visited):
+    gateway, canaries = visited
+    trail = (gateway.state.parent / "audit.jsonl").read_bytes()
+    records = [json.loads(line) for line in trail.splitlines()]
+    named = {record["eventName"] for record in records}
+    assert {"GetSessionToken", "GetCallerIdentity", "IssueSession", "RevokeSessions", "CreateAccessKey"} <= named
+    (issued,) = (record for record in records if record["eventName"] == "GetSessionToken")
+    assert issued["userIdentity"]["accessKeyId"] == gateway.credentials.access_key_id
+    assert set(issued["responseElements"]["credentials"]) == {"accessKeyId", "expiration"}
+    assert issued["sourceIPAddress"] == "127.0.0.1" and "Boto3" in issued["userAgent"]
+    whole = Canaries()
+    whole.needles = dict(canaries.needles)
+    whole.credential("long-term key", gateway.credentials)
+    assert whole.found_in(trail) == []
 
 
 def test_no_secret_lies_open_in_the_store(visited):

@@ -123,6 +123,87 @@ def test_revoking_an_account_ends_every_session_of_it(own_dev):
     assert works(own_dev, own_dev.credentials)
 
 
+PROVIDER = f"arn:aws:iam::{events.ACCOUNT}:saml-provider/idp"
+
+
+def family(gateway, tag: str) -> tuple[Credentials, Credentials, Credentials]:
+    """A session that a provider vouched for, one chained from it, and one chained from that."""
+    names = [f"{tag}-{number}" for number in range(3)]
+    chain: list[dict] = []
+    made = []
+    for name in names:
+        arn = f"arn:aws:sts::{events.ACCOUNT}:assumed-role/{name}/{tag}"
+        principal = {"arn": arn, "user_id": f"AROA{name}:{tag}", "account": events.ACCOUNT}
+        role = f"{ROLE}/{name}"
+        more = {"lineage": chain, "parent_access_key_id": chain[0]["access_key_id"]} if chain else {}
+        if not chain:
+            federation = {"provider": f"{PROVIDER}-{tag}", "issuer": "https://idp", "subject": "carol"}
+            more = {"kind": "saml", "federation": {**federation, "audience": "https://sp"}}
+        issued_at = events.timestamp(datetime.now(UTC))
+        session = events.issue(
+            gateway,
+            principal=principal,
+            role_arn=role,
+            session_name=tag,
+            source_identity=f"carol-{tag}",
+            issued_at=issued_at,
+            **more,
+        )
+        ancestor = {"access_key_id": session.access_key_id, "principal": principal, "issued_at": issued_at}
+        ancestor |= {"role_arn": role, "session_name": tag}
+        if not chain:
+            ancestor["provider"] = f"{PROVIDER}-{tag}"
+        chain = [ancestor, *chain]
+        made.append(session)
+    return tuple(made)
+
+
+@pytest.mark.parametrize("cascade", [False, True], ids=["plain", "cascade"])
+@pytest.mark.parametrize(
+    ("scope", "plain"),
+    [
+        ("--session-name", [True, False, False]),
+        ("--role", [True, False, False]),
+        ("--user", [True, False, False]),
+        ("--identity-provider", [True, False, False]),
+        # What was issued to a session goes with it, as it does for long-term keys; no further.
+        ("--access-key-id", [True, True, False]),
+        ("--source-identity", [True, True, True]),
+    ],
+)
+def test_a_revocation_follows_the_chain_only_if_it_cascades(own_dev, scope, plain, cascade):
+    tag = f"{scope.strip('-')}-{cascade}"
+    members = family(own_dev, tag)
+    assert all(works(own_dev, member) for member in members)
+    role = f"{ROLE}/{tag}-0"
+    arguments = {
+        "--session-name": ["--role", role, "--session-name", tag],
+        "--role": ["--role", role],
+        "--user": ["--user", f"arn:aws:sts::{events.ACCOUNT}:assumed-role/{tag}-0/{tag}"],
+        "--identity-provider": ["--identity-provider", f"{PROVIDER}-{tag}"],
+        "--access-key-id": ["--access-key-id", members[0].access_key_id],
+        "--source-identity": ["--source-identity", f"carol-{tag}"],
+    }
+    more = ["--cascade"] if cascade else []
+    done = sigward("revoke", "--admin", own_dev.admin, *arguments[scope], *more, "--json")
+    assert done.returncode == 0, done.stderr.decode()
+    ended = [True, True, True] if cascade else plain
+    assert json.loads(done.stdout)["sessions"] == sum(ended)
+    for member, is_over in zip(members, ended, strict=True):
+        assert refusal(own_dev, member) == REVOKED if is_over else works(own_dev, member)
+    assert all(works(own_dev, member) for member in family(own_dev, tag)), "assumed anew"
+
+
+def test_sessions_are_listed_with_their_chain(own_dev):
+    first, second, third = family(own_dev, "listed")
+    done = sigward("sessions", "list", "--admin", own_dev.admin, "--source-identity", "carol-listed", "--json")
+    by_id = {session["access_key_id"]: session for session in json.loads(done.stdout)["sessions"]}
+    assert set(by_id) == {member.access_key_id for member in (first, second, third)}
+    chain = [ancestor["access_key_id"] for ancestor in by_id[third.access_key_id]["chain"]]
+    assert chain == [second.access_key_id, first.access_key_id]
+    assert by_id[first.access_key_id]["kind"] == "saml"
+
+
 def test_a_revoked_session_cannot_upload(own_dev):
     session = clients.session(own_dev)
     clients.s3(own_dev).create_bucket(Bucket="revoked-upload")

@@ -178,19 +178,23 @@ def start_serve(
     log_filter: str = "info",
     gateway: dict | None = None,
     iam: Path | None = None,
+    store: dict | None = None,
+    audit: dict | None = None,
 ) -> Gateway:
     """`sigward serve` with a configuration of its own in front of `backend`.
 
-    `gateway` holds further keys of its section, `iam` is the directory of identities.
+    `gateway`, `store` and `audit` hold further keys of these sections, `iam` is the directory of identities; `store`
+    may name other sealing keys.
     """
     directory.mkdir(parents=True)
     credentials = Credentials("AKIASUITELONGTERM0001", "suite/long+term/secret/0123456789abcdef01")
     region, port, admin_port = "eu-central-1", free_port(), free_port()
-    secret, sealing = directory / "secret", directory / "sealing.key"
+    secret = directory / "secret"
     secret.write_text(credentials.secret_access_key)
-    sealing.write_text(f"sigward-sealing-key-v1:suite:{base64.b64encode(os.urandom(32)).decode()}\n")
-    for file in (secret, sealing):
-        file.chmod(0o600)
+    secret.chmod(0o600)
+    if "sealing_key_files" not in (store or {}):
+        sealing = sealing_key(directory / "sealing.key", "suite")
+        store = {"sealing_key_files": [str(sealing)], **(store or {})}
     certificate, key = self_signed(directory) if tls else (None, None)
     lines = [
         "[gateway]",
@@ -206,8 +210,10 @@ def start_serve(
         *(f'{name} = "{value}"' for name, value in backend_auth.items()),
         "[store]",
         f'path = "{directory / "sigward.redb"}"',
-        f'sealing_key_files = ["{sealing}"]',
+        *(f"{name} = {json.dumps(value)}" for name, value in store.items()),
         *(["[iam]", f'directory = "{iam}"'] if iam else []),
+        "[audit]",
+        *(f"{name} = {json.dumps(value)}" for name, value in (audit or {}).items()),
         "[log]",
         f'filter = "{log_filter}"',
         "[drain]",
@@ -233,6 +239,13 @@ def start_serve(
     )
     process.wait_for(lambda: answers(f"{gateway.admin}/readyz"))
     return gateway
+
+
+def sealing_key(path: Path, key_id: str) -> Path:
+    """A new sealing key."""
+    path.write_text(f"sigward-sealing-key-v1:{key_id}:{base64.b64encode(os.urandom(32)).decode()}\n")
+    path.chmod(0o600)
+    return path
 
 
 def resigned_for(backend: Gateway, directory: Path) -> dict[str, str]:
