@@ -59,9 +59,9 @@ impl Claims<'_> {
         let audiences = self.texts("aud")?.ok_or(TokenError::Missing("aud"))?;
         let party = self.text("azp")?;
         // As AWS has it: the party a token was issued to stands for its audience.
-        let candidates = party.map_or(audiences.clone(), |party| vec![party]);
-        let is_client = |audience: &&str| provider.client_ids.iter().any(|id| id == audience);
-        let audience = candidates.into_iter().find(is_client).ok_or(TokenError::Audience)?;
+        let mut meant = party.map_or(audiences.clone(), |party| vec![party]);
+        meant.retain(|audience| provider.client_ids.iter().any(|id| id == audience));
+        let audience = *meant.first().ok_or(TokenError::Audience)?;
         let tags = Tags::read(self.0).ok_or(TokenError::Claim(TAGS))?;
         Ok(WebIdentity {
             provider: provider.arn.clone(),
@@ -71,7 +71,7 @@ impl Claims<'_> {
             tags: tags.principal,
             transitive_tag_keys: tags.transitive,
             source_identity: self.text(SOURCE_IDENTITY)?.map(str::to_owned),
-            condition_keys: self.condition_keys(name_of(provider), subject, &audiences)?,
+            condition_keys: self.condition_keys(name_of(provider), subject, &meant, &audiences)?,
         })
     }
 
@@ -105,23 +105,21 @@ impl Claims<'_> {
         strings(value).filter(|texts| !texts.is_empty()).map(Some).ok_or(TokenError::Claim(name))
     }
 
-    /// `aud` is the party the token was issued to, if it names one, and `oaud` then the original audience. Beyond
-    /// AWS's keys every claim that is a string, a number, a boolean or an array of those is one.
+    /// `aud` is for whom the token is meant here: one value unless several of the provider's client ids are in it. If
+    /// the token names the party it was issued to, that is `aud`, and `oaud` the original audience. Beyond AWS's keys
+    /// every claim that is a string, a number, a boolean or an array of those is one.
     fn condition_keys(
         &self,
         provider: &str,
         subject: &str,
+        meant: &[&str],
         audiences: &[&str],
     ) -> Result<Vec<(String, Vec<String>)>, TokenError> {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let mut keys = vec![("sub".to_owned(), vec![subject.to_owned()])];
-        match self.text("azp")? {
-            Some(party) => {
-                keys.push(("aud".to_owned(), vec![party.to_owned()]));
-                keys.push(("azp".to_owned(), vec![party.to_owned()]));
-                keys.push(("oaud".to_owned(), owned(audiences)));
-            }
-            None => keys.push(("aud".to_owned(), owned(audiences))),
+        let mut keys = vec![("sub".to_owned(), vec![subject.to_owned()]), ("aud".to_owned(), owned(meant))];
+        if let Some(party) = self.text("azp")? {
+            keys.push(("azp".to_owned(), vec![party.to_owned()]));
+            keys.push(("oaud".to_owned(), owned(audiences)));
         }
         if let Some(methods) = self.0.get("amr").and_then(strings) {
             keys.push(("amr".to_owned(), owned(&methods)));

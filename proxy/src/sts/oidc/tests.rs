@@ -178,6 +178,19 @@ fn the_party_a_token_was_issued_to_stands_for_its_audience() {
 }
 
 #[test]
+fn of_several_audiences_those_count_that_are_meant_here() {
+    for (audiences, meant) in [
+        (&["web", CLIENT][..], &[CLIENT][..]),
+        (&["another.example", "web", CLIENT], &["another.example", CLIENT]),
+    ] {
+        let alice = identity(json!({ "aud": audiences })).unwrap();
+        assert_eq!(alice.audience, meant[0]);
+        let meant: Vec<String> = meant.iter().map(|audience| (*audience).to_owned()).collect();
+        assert_eq!(key(&alice, "idp.example/realm:aud"), Some(meant));
+    }
+}
+
+#[test]
 fn no_claim_can_be_spelled_to_pass_for_another() {
     let alice =
         identity(json!({ "SUB": "root", "Aud": "x", "oaud": "x", "AMR": ["mfa"], "Team": "a", "team": "b",
