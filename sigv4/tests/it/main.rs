@@ -9,6 +9,7 @@ mod chunked_examples;
 mod chunked_properties;
 mod corpus;
 mod forms;
+mod fuzz_replay;
 mod multipart;
 mod payload;
 mod post_policy;
