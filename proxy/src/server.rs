@@ -15,7 +15,7 @@ use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
 use crate::events::{Keyring, KeyringError};
-use crate::gateway::{Gateway, GatewayParts};
+use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
 use crate::listen::{self, Limits, Listener, TlsError};
 use crate::metrics::Metrics;
@@ -131,7 +131,7 @@ impl Server {
         let limits = Limits {
             connections: config.gateway.max_connections,
             head_timeout: config.gateway.head_timeout,
-            head_bytes: config.gateway.max_head_bytes,
+            head_bytes: config.gateway.max_head_bytes + HEAD_SLACK,
         };
         let (gateway_drain, gateway_draining) = watch::channel(false);
         let (admin_drain, admin_draining) = watch::channel(false);

@@ -55,6 +55,15 @@ pub(super) enum GatewayError {
     /// Nobody says how long the body is.
     #[error("the length of the request body is unknown")]
     MissingContentLength,
+    /// A list of objects to delete that nothing protects against damage on the way.
+    #[error("neither Content-MD5 nor a checksum is given")]
+    MissingChecksum,
+    /// The request line and the headers are too long.
+    #[error("the head of the request is too large")]
+    HeadTooLarge {
+        /// The limit.
+        max_bytes: u64,
+    },
     /// A method that is about the connection rather than about what is stored.
     #[error("CONNECT and TRACE are not offered")]
     Method,
@@ -116,6 +125,8 @@ impl GatewayError {
                 None => s3::request_timeout(),
             },
             Self::MissingContentLength => s3::missing_content_length(),
+            Self::MissingChecksum => s3::missing_checksum(),
+            Self::HeadTooLarge { max_bytes } => s3::head_too_large(*max_bytes),
             Self::Method => s3::method_not_allowed(&parts.method, "SERVICE"),
             Self::Preflight => preflight(parts),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
@@ -143,6 +154,8 @@ impl GatewayError {
             | Self::Field(_)
             | Self::Deletions(_)
             | Self::MissingContentLength
+            | Self::MissingChecksum
+            | Self::HeadTooLarge { .. }
             | Self::Method
             | Self::StsBodyTooLarge { .. } => Reason::Malformed,
             Self::Payload(_) => Reason::Payload,
@@ -199,6 +212,8 @@ impl GatewayError {
             | Self::Field(_)
             | Self::Body(_)
             | Self::MissingContentLength
+            | Self::MissingChecksum
+            | Self::HeadTooLarge { .. }
             | Self::Method
             | Self::Preflight
             | Self::StsBodyTooLarge { .. }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -126,7 +126,11 @@ impl Gateway {
         let (parts, incoming) = request.into_parts();
         let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: self.access_log };
         let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now(), ledger);
+        let max_bytes = self.settings.max_head_bytes;
         let answer = match &self.sts {
+            _ if head_bytes(&parts) > max_bytes => {
+                Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
+            }
             Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
             _ => self.s3(&parts, incoming, &mut call).await,
         };
@@ -166,7 +170,7 @@ impl Gateway {
         call.aim(action, &target);
         let (unrevoked, payload) = auth::unrevoked(&self.store, authenticated)?;
 
-        let (mut body, content) = self.body(parts, payload, incoming)?;
+        let (mut body, content) = self.body(parts, action, payload, incoming)?;
         let verdict = body.verdict();
         call.receive(verdict.clone());
         let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
@@ -205,10 +209,14 @@ impl Gateway {
     fn body(
         &self,
         parts: &Parts,
+        action: Action,
         mode: PayloadMode,
         incoming: Lingering,
     ) -> Result<(ProvingBody<Lingering>, Content), GatewayError> {
         let head = PayloadHead::parse(&Head::from_parts(parts), &mode)?;
+        if action == Action::DeleteObjects && !head.is_checked() {
+            return Err(GatewayError::MissingChecksum);
+        }
         let declared = match &mode {
             PayloadMode::Sha256(hash) => Some(*hash),
             PayloadMode::Unsigned
@@ -335,9 +343,20 @@ impl Gateway {
     }
 }
 
+/// By how much a head may exceed its limit and still be read, to be refused in the words of S3. The listener ends the
+/// connection of what is larger than that.
+pub const HEAD_SLACK: usize = 16 << 10;
+
+/// What a head takes on the wire, give or take the bytes that separate its parts.
+fn head_bytes(parts: &Parts) -> usize {
+    let line = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    line + parts.headers.iter().map(field).sum::<usize>()
+}
+
 /// The host the client addressed; an absolute-form target does not overrule the header.
 fn host(parts: &Parts) -> Option<&[u8]> {
-    let header = parts.headers.get(HOST).map(http::HeaderValue::as_bytes);
+    let header = parts.headers.get(HOST).map(HeaderValue::as_bytes);
     header.or_else(|| parts.uri.authority().map(|authority| authority.as_str().as_bytes()))
 }
 

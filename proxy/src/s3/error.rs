@@ -89,6 +89,25 @@ pub fn missing_content_length() -> Fault {
     )
 }
 
+/// `DeleteObjects` states no checksum of its list.
+pub fn missing_checksum() -> Fault {
+    Fault::new(
+        StatusCode::BAD_REQUEST,
+        "InvalidRequest",
+        "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+    )
+}
+
+/// Request line and headers are longer than `max_bytes`.
+pub fn head_too_large(max_bytes: u64) -> Fault {
+    Fault::new(
+        StatusCode::BAD_REQUEST,
+        "RequestHeaderSectionTooLarge",
+        "Your request header section exceeds the maximum allowed size.",
+    )
+    .with("MaxSizeAllowed", max_bytes.to_string())
+}
+
 /// The method means nothing for a resource of this type, for example `SERVICE`, `BUCKET` or `OBJECT`.
 pub fn method_not_allowed(method: &Method, resource_type: &str) -> Fault {
     Fault::new(
@@ -146,6 +165,8 @@ mod tests {
             (service_unavailable(), 503, "ServiceUnavailable"),
             (request_timeout(), 400, "RequestTimeout"),
             (missing_content_length(), 411, "MissingContentLength"),
+            (missing_checksum(), 400, "InvalidRequest"),
+            (head_too_large(1), 400, "RequestHeaderSectionTooLarge"),
             (method_not_allowed(&Method::PATCH, "OBJECT"), 405, "MethodNotAllowed"),
         ] {
             assert_eq!((fault.status.as_u16(), fault.code), (status, code));

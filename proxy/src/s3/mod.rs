@@ -15,8 +15,8 @@ pub use action::Action;
 pub use asked::{Asked, Facts, Need, ObjectVersion, Unclear};
 pub use deletions::{MAX_DELETIONS_BYTES, MalformedDeletions, deletions};
 pub use error::{
-    access_denied, internal_error, method_not_allowed, missing_content_length, request_timeout, respond,
-    service_unavailable, slow_down,
+    access_denied, head_too_large, internal_error, method_not_allowed, missing_checksum,
+    missing_content_length, request_timeout, respond, service_unavailable, slow_down,
 };
 pub use post_object::{Stored, Success, put_headers, stored};
 pub use target::{Bucket, Domains, Key, Target, TargetError};

@@ -1,5 +1,7 @@
 """Refused heads: AWS's code, status and elements, word for word where clients read them."""
 
+import base64
+import hashlib
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +11,7 @@ from botocore.exceptions import ClientError
 from kit import clients, events
 from kit.credentials import Credentials
 from kit.server import start_serve
-from kit.signing import EMPTY_SHA256, Signer
+from kit.signing import EMPTY_SHA256, UNSIGNED, Signer, crc32, sha256
 from kit.wire import Connection, authority, exchange
 
 
@@ -233,3 +235,64 @@ def test_an_absent_backend_is_an_error_clients_retry(tmp_path, sink):
         assert refusal.value.response["ResponseMetadata"]["RetryAttempts"] == 2
     finally:
         gateway.process.stop()
+
+
+@pytest.mark.parametrize("size, status", [(60_000, 200), (66_000, 400)])
+def test_a_head_that_is_too_large_is_told_the_limit(dev, bucket, size, status):
+    headers = [("Host", authority(dev.endpoint)), ("x-padding", "x" * size)]
+    signed, _ = Signer(dev.credentials, dev.region).headers("GET", f"/{bucket}", "", headers, unsigned=("x-padding",))
+    answer = exchange(dev.endpoint, "GET", f"/{bucket}", signed)
+    assert answer.status == status, answer
+    if status == 400:
+        error = answer.error()
+        assert (error["Code"], error["MaxSizeAllowed"]) == ("RequestHeaderSectionTooLarge", "65536")
+
+
+@pytest.mark.parametrize("payload", ["hash", "unsigned"])
+def test_a_list_of_objects_to_delete_is_protected(dev, bucket, payload):
+    body = b"<Delete><Object><Key>a</Key></Object></Delete>"
+    declared = sha256(body) if payload == "hash" else UNSIGNED
+
+    def delete(*extra):
+        headers = [("Host", authority(dev.endpoint)), ("Content-Length", str(len(body))), *extra]
+        signed, _ = Signer(dev.credentials, dev.region).headers("POST", f"/{bucket}", "delete=", headers, declared)
+        return exchange(dev.endpoint, "POST", f"/{bucket}?delete=", signed, body)
+
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    assert delete(("Content-MD5", md5)).status == 200
+    assert delete(("x-amz-checksum-crc32", crc32(body))).status == 200
+    error = delete().error()
+    assert error["Code"] == "InvalidRequest"
+    assert error["Message"] == "Missing required header for this request: Content-MD5 OR x-amz-checksum-*"
+    assert delete(("Content-MD5", "A" * 22 + "==")).code == "BadDigest"
+    assert delete(("x-amz-checksum-crc32", "AAAAAA==")).code == "BadDigest"
+
+
+def test_of_several_errors_the_first_in_the_order_of_s3_is_told(dev, dev_session, bucket):
+    """Mechanism, scope, date, clock, key, token, payload hash, unsigned headers, signature, body."""
+    body = b"x"
+
+    def send(credentials=dev.credentials, region=dev.region, when=None, payload=None, without=(), **other):
+        headers = [("Host", authority(dev.endpoint)), ("Content-Length", "1"), ("Content-MD5", "A" * 22 + "==")]
+        signer = Signer(credentials, region, when=when)
+        signed, _ = signer.headers("PUT", f"/{bucket}/a", "", headers, payload or sha256(b"another"))
+        kept = [(name, value) for name, value in signed if name.lower() not in without]
+        return exchange(dev.endpoint, "PUT", f"/{bucket}/a{other.get('query', '')}", kept + other.get("more", []), body).code
+
+    past = datetime.now(UTC) - timedelta(hours=1)
+    unknown = Credentials("AKIAUNKNOWN000000001", "x", "token")
+    wrong_token = dev_session.with_token("another").with_secret("wrong")
+    wrong = dev.credentials.with_secret("wrong")
+    unsigned = [("x-amz-acl", "private")]
+    faults = {"when": past, "payload": "no hash", "more": unsigned}
+    assert send(unknown, "mars-1", query="?X-Amz-Signature=0", **faults) == "InvalidArgument"
+    assert send(unknown, "mars-1", **faults) == "AuthorizationHeaderMalformed"
+    assert send(unknown, without=("x-amz-date",), payload="no hash", more=unsigned) == "AccessDenied"
+    assert send(unknown, **faults) == "RequestTimeTooSkewed"
+    assert send(unknown, payload="no hash", more=unsigned) == "InvalidAccessKeyId"
+    assert send(wrong_token, payload="no hash", more=unsigned) == "InvalidToken"
+    assert send(wrong, payload="no hash", more=unsigned) == "InvalidArgument"
+    assert send(wrong, more=unsigned) == "AccessDenied"
+    assert send(wrong) == "SignatureDoesNotMatch"
+    assert send() == "XAmzContentSHA256Mismatch"
+    assert send(payload=sha256(body)) == "BadDigest"

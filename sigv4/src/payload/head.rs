@@ -71,6 +71,12 @@ impl PayloadHead {
         })
     }
 
+    /// Whether the body is protected against damage on the way by `Content-MD5` or a checksum, in a header or in a
+    /// trailer.
+    pub fn is_checked(&self) -> bool {
+        self.content_md5.is_some() || self.checksum.is_some() || self.trailer.is_some()
+    }
+
     /// The whole body is known already: nothing is left to be stated about it.
     fn verified(head: &Head<'_>) -> Self {
         Self {

@@ -265,6 +265,22 @@ fn a_head_states_one_checksum_at_most() {
 }
 
 #[test]
+fn a_head_tells_whether_its_body_is_checked() {
+    let sha256 = || sha256(BODY_SHA256);
+    let plain = put(BODY);
+    for (request, mode, checked) in [
+        (plain.clone(), sha256(), false),
+        (plain.clone(), PayloadMode::Unsigned, false),
+        (plain.clone().with("content-md5", &STANDARD.encode(DIGITS_MD5)), sha256(), true),
+        (plain.with("x-amz-checksum-crc32", &sum(ChecksumAlgorithm::Crc32, BODY)), sha256(), true),
+        (Request::chunked(1).with("x-amz-trailer", "x-amz-checksum-crc32"), Form::Unsigned.mode(), true),
+        (Request::chunked(1), Form::Unsigned.mode(), false),
+    ] {
+        assert_eq!(request.parse(&mode).unwrap().is_checked(), checked, "{request:?}");
+    }
+}
+
+#[test]
 fn the_list_of_trailers_is_split_as_java_splits() {
     let table = [
         ("x-amz-checksum-crc32", "ok"),
