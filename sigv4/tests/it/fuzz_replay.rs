@@ -3,6 +3,7 @@
 use std::path::Path;
 
 #[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the binaries of the fuzzer call them from outside")]
 mod targets;
 
 /// A target and its name.
