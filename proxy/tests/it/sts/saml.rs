@@ -78,6 +78,30 @@ async fn an_assertion_becomes_a_session_of_the_role() {
 }
 
 #[tokio::test]
+async fn the_audit_trail_names_whom_the_provider_vouches_for_and_holds_no_assertion() {
+    let world = with_trust(&trusting(PROVIDER, SAML, "")).await;
+    world.audited().await;
+    let assertion = response("signed-response");
+    let issued = ask(&world, &form(&assertion, "")).await;
+    ask(&world, &form("bm90IFhNTA", "")).await;
+    let records = world.audited().await;
+    let [record, refused] = &records[..] else { panic!("{records:?}") };
+    let who = &record["userIdentity"];
+    assert_eq!((&who["type"], &who["userName"]), (&"SAMLUser".into(), &"alice".into()));
+    assert_eq!(who["principalId"], format!("{UNIQUE}:alice"));
+    assert_eq!(record["responseElements"]["subjectType"], "persistent");
+    assert_eq!(record["responseElements"]["credentials"]["accessKeyId"], element(&issued, "AccessKeyId"));
+    assert_eq!(refused["userIdentity"]["type"], "Unknown");
+    assert!(refused["errorCode"].is_string());
+    let whole = format!("{records:?}");
+    for secret in
+        [&*assertion, "bm90IFhNTA", &element(&issued, "SessionToken"), &element(&issued, "SecretAccessKey")]
+    {
+        assert!(!whole.contains(secret), "{whole}");
+    }
+}
+
+#[tokio::test]
 async fn tags_source_identity_and_duration_are_the_assertions() {
     let world = with_trust(&trusting(PROVIDER, EVERYTHING, "")).await;
     let passed =
