@@ -5,6 +5,7 @@ import hashlib
 import json
 import signal
 import time
+from pathlib import Path
 
 import boto3
 import pytest
@@ -16,7 +17,7 @@ from kit import clients, saml
 from kit.commands import program, run
 from kit.credentials import Credentials
 from kit.saml import AWS, ENDPOINT, Login
-from kit.server import resigned_for, start_serve
+from kit.server import binary, resigned_for, start_serve
 
 ACCOUNT = "111122223333"
 ROLE, TAGGED = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("reader", "tagged"))
@@ -119,6 +120,27 @@ def test_the_command_line_assumes_a_role_too(gateway, providers, name, tmp_path)
     answer = json.loads(run([*command, "--saml-assertion", f"file://{assertion}", "--duration-seconds", "900"]))
     assert answer["AssumedRoleUser"]["Arn"] == SESSION
     assert Credentials.from_sts(answer["Credentials"]).session_token
+
+
+@pytest.mark.parametrize("name", saml.PROVIDERS)
+def test_the_sdk_for_javascript_assumes_a_role_too(gateway, providers, name):
+    wish = {"RoleArn": ROLE, "PrincipalArn": provider_arn(name), "SAMLAssertion": providers[name].respond(login(name))}
+    script = [str(Path(__file__).parent / "node/assume-role-with-saml.mjs"), str(saml.NODE_PACKAGES)]
+    environment = {"AWS_ENDPOINT_URL": gateway.endpoint, "AWS_REGION": gateway.region}
+    answer = json.loads(run([program("node"), *script], stdin=json.dumps(wish).encode(), **environment))
+    assert (answer["AssumedRoleUser"]["Arn"], answer["Subject"]) == (SESSION, "alice")
+    assert answer["Credentials"]["SessionToken"]
+
+
+@pytest.mark.parametrize("encoded", [True, False], ids=["base64", "xml"])
+def test_a_terminal_needs_no_credentials(gateway, sts, providers, encoded, tmp_path):
+    assertion, response = tmp_path / "assertion", providers["pysaml2"].respond(login("pysaml2"))
+    assertion.write_bytes(response.encode() if encoded else base64.b64decode(response))
+    proof = ["--saml-assertion-file", str(assertion), "--principal-arn", provider_arn("pysaml2")]
+    environment = {"AWS_ENDPOINT_URL": gateway.endpoint, "AWS_REGION": gateway.region, "HOME": str(tmp_path)}
+    answer = json.loads(run([str(binary()), "assume-role", ROLE, *proof, "--json"], **environment))
+    assert answer["AssumedRoleUser"]["Arn"] == SESSION
+    assert clients.sts(gateway, Credentials.from_sts(answer["Credentials"])).get_caller_identity()["Arn"] == SESSION
 
 
 @pytest.mark.parametrize("name", saml.PROVIDERS)
