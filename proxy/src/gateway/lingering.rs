@@ -4,7 +4,6 @@
 //! the answer with it: instead of `AccessDenied` it sees a broken pipe, and tries again. So what a client has
 //! under way is read and thrown away, within bounds.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -34,7 +33,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
     /// What was read and put back.
-    unread: VecDeque<Bytes>,
+    unread: Bytes,
     /// Empty once it has ended.
     body: Option<B>,
     /// Reading is what tells the client to go on: a body that waits for that must be left alone.
@@ -47,12 +46,12 @@ where
 {
     pub(crate) fn new(body: B, headers: &HeaderMap) -> Self {
         let withheld = expects_continue(headers);
-        Self { unread: VecDeque::new(), body: (!body.is_end_stream()).then_some(body), withheld }
+        Self { unread: Bytes::new(), body: (!body.is_end_stream()).then_some(body), withheld }
     }
 
-    /// Puts pieces back in front of the rest. They were all that has been read.
-    pub(crate) fn put_back(&mut self, pieces: VecDeque<Bytes>) {
-        self.unread = pieces;
+    /// Puts bytes back in front of the rest. They were all that has been read.
+    pub(crate) fn put_back(&mut self, read: Bytes) {
+        self.unread = read;
     }
 }
 
@@ -68,8 +67,8 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         self.withheld = false;
-        if let Some(piece) = self.unread.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        if !self.unread.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.unread)))));
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
@@ -84,7 +83,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let unread: u64 = self.unread.iter().map(|piece| piece.len() as u64).sum();
+        let unread = self.unread.len() as u64;
         let mut hint = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(unread));
@@ -181,12 +180,12 @@ mod tests {
     async fn what_is_put_back_is_read_again() {
         let client = Client { pieces: 3, taken: Arc::default() };
         let mut body = Lingering::new(client, &HeaderMap::new());
-        let mut read = VecDeque::new();
+        let mut read = Vec::new();
         while let Some(Ok(frame)) = body.frame().await {
-            read.push_back(frame.into_data().unwrap());
+            read.extend_from_slice(&frame.into_data().unwrap());
         }
         assert!(body.is_end_stream());
-        body.put_back(read);
+        body.put_back(read.into());
         assert!(!body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(3 << 20));
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3 << 20);

@@ -15,7 +15,6 @@
 //! A backend that checks the client's own signature (`passthrough`) gets the form as it came.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -130,11 +129,12 @@ impl Gateway {
         incoming: &mut Lingering,
     ) -> Result<PostForm, GatewayError> {
         let mut reader = FormReader::new(boundary);
-        let mut read = VecDeque::new();
+        // Copied, so that tiny pieces do not each hold on to a buffer.
+        let mut read = Vec::new();
         let reading = async {
             while let Some(piece) = next(incoming).await? {
                 let form = reader.push(&piece).map_err(PayloadError::from)?;
-                read.push_back(piece);
+                read.extend_from_slice(&piece);
                 if let Some(form) = form {
                     return Ok(form);
                 }
@@ -143,7 +143,7 @@ impl Gateway {
         };
         let form =
             timeout(self.settings.head_timeout, reading).await.map_err(|_| GatewayError::ClientStalled)?;
-        incoming.put_back(read);
+        incoming.put_back(read.into());
         form
     }
 
@@ -154,18 +154,15 @@ impl Gateway {
         incoming: &mut Lingering,
         body_length: u64,
     ) -> Result<u64, GatewayError> {
-        let mut read = VecDeque::new();
-        let (mut held, mut ended) = (0, false);
-        while held < LOOK_AHEAD && !ended {
+        let (mut read, mut ended) = (Vec::new(), false);
+        while read.len() < LOOK_AHEAD && !ended {
             let patience = self.upstream.response_timeout();
             match timeout(patience, next(incoming)).await.map_err(|_| GatewayError::ClientStalled)?? {
-                Some(piece) => {
-                    held += piece.len();
-                    read.push_back(piece);
-                }
+                Some(piece) => read.extend_from_slice(&piece),
                 None => ended = true,
             }
         }
+        let read = Bytes::from(read);
         let length = match file.length_within(&read).map_err(PayloadError::from)? {
             Some(length) => length,
             None if ended => return Err(PayloadError::from(FormError::Truncated).into()),

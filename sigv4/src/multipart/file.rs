@@ -34,16 +34,9 @@ impl FormFile {
     }
 
     /// Bytes of the file, if its end is among the first bytes of the body, which `wire` holds.
-    pub fn length_within<'a>(
-        &self,
-        wire: impl IntoIterator<Item = &'a Bytes>,
-    ) -> Result<Option<u64>, FormError> {
+    pub fn length_within(&self, wire: &Bytes) -> Result<Option<u64>, FormError> {
         let mut decoder = FileDecoder::new(self.clone().limited(None), None);
-        let mut data = VecDeque::new();
-        for piece in wire {
-            decoder.push(piece.clone(), &mut data)?;
-            data.clear();
-        }
+        decoder.push(wire.clone(), &mut VecDeque::new())?;
         Ok(decoder.is_over().then_some(decoder.size))
     }
 

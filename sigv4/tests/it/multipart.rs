@@ -205,7 +205,7 @@ fn the_length_of_a_file_is_known_once_its_end_is() {
     let upload = Upload::allowed("");
     let form = upload.verify().unwrap();
     let wire = bytes::Bytes::from(upload.wire());
-    let known = |end: usize| form.file().length_within([&wire.slice(..9), &wire.slice(9..end)]).unwrap();
+    let known = |end: usize| form.file().length_within(&wire.slice(..end)).unwrap();
     assert_eq!(known(wire.len()), Some(upload.file.len() as u64));
     assert_eq!(known(wire.len() - 2), Some(upload.file.len() as u64));
     assert_eq!(known(wire.len() - 3), None);
