@@ -60,7 +60,7 @@
 //!
 //! | attack | stopped by | test |
 //! |---|---|---|
-//! | change the policy, if only in its spelling | the text is signed as it is, and not read before that is proved | `refuses_a_policy_or_a_signature_that_was_changed` |
+//! | change the policy, if only in its spelling | the text is signed as it is, and not read before that is proved | `refuses_a_policy_or_a_signature_that_was_changed`, `no_byte_of_a_form_can_be_changed_so_that_it_says_something_else` |
 //! | write another policy without signing it | a form is signed by all fields of a signature or by none | `misses_each_field_of_a_signature_by_name` |
 //! | hide a condition behind another of its name, or in a member nobody reads | names come once, unknown members are none of a policy | `what_is_no_policy_is_refused_for_what_it_is` |
 //! | add a field, `acl` or a token among them | every field must be mentioned by a condition | `conditions_hold_or_fail_as_documented`, `the_session_token_is_a_field_like_any_other` |

@@ -38,6 +38,53 @@ const FILENAME: &str = "${filename}";
 
 /// A form that claims to be signed by an access key id for this endpoint. Nothing is proved yet: look the
 /// credential up, check its session, then [`verify`](Self::verify).
+///
+/// ```
+/// # use std::collections::VecDeque;
+/// # use bytes::Bytes;
+/// # use sigv4::*;
+/// # let now = Timestamp::parse_basic(b"20260312T081530Z").unwrap();
+/// # let endpoint = Endpoint::s3("us-east-1");
+/// # let secret = SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+/// // A server makes a form for a browser.
+/// let scope = Scope { date: now.date(), region: "us-east-1", service: "s3" };
+/// let key = SigningKey::derive(&secret, &scope);
+/// let signer = Signer { key: &key, access_key_id: "AKIDEXAMPLE", session_token: None, dialect: Dialect::S3 };
+/// let policy = r#"{"expiration": "2026-03-12T09:00:00Z", "conditions": [{"bucket": "photos"},
+///     ["starts-with", "$key", "user/"], ["content-length-range", 1, 1048576], ["starts-with", "$x-amz-date", ""],
+///     ["starts-with", "$x-amz-algorithm", ""], ["starts-with", "$x-amz-credential", ""]]}"#;
+/// let mut fields = signer.sign_policy(policy, now)?;
+/// fields.push(("key", "user/${filename}".to_owned()));
+///
+/// // The browser posts it with a file.
+/// let part = |(name, value): &(&str, String)| {
+///     format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+/// };
+/// let fields: String = fields.iter().map(part).collect();
+/// let file = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"cat.jpg\"\r\n\r\nmeow\r\n--x--\r\n";
+/// let body = Bytes::from(fields + file);
+///
+/// // 1. The gateway reads the form up to its file.
+/// let mut reader = FormReader::new(Boundary::parse(b"multipart/form-data; boundary=x")?);
+/// let form = reader.push(&body)?.expect("all of it is there");
+/// let signed = SignedForm::parse(&form, "photos", &endpoint, now)?;
+/// assert_eq!(signed.access_key_id(), "AKIDEXAMPLE");
+///
+/// // 2. It verifies the form and holds it against its policy.
+/// let form = signed.verify(&key)?;
+/// assert_eq!(form.key(), "user/cat.jpg");
+///
+/// // 3. It verifies the body, from its start and however it is cut. The head is that of the upload it stands for.
+/// let headers = http::HeaderMap::new();
+/// let head = Head { method: "PUT", path: b"/photos/user/cat.jpg", query: None, headers: &headers, authority: None };
+/// let mode = form.verified().into_payload();
+/// let facts = PayloadHead::parse(&head, &mode)?;
+/// let (mut verifier, mut content) = (PayloadVerifier::new(mode, facts), VecDeque::new());
+/// verifier.push(body, &mut content)?;
+/// verifier.finish()?;
+/// assert_eq!(content, ["meow"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct SignedForm<'a> {
     form: &'a PostForm,

@@ -3,7 +3,7 @@
 use sigv4::{CredentialFault, PolicyFault, PostError, Presented, SignedForm};
 
 use crate::forms::{Refusal, Upload, endpoint, read};
-use crate::sample::{assert_refused, now};
+use crate::sample::{SECRET, assert_refused, now};
 
 /// What the policy of an upload lets through: `ok`, or what S3 would say after "Policy Condition failed: ".
 fn outcome(upload: &Upload) -> String {
@@ -79,6 +79,37 @@ fn refuses_a_policy_or_a_signature_that_was_changed() {
         };
         assert_eq!((explanation.string_to_sign, explanation.signature_provided), (policy.clone(), changed));
     }
+}
+
+/// Names and values of a form, if it is accepted.
+fn accepted(wire: &[u8]) -> Option<Vec<(String, String)>> {
+    let form = read([wire]).ok()?;
+    let endpoint = endpoint();
+    let signed = SignedForm::parse(&form, "photos", &endpoint, now()).ok()?;
+    let key = sigv4::SigningKey::derive(&sigv4::SecretAccessKey::new(SECRET), &signed.scope());
+    let form = signed.verify(&key).ok()?;
+    Some(form.fields().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+#[test]
+fn no_byte_of_a_form_can_be_changed_so_that_it_says_something_else() {
+    let wire = Upload::allowed(r#"{"acl": "private"}"#).and("acl", "private").wire();
+    let said = accepted(&wire).unwrap();
+    let (mut refused, mut same) = (0, 0);
+    for at in 0..wire.len() {
+        for flip in [1, 0x20, 0x80] {
+            let mut changed = wire.clone();
+            changed[at] ^= flip;
+            match accepted(&changed) {
+                None => refused += 1,
+                Some(says) => {
+                    assert_eq!(says, said, "byte {at} flipped by {flip}");
+                    same += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 3 * same && same > 0, "{refused} {same}");
 }
 
 #[test]
