@@ -4,6 +4,7 @@
 //! corpus, so that what was found once stays found. A corpus is small and kept: `cargo fuzz cmin <name>`.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -26,9 +27,12 @@ fn secret() -> SecretAccessKey {
     SecretAccessKey::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
 }
 
-fn signing_key() -> SigningKey {
+/// Derived once: deriving takes longer than all the rest.
+static SIGNING_KEY: LazyLock<SigningKey> = LazyLock::new(|| {
     SigningKey::derive(&secret(), &Scope { date: now().date(), region: "us-east-1", service: "s3" })
-}
+});
+static VERIFYING_KEY: LazyLock<VerifyingKey> =
+    LazyLock::new(|| VerifyingKey::derive(ACCESS_KEY_ID, &secret()));
 
 fn endpoint(dialect: Dialect) -> Endpoint {
     Endpoint { dialect, sigv4a: true, ..Endpoint::s3("us-east-1") }
@@ -57,17 +61,15 @@ fn verify(head: Head<'_>, endpoint: &Endpoint) -> Option<Result<Verified, Verify
     let id = request.access_key_id().to_owned();
     assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
     drop(request.session_token());
-    let (signing, verifying);
+    let other_day;
     let key = match request.algorithm() {
+        Algorithm::HmacSha256 if request.scope() == SIGNING_KEY.scope() => Key::from(&*SIGNING_KEY),
         Algorithm::HmacSha256 => {
             assert_eq!((request.scope().region, request.scope().service), ("us-east-1", "s3"));
-            signing = SigningKey::derive(&secret(), &request.scope());
-            Key::from(&signing)
+            other_day = SigningKey::derive(&secret(), &request.scope());
+            Key::from(&other_day)
         }
-        Algorithm::EcdsaP256Sha256 => {
-            verifying = VerifyingKey::derive(ACCESS_KEY_ID, &secret());
-            Key::from(&verifying)
-        }
+        Algorithm::EcdsaP256Sha256 => Key::from(&*VERIFYING_KEY),
     };
     Some(request.verify(key))
 }
@@ -91,9 +93,9 @@ pub fn authorization(data: &[u8]) {
             |(name, _): &(&HeaderName, &HeaderValue)| verified.signed_headers().contains(name.as_str());
         let mut own: HeaderMap =
             headers.iter().filter(signed).map(|(name, value)| (name.clone(), value.clone())).collect();
-        let key = signing_key();
         let target = Target { method: "GET", path: b"/key", query: None };
-        let signature = signer(&key, dialect).sign(target, &mut own, EMPTY_SHA256, now()).expect("signable");
+        let signature =
+            signer(&SIGNING_KEY, dialect).sign(target, &mut own, EMPTY_SHA256, now()).expect("signable");
         assert!(contains(data, &signature.to_hex()), "accepted with another signature");
     }
 }
@@ -249,7 +251,7 @@ pub fn chunks(data: &[u8]) {
         headers.insert("x-amz-trailer", HeaderValue::try_from(name).expect("a name"));
     }
     let mode = || {
-        let chain = ChunkChain::new(&signing_key(), now(), Signature::parse(&[b'5'; 64]).expect("digits"));
+        let chain = ChunkChain::new(&SIGNING_KEY, now(), Signature::parse(&[b'5'; 64]).expect("digits"));
         match form % 3 {
             0 => PayloadMode::UnsignedChunks,
             1 => PayloadMode::SignedChunks { chain, trailer: false },
@@ -311,8 +313,8 @@ fn judge(form: &PostForm) -> Option<sigv4::FormFile> {
 /// A policy, rightly signed: whatever it says, a form that it does not mention is refused.
 pub fn policy(data: &[u8]) {
     let Ok(policy) = std::str::from_utf8(data) else { return };
-    let key = signing_key();
-    let mut fields = signer(&key, Dialect::S3).sign_policy(policy, now()).expect("the key is of today");
+    let mut fields =
+        signer(&SIGNING_KEY, Dialect::S3).sign_policy(policy, now()).expect("the key is of today");
     fields.push(("key", "a".to_owned()));
     fields.push(("acl", "private".to_owned()));
     let field = |(name, value): (&str, String)| {
