@@ -2,30 +2,23 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use serde_json::Value;
 
 use super::Failure;
+use super::exchange::{Http, is_confidential};
 use crate::config::Environment;
 use crate::telemetry::with_causes;
-use crate::upstream::client_tls;
 
 /// The admin listener unless told otherwise.
 const ADMIN_URL: &str = "http://127.0.0.1:9090";
 /// The environment variable that names it.
 const ADMIN_VARIABLE: &str = "SIGWARD_ADMIN";
-/// For a whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -79,7 +72,7 @@ pub(super) enum ClientError {
 pub(super) struct Client {
     base: Uri,
     authorization: Option<HeaderValue>,
-    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: Http,
 }
 
 /// Runs a command that waits for answers.
@@ -100,13 +93,7 @@ impl Client {
             Some(file) => Some(bearer(file)?),
             None => None,
         };
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(args.ca_file.as_ref().into())?)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let http = HyperClient::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { base, authorization, http })
+        Ok(Self { base, authorization, http: Http::new(args.ca_file.as_ref())? })
     }
 
     /// Sends a request for `target`, a path with an optional query; the JSON of a successful answer.
@@ -118,17 +105,7 @@ impl Client {
     ) -> Result<Value, ClientError> {
         let unreachable = |reason| ClientError::Unreachable { url: self.base.to_string(), reason };
         let request = self.request(method, target, body).map_err(|error| unreachable(with_causes(&error)))?;
-        let exchange = async {
-            let answer = self.http.request(request).await.map_err(|error| with_causes(&error))?;
-            let (parts, body) = answer.into_parts();
-            let body =
-                Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| with_causes(&*error))?;
-            Ok((parts.status, body.to_bytes()))
-        };
-        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
-            .map_err(unreachable)?;
+        let (status, body) = self.http.exchange(request, MAX_ANSWER_BYTES).await.map_err(unreachable)?;
         self.read(status, &body)
     }
 
@@ -174,15 +151,6 @@ fn parse_base(url: &str) -> Result<Uri, Failure> {
     };
     let fault = || Failure::Usage(format!("{url:?} is not http://host[:port] or https://host[:port]"));
     url.parse().ok().filter(good).ok_or_else(fault)
-}
-
-/// Whether nobody between here and there can read along.
-pub(super) fn is_confidential(base: &Uri) -> bool {
-    let host = base.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let address = host.parse::<std::net::IpAddr>();
-    base.scheme() == Some(&Scheme::HTTPS)
-        || host.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn bearer(file: &PathBuf) -> Result<HeaderValue, Failure> {

@@ -11,6 +11,7 @@ mod check_config;
 mod client;
 #[cfg(feature = "dev")]
 mod dev;
+mod exchange;
 mod explain;
 mod keys;
 mod private;

@@ -9,7 +9,7 @@ mod tls;
 
 pub use client::{Outbound, Upstream, UpstreamError, UpstreamOptionsError};
 pub use headers::strip_hop_by_hop;
-pub use tls::{Authorities, ClientTlsError, client_tls};
+pub use tls::{Authorities, ClientTlsError, client_tls, is_this_machine};
 
 use sigv4::ChecksumAlgorithm;
 

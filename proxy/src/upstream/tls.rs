@@ -1,8 +1,10 @@
 //! TLS towards servers this program calls: rustls with ring.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::Uri;
 use hyper_rustls::ConfigBuilderExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
@@ -65,6 +67,13 @@ pub fn client_tls(authorities: Authorities<'_>) -> Result<ClientConfig, ClientTl
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Whether a URL's host is this machine, so that nobody stands between here and there.
+pub fn is_this_machine(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 impl<'a, P: AsRef<Path>> From<Option<&'a P>> for Authorities<'a> {
     /// A file that is named, or else those of the web.
     fn from(file: Option<&'a P>) -> Self {
@@ -75,6 +84,19 @@ impl<'a, P: AsRef<Path>> From<Option<&'a P>> for Authorities<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_name_and_address() {
+        let is = |uri: &str| is_this_machine(&uri.parse().unwrap());
+        for uri in ["http://localhost/a", "http://LocalHost:1", "http://127.0.0.2", "http://[::1]:1/"] {
+            assert!(is(uri), "{uri}");
+        }
+        for uri in
+            ["http://localhost.example", "http://10.0.0.1", "http://[fe80::1]", "/a", "http://127.1.example"]
+        {
+            assert!(!is(uri), "{uri}");
+        }
+    }
 
     #[test]
     fn a_file_of_authorities_must_hold_one() {

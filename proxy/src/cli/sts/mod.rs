@@ -4,34 +4,26 @@ mod answer;
 mod profile;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::Full;
 use sigv4::uri::encode_query;
 use sigv4::{Dialect, Scope, SecretAccessKey, Signer, SigningKey, Target, hex};
 use zeroize::Zeroizing;
 
 use super::Failure;
-use super::client::is_confidential;
+use super::exchange::{Http, is_confidential};
 use super::table::printable;
 use crate::clock::{Clock, UnixMillis};
 use crate::config::Environment;
-use crate::telemetry::with_causes;
-use crate::upstream::client_tls;
 use profile::Settings;
 
 pub(super) use answer::Answer;
 
 /// The version of the API.
 const VERSION: &str = "2011-06-15";
-/// For a whole exchange.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Where AWS answers when nobody says which region.
@@ -179,22 +171,10 @@ impl Sts {
         signed: bool,
     ) -> Result<Answer, Failure> {
         let request = self.request(form(action, parameters), signed, Clock::system().now())?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(self.ca_file.as_ref().into())?)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let http = Client::builder(TokioExecutor::new()).build(connector);
-        let exchange = async {
-            let answer = http.request(request).await.map_err(|error| with_causes(&error))?;
-            let (parts, body) = answer.into_parts();
-            let body =
-                Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| with_causes(&*error))?;
-            Ok((parts.status, body.to_bytes()))
-        };
-        let (status, body) = tokio::time::timeout(TIMEOUT, exchange)
+        let http = Http::new(self.ca_file.as_ref())?;
+        let (status, body) = http
+            .exchange(request, MAX_ANSWER_BYTES)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
             .map_err(|reason| StsError::Unreachable { endpoint: self.endpoint.clone(), reason })?;
         Ok(self.read(status, &body)?)
     }

@@ -1,6 +1,5 @@
 //! Gets a provider's keys: one discovery document at most, one key set, each small, in time, and from nowhere else.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use super::json;
 use super::jwks::{KeySet, NotAKeySet};
 use crate::iam::directory::{OidcKeys, OidcProvider};
 use crate::telemetry::with_causes;
-use crate::upstream::{Authorities, ClientTlsError, client_tls};
+use crate::upstream::{Authorities, ClientTlsError, client_tls, is_this_machine};
 
 /// Largest document that is read. The sets of providers with a hundred keys of each kind stay below it.
 const MAX_BYTES: usize = 256 << 10;
@@ -151,15 +150,9 @@ impl Getter {
     /// Keys that came over a line where somebody could have changed them prove nothing.
     fn allows(&self, uri: &Uri) -> bool {
         let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        let plain = uri.scheme() == Some(&Scheme::HTTP) && self.plain_loopback && is_loopback(uri);
+        let plain = uri.scheme() == Some(&Scheme::HTTP) && self.plain_loopback && is_this_machine(uri);
         !user && (uri.scheme() == Some(&Scheme::HTTPS) || plain)
     }
-}
-
-fn is_loopback(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

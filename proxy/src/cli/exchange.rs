@@ -1,0 +1,57 @@
+//! One exchange with a server, as every command makes it that asks one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::telemetry::with_causes;
+use crate::upstream::{ClientTlsError, client_tls, is_this_machine};
+
+/// For a whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections to servers.
+pub(super) struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Http {
+    /// Trusts the authorities of `ca_file` alone if there is one, those of the web otherwise. Connects to nobody yet.
+    pub(super) fn new(ca_file: Option<&PathBuf>) -> Result<Self, ClientTlsError> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(client_tls(ca_file.into())?)
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    /// Status and body of the answer, of which at most `max_bytes` are read. The error says what went wrong, outermost
+    /// cause first.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        max_bytes: usize,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let exchange = async {
+            let answer = self.0.request(request).await.map_err(|error| with_causes(&error))?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, max_bytes).collect().await.map_err(|error| with_causes(&*error))?;
+            Ok((parts.status, body.to_bytes()))
+        };
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+    }
+}
+
+/// Whether nobody between here and there can read along.
+pub(super) fn is_confidential(uri: &Uri) -> bool {
+    uri.scheme() == Some(&Scheme::HTTPS) || is_this_machine(uri)
+}
