@@ -43,8 +43,6 @@ pub(super) async fn run(
         tracing::debug!(%error, "a web identity token was refused");
         Fault::from(error)
     })?;
-    let claims = &identity.condition_keys;
-    let requested = passed.with(&identity)?;
     let federation = Federation {
         provider: identity.provider.clone(),
         issuer: identity.issuer.clone(),
@@ -52,6 +50,10 @@ pub(super) async fn run(
         audience: identity.audience.clone(),
         saml: None,
     };
+    // The record of a refusal tells who was refused.
+    call.vouched_for.get_or_init(|| federation.clone());
+    let claims = &identity.condition_keys;
+    let requested = passed.with(&identity)?;
     let asker = Asker::Provider { federation: &federation, claims };
     let assumed = permit(call, &requested, asker)?.issue(mint).await?;
     let result = [

@@ -86,6 +86,25 @@ async fn every_token_of_the_table_gets_its_verdict() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Of an ECDSA signature another letter may spell the same bits only where the encoding has bits to spare, and such an
+/// encoding is not read.
+#[tokio::test]
+async fn no_other_letter_anywhere_is_accepted() {
+    let keys = document(&vectors()["key_sets"]["all"].to_string());
+    let (provider, verifier) = (provider(keys), WebIdentityVerifier::new(&Metrics::new()));
+    for name in ["ES256", "RS256 by key rsa"] {
+        let token = token(name);
+        assert_eq!(word(&verify(&verifier, &provider, &token, seconds(NOW)).await), "accepted");
+        for at in 0..token.len() {
+            for letter in ["A", "-", ""] {
+                let changed = format!("{}{letter}{}", &token[..at], &token[at + 1..]);
+                let verdict = verify(&verifier, &provider, &changed, seconds(NOW)).await;
+                assert!(changed == token || verdict.is_err(), "{name}: {letter:?} at {at}");
+            }
+        }
+    }
+}
+
 #[test]
 fn refusals_are_those_of_aws() {
     let text = |error: TokenError| {
