@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use crate::admin::{Admin, Readiness};
+use crate::admin::{Admin, AdminParts, Readiness};
 use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
@@ -141,13 +141,14 @@ impl Server {
         let admin_tls = tls(config.admin.tls.as_ref())?;
 
         let readiness = Readiness::default();
-        let admin = Arc::new(Admin::new(
-            config.admin,
-            store.clone(),
-            clock.clone(),
-            metrics.clone(),
-            readiness.clone(),
-        ));
+        let admin = Arc::new(Admin::new(AdminParts {
+            settings: config.admin,
+            store: store.clone(),
+            identities: identities.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+        }));
         let gateway = Arc::new(Gateway::new(
             GatewayParts {
                 settings: config.gateway,

@@ -8,6 +8,7 @@
 //! | `POST /v1/events` | appends a CloudEvent or a batch; `[{source, id, seq, duplicate}]` |
 //! | `GET /v1/sessions` | `{sessions, next?}`; filters `access_key_id`, `principal`, `role`, `account`, `session_name`, `identity_provider`, `source_identity`, `kind`, `expired` |
 //! | `POST /v1/revocations` | `{access_key_id \| principal \| role, session_name? \| account \| identity_provider \| source_identity, cascade?, issued_before?, reason?}`; `{issued_before, sessions, seq}` |
+//! | `GET /v1/iam` | `{configured, loaded_at?, users, groups, roles, providers, faults, warnings}`: the IAM directory |
 //! | `GET /v1/access-keys` | `{access_keys}` |
 //! | `POST /v1/access-keys` | creates one; its secret is in this answer and nowhere else |
 //! | `PUT /v1/access-keys/{id}/status` | `{status: "Active" \| "Inactive"}` |
@@ -23,6 +24,7 @@ mod answer;
 mod body;
 mod events;
 mod health;
+mod identities;
 mod query;
 mod sessions;
 #[cfg(test)]
@@ -47,6 +49,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::gateway::Peer;
 use crate::iam::AccessKeyId;
+use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -54,9 +57,26 @@ use crate::store::Store;
 pub struct Admin {
     access: Access,
     store: Store,
+    identities: Identities,
     clock: Clock,
     metrics: Metrics,
     readiness: Readiness,
+}
+
+/// What an admin listener is made of.
+pub struct AdminParts {
+    /// The listener's configuration.
+    pub settings: config::Admin,
+    /// What is listed, revoked and fed.
+    pub store: Store,
+    /// Who is declared.
+    pub identities: Identities,
+    /// What time it is.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether requests are welcome.
+    pub readiness: Readiness,
 }
 
 /// Where a request goes.
@@ -68,6 +88,7 @@ enum Route {
     Events,
     Sessions,
     Revocations,
+    Iam,
     AccessKeys,
     AccessKey(AccessKeyId),
     AccessKeyStatus(AccessKeyId),
@@ -86,14 +107,9 @@ impl Caller {
 
 impl Admin {
     /// Puts the parts together.
-    pub fn new(
-        settings: config::Admin,
-        store: Store,
-        clock: Clock,
-        metrics: Metrics,
-        readiness: Readiness,
-    ) -> Self {
-        Self { access: Access::new(settings.token.as_ref()), store, clock, metrics, readiness }
+    pub fn new(parts: AdminParts) -> Self {
+        let AdminParts { settings, store, identities, clock, metrics, readiness } = parts;
+        Self { access: Access::new(settings.token.as_ref()), store, identities, clock, metrics, readiness }
     }
 
     /// Answers one request.
@@ -147,6 +163,7 @@ impl Admin {
             }
             Route::Sessions => sessions::list(self, parts.uri.query()).await,
             Route::Revocations => sessions::revoke(self, body::read_json(headers, body).await?).await,
+            Route::Iam => Ok(identities::report(&self.identities)),
             Route::AccessKeys if parts.method == Method::POST => {
                 access_keys::create(self, caller, body::read_json(headers, body).await?).await
             }
@@ -169,6 +186,7 @@ impl Route {
             ["v1", "events"] => Self::Events,
             ["v1", "sessions"] => Self::Sessions,
             ["v1", "revocations"] => Self::Revocations,
+            ["v1", "iam"] => Self::Iam,
             ["v1", "access-keys"] => Self::AccessKeys,
             ["v1", "access-keys", id] => Self::AccessKey(access_key_id(id)?),
             ["v1", "access-keys", id, "status"] => Self::AccessKeyStatus(access_key_id(id)?),
@@ -178,7 +196,7 @@ impl Route {
 
     const fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::Livez | Self::Readyz | Self::Metrics | Self::Sessions => &["GET", "HEAD"],
+            Self::Livez | Self::Readyz | Self::Metrics | Self::Sessions | Self::Iam => &["GET", "HEAD"],
             Self::Events | Self::Revocations => &["POST"],
             Self::AccessKeys => &["GET", "HEAD", "POST"],
             Self::AccessKey(_) => &["DELETE"],

@@ -41,7 +41,10 @@ impl Api {
             tls: None,
             token: token.map(|token| AdminToken(SecretAccessKey::new(token))),
         };
-        let admin = Arc::new(Admin::new(settings, store, clock, metrics, Readiness::default()));
+        let identities = Identities::none(clock.clone(), &metrics);
+        let readiness = Readiness::default();
+        let admin =
+            Arc::new(Admin::new(AdminParts { settings, store, identities, clock, metrics, readiness }));
         Self { admin, peer: Peer { address: LOOPBACK.parse().unwrap(), tls: false }, _dir: dir }
     }
 
@@ -322,4 +325,11 @@ async fn refuses_principals_that_are_none() {
         let (status, answer) = api.send_json("POST", "/v1/access-keys", body).await;
         assert_eq!((status, &answer["error"]["path"]), (400, &json!(path)), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn without_an_iam_directory_there_is_none_to_tell_of() {
+    let (status, told) = Api::new().get("/v1/iam").await;
+    assert_eq!((status, &told["configured"], &told["users"]), (200, &Value::Bool(false), &0.into()));
+    assert_eq!(told["faults"], serde_json::json!([]));
 }

@@ -72,3 +72,58 @@ fn identities_faults(config: &Config) -> Vec<ConfigFault> {
 fn text(error: Option<impl std::fmt::Display>) -> Option<String> {
     error.map(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const KEY: &str = r#"
+        [[access_keys]]
+        access_key_id = "AKIA1"
+        secret_access_key_file = "secret"
+        account = "123456789012"
+    "#;
+
+    /// A configuration with an IAM directory of these files, and an access key of `user`.
+    fn faults(user: &str, files: &[(&str, &str)]) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &Path, text: &str| {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        Keyring::create(&directory.path().join("sealing.key")).unwrap();
+        write(&directory.path().join("secret"), "secret");
+        for (path, text) in files {
+            write(&directory.path().join("iam/123456789012").join(path), text);
+        }
+        let file = directory.path().join("sigward.toml");
+        let settings = "iam.directory = \"iam\"\nstore = { path = \"events.redb\", sealing_key_files = [\"sealing.key\"] }\n\
+                        backend = { endpoint = \"http://127.0.0.1:9\", auth = \"identity\" }\n";
+        write(&file, &format!("{settings}{KEY}user = \"{user}\""));
+        let found = unusable_files(Config::load(&file, &Environment::default()).unwrap());
+        assert!(!directory.path().join("iam-register.json").exists(), "checking changes nothing");
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_fault_of_the_iam_directory_is_told_with_its_file() {
+        let good = ("users/alice/user.toml", "");
+        assert_eq!(faults("alice", &[good]), [""; 0]);
+        let told = faults("alice", &[good, ("users/bob/user.toml", "\nx = 1"), ("policies/p.json", "{")]);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("iam.directory: 123456789012/policies/p.json: "), "{told:?}");
+        assert!(told[1].starts_with("iam.directory: 123456789012/users/bob/user.toml:2: "), "{told:?}");
+    }
+
+    #[test]
+    fn an_access_key_of_nobody_is_told() {
+        let told = faults("mallory", &[("users/alice/user.toml", "")]);
+        let [told] = &told[..] else { panic!("{told:?}") };
+        assert!(
+            told.starts_with("access_keys[0].user: arn:aws:iam::123456789012:user/mallory is not in"),
+            "{told}"
+        );
+    }
+}

@@ -18,7 +18,8 @@ use crate::config::{
 };
 use crate::events::{Keyring, KeyringError};
 use crate::iam::{
-    AccessKeyId, KeyStatus, NoRandomNumbers, Principal, random_access_key_id, random_secret_access_key,
+    AccessKeyId, DeclaredPrincipal, KeyStatus, NoRandomNumbers, Principal, random_access_key_id,
+    random_secret_access_key,
 };
 use crate::server::{Server, ServerError, Signals};
 use crate::telemetry;
@@ -29,8 +30,11 @@ use backend::Backend;
 
 /// The region `dev` answers for.
 const REGION: &str = "us-east-1";
-/// The account of the one user there is.
-const ACCOUNT: &str = "000000000000";
+/// The user there is unless told otherwise.
+const DEV_USER: &str = "arn:aws:iam::000000000000:user/dev";
+const DEV_USER_ID: &str = "AIDADEVDEVDEVDEVDEVDE";
+/// How soon changes of the IAM directory are seen.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the gateway and a file-system S3 backend on loopback. Not for production: the secret is printed.
 ///
@@ -41,6 +45,12 @@ pub(super) struct Args {
     /// directory, removed at the end, when absent.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Directory of users, roles and policies, such as config/iam: then everybody has the permissions it declares.
+    #[arg(long, value_name = "DIR")]
+    iam: Option<PathBuf>,
+    /// The user that the printed access key speaks for.
+    #[arg(long = "as", value_name = "ARN", default_value = DEV_USER, value_parser = principal)]
+    user: Principal,
     /// Port for S3 and STS clients; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -208,21 +218,24 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             sealing_key_files: vec![layout.state.join("sealing.key")],
             ..StoreConfig::default()
         },
-        iam: Iam::default(),
+        iam: Iam { directory: args.iam.clone(), poll_interval: POLL_INTERVAL },
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
             secret: key.secret.clone(),
-            principal: Principal {
-                arn: format!("arn:aws:iam::{ACCOUNT}:user/dev"),
-                user_id: "AIDADEVDEVDEVDEVDEVDE".to_owned(),
-                account: ACCOUNT.to_owned(),
-            },
+            principal: args.user.clone(),
             status: KeyStatus::Active,
         }],
         log,
         audit: Audit { log: false, ..Audit::default() },
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
     }
+}
+
+/// The user with this ARN. An IAM directory that declares it gives it the unique id that counts.
+fn principal(arn: &str) -> Result<Principal, String> {
+    let user_id = (arn == DEV_USER).then(|| DEV_USER_ID.to_owned());
+    let declared = DeclaredPrincipal { arn: Some(arn.to_owned()), user_id, ..DeclaredPrincipal::default() };
+    declared.resolve().map_err(|error| error.problem)
 }
 
 /// Text for people, who may ask for more or less of it as they would of `serve`.
@@ -246,6 +259,7 @@ fn announce(args: &Args, layout: &Layout, key: &AccessKey, server: &Server) -> s
             "secret_access_key": secret,
             "backend_dir": layout.objects,
             "state_dir": layout.state,
+            "iam_dir": args.iam,
         });
         writeln!(out, "{line}")?;
     } else {
