@@ -218,7 +218,7 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             sealing_key_files: vec![layout.state.join("sealing.key")],
             ..StoreConfig::default()
         },
-        iam: Iam { directory: args.iam.clone(), poll_interval: POLL_INTERVAL },
+        iam: Iam { directory: args.iam.clone(), poll_interval: POLL_INTERVAL, ..Iam::default() },
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
             secret: key.secret.clone(),

@@ -15,9 +15,12 @@ def program(name: str) -> str:
     """The path of a client, from the suite's environment or the system. Missing is an error in CI, a loud skip else."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
-    if found:
-        return found
-    reason = f"{name} is not installed: what it would have shown is NOT shown"
+    return found or missing(f"{name} is not installed")
+
+
+def missing(what: str):
+    """Ends the test: an error in CI, a loud skip else."""
+    reason = f"{what}: what it would have shown is NOT shown"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
