@@ -1,5 +1,8 @@
 //! What policies of the IAM directory and of sessions let through to the backend.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest;
 use sigv4::SecretAccessKey;
 use sigward::clock::UnixMillis;
 use sigward::events::EventData;
@@ -103,8 +106,10 @@ async fn a_copy_must_be_allowed_to_read_its_source() {
 fn deletion(keys: &[&str]) -> Vec<u8> {
     let objects: String = keys.iter().map(|key| format!("<Object><Key>{key}</Key></Object>")).collect();
     let body = format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{objects}</Delete>");
-    let call =
-        Call { query: Some("delete"), ..Call::new("POST", "/bucket") }.with("content-length", body.len());
+    let checksum = STANDARD.encode(digest::digest(&digest::SHA256, body.as_bytes()));
+    let call = Call { query: Some("delete"), ..Call::new("POST", "/bucket") }
+        .with("content-length", body.len())
+        .with("x-amz-checksum-sha256", checksum);
     [call.signed(&ALICE, UNSIGNED, "").0, body.into_bytes()].concat()
 }
 
