@@ -215,9 +215,9 @@ impl CanonicalRequest<'_> {
 
     /// The canonical request in standard form, for people: what is confidential in it is left out.
     pub(crate) fn text(&self) -> String {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(1024);
         self.put(&mut text, Form::Standard, Secrets::Redacted);
-        String::from_utf8_lossy(&text).into_owned()
+        String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
     fn put(&self, sink: &mut impl Sink, form: Form, secrets: Secrets) {

@@ -168,13 +168,23 @@ fn is_ascending(text: &[u8], names: &[Span]) -> Option<bool> {
 fn search<'r>(list: &mut [Field<'r>], text: &[u8], headers: &'r HeaderMap) -> bool {
     let mut beside = false;
     for (name, value) in headers {
-        match list.iter_mut().find(|field| field.is(name.as_str(), text)) {
+        match position(list, text, name.as_str()).map(|at| &mut list[at]) {
             Some(field) if Name::of(field.span.of(text)).is_none() => field.found.take(value.as_bytes()),
             Some(_) => {}
             None => beside |= is_amz(name),
         }
     }
     beside
+}
+
+/// Where `name` is among the fields. A short list is gone through; a search by halves keeps the work for a long one, of
+/// as many headers, from growing with its square.
+fn position(list: &[Field<'_>], text: &[u8], name: &str) -> Option<usize> {
+    if list.len() <= 16 {
+        list.iter().position(|field| field.is(name, text))
+    } else {
+        list.binary_search_by(|field| field.span.of(text).cmp(name.as_bytes())).ok()
+    }
 }
 
 fn is_amz(name: &HeaderName) -> bool {

@@ -217,31 +217,28 @@ impl SignedRequest<'_> {
             fields,
             payload,
         };
+        let text = |form| string_to_sign(self.algorithm(), &self.date, &self.scope(), &request.hash(form));
+        let standard = text(Form::Standard);
         let complete = fields.absent().next().is_none();
         if let Some(claimed) = key.read(&self.signature).filter(|_| complete) {
-            let holds = |form: Form| {
-                let hash = request.hash(form);
-                claimed.holds(string_to_sign(self.algorithm(), &self.date, &self.scope(), &hash).as_slice())
-            };
-            if holds(Form::Standard) {
+            if claimed.holds(standard.as_slice()) {
                 return Ok(Form::Standard);
             }
             let deviates = |form: &Form| !self.endpoint.strict && form.is_worth_trying(self.algorithm());
             let allowed = |form: &Form| form.is_standard() || deviates(form);
             let mut others = Form::OTHERS.into_iter().filter(allowed).filter(|form| request.may_take(*form));
-            if let Some(form) = others.find(|form| holds(*form)) {
+            if let Some(form) = others.find(|form| claimed.holds(text(*form).as_slice())) {
                 return Ok(form);
             }
         }
-        Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request))))
+        Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request, standard.as_slice()))))
     }
 
-    fn explain(&self, request: &CanonicalRequest<'_>) -> Explanation {
-        let hash = request.hash(Form::Standard);
-        let text = string_to_sign(self.algorithm(), &self.date, &self.scope(), &hash);
+    #[cold]
+    fn explain(&self, request: &CanonicalRequest<'_>, string_to_sign: &[u8]) -> Explanation {
         Explanation {
             canonical_request: request.text(),
-            string_to_sign: String::from_utf8_lossy(text.as_slice()).into_owned(),
+            string_to_sign: String::from_utf8_lossy(string_to_sign).into_owned(),
             signature_provided: String::from_utf8_lossy(&self.signature).into_owned(),
             absent_headers: request
                 .fields

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf as _, Bytes};
+use memchr::memchr;
 use ring::digest;
 
 use super::chain::{ChunkChain, ChunkSignature};
@@ -316,18 +317,14 @@ impl Line {
         if self.0.ends_with(CRLF) {
             self.0.clear();
         }
-        let mut taken = 0;
-        for &byte in wire.iter() {
-            if self.0.len() == limit {
+        while !wire.is_empty() && !self.0.ends_with(CRLF) {
+            let end = memchr(b'\n', wire).map_or(wire.len(), |at| at + 1);
+            if self.0.len() + end > limit {
                 return None;
             }
-            self.0.push(byte);
-            taken += 1;
-            if self.0.ends_with(CRLF) {
-                break;
-            }
+            self.0.extend_from_slice(&wire[..end]);
+            wire.advance(end);
         }
-        wire.advance(taken);
         Some(self.0.strip_suffix(CRLF))
     }
 

@@ -14,6 +14,7 @@ mod multipart;
 mod payload;
 mod post_policy;
 mod presigned;
+mod reference;
 mod roundtrip;
 mod s3_examples;
 mod sample;
