@@ -298,14 +298,25 @@ impl Reader<'_, '_> {
             directory.users().map(|user| (user.principal.arn.clone(), user.principal.user_id.clone()));
         let roles = directory.roles().map(|role| (role.arn.clone(), role.id.clone()));
         let ids: BTreeMap<String, String> = users.chain(roles).collect();
+        // A session is named by its role, without the path; no two roles of an account differ in that alone.
+        let of_sessions: BTreeMap<String, String> = directory
+            .roles()
+            .map(|role| {
+                (format!("arn:aws:sts::{}:assumed-role/{}", role.account, role.name), role.id.clone())
+            })
+            .collect();
+        let id_of = |arn: &str| {
+            let role = || of_sessions.get(arn.rsplit_once('/')?.0);
+            ids.get(arn).or_else(role).cloned()
+        };
         let groups = directory.groups().map(|group| group.arn.as_str());
         self.register.retain(&ids.keys().map(String::as_str).chain(groups).collect());
         for (arn, (path, content)) in trusts {
             let Some(role) = self.directory.roles.get_mut(&arn) else { continue };
             let named: BTreeSet<String> = role.trust.policy.principal_arns().map(str::to_owned).collect();
-            let bound = self.register.bind(&arn, content, &named, |named| ids.get(named).cloned());
+            let bound = self.register.bind(&arn, content, &named, id_of);
             for (named, id) in &bound {
-                if ids.get(named).is_some_and(|now| now != id) {
+                if id_of(named).is_some_and(|now| now != *id) {
                     let message = format!(
                         "{named} was deleted and is declared again: this policy means the former one ({id}) until its \
                          text changes"

@@ -305,6 +305,22 @@ fn whoever_is_declared_again_inherits_neither_id_nor_trust() {
     assert_eq!(third.warnings, []);
 }
 
+#[test]
+fn a_session_that_a_trust_policy_names_is_one_of_the_role_it_was_written_about() {
+    let session = "arn:aws:sts::123456789012:assumed-role/first/s1";
+    let trust = TRUST_ALICE.replace("arn:aws:iam::123456789012:user/alice", session);
+    let first = ("roles/first/trust.json", TRUST_ALICE);
+    let with = files(&[first, ("roles/second/trust.json", &trust)]);
+    let without = files(&[("roles/second/trust.json", &trust)]);
+    let before = read_with(&with, &Register::default()).unwrap();
+    let gone = read_with(&without, &before.register).unwrap();
+    let after = read_with(&with, &gone.register).unwrap();
+    let id = |read: &Read| read.directory.role(&arn("role/first")).unwrap().id.clone();
+    let trust = &after.directory.role(&arn("role/second")).unwrap().trust;
+    assert!(trust.means(session, &id(&before)));
+    assert!(!trust.means(session, &id(&after)));
+}
+
 fn credential(principal: Principal, session: Option<Session>) -> Credential {
     Credential {
         access_key_id: AccessKeyId::parse("AKIA1").unwrap(),
