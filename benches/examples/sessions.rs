@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Target};
 use sigward::clock::{Clock, UnixMillis};
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
+use sigward::iam::saml::RelyingParty;
 use sigward::iam::{
     AccessKeyId, Ancestor, Credential, KeyStatus, Principal, Session, SessionKind, SessionTokenHash,
 };
@@ -61,7 +62,13 @@ async fn issue(directory: &Path) -> Result<(), Failure> {
         let (store, metrics) = open(directory.path(), 64 << 20)?;
         put(&store, vec![event("alice".to_owned(), EventData::AccessKeyCreated(alice()))]).await?;
         let identities = Identities::none(Clock::system(), &metrics);
-        let sts = Arc::new(Sts::new(store.clone(), identities, &Endpoint::s3(REGION), &metrics));
+        let sts = Arc::new(Sts::new(
+            store.clone(),
+            identities,
+            &Endpoint::s3(REGION),
+            RelyingParty::default(),
+            &metrics,
+        ));
         let ends = Instant::now() + ISSUING;
         let mut running = JoinSet::new();
         for _ in 0..clients {
