@@ -42,7 +42,7 @@ pub(super) struct Owner<'p> {
 }
 
 impl Files {
-    /// Files by path. For those that have no place in a directory see [`Place`].
+    /// Files by path.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         Self(files.into_iter().collect())
     }
