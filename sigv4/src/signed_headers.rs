@@ -120,18 +120,23 @@ impl<'a> SignedHeaders<'a> {
 
 /// Where the names stand between `separator`s; `None` if there are bytes that are neither.
 ///
-/// Escapes begin with a byte that is legal in names: where the separator is one, no other is understood.
+/// Escapes begin with a byte that is legal in names: where the separator is one, no other is understood, nor is `+`,
+/// which is a space there.
 #[inline]
 fn split(text: &[u8], separator: &'static [u8]) -> Option<Inline<Span, 16>> {
     let mut names = Inline::new();
     let (mut start, end) = (0, u16::try_from(text.len()).ok()?);
+    let is_of_name = |byte| {
+        let is_escape = byte == separator[0] || (byte == b'+' && separator[0] == b'%');
+        is_lower_token(byte) && !is_escape
+    };
     let is_common = |byte: u8| byte.is_ascii_lowercase() | byte.is_ascii_digit() | (byte == b'-');
     let visit = |at: usize| {
         let rest = &text[at..];
         if at as u16 == end || rest.starts_with(separator) {
             names.push(Span { start, end: at as u16 });
             start = (at + separator.len()) as u16;
-        } else if at >= usize::from(start) && !(is_lower_token(rest[0]) && rest[0] != separator[0]) {
+        } else if at >= usize::from(start) && !is_of_name(rest[0]) {
             return Err(());
         }
         Ok(())

@@ -106,11 +106,14 @@ fn parameter_names_are_recognised_in_their_encoded_spelling_too() {
 
 #[test]
 fn algorithm_date_and_signed_headers_must_be_well_formed() {
-    let table: [(&str, &str, Expected); 5] = [
+    let table: [(&str, &str, Expected); 6] = [
         ("HMAC-SHA256", "HMAC-SHA1", |fault| matches!(fault, ParameterFault::Algorithm)),
         ("T081530Z", "T081530", |fault| matches!(fault, ParameterFault::Date { .. })),
         ("SignedHeaders=host", "SignedHeaders=Host", |fault| matches!(fault, ParameterFault::SignedHeaders)),
         ("SignedHeaders=host", "SignedHeaders=", |fault| matches!(fault, ParameterFault::SignedHeaders)),
+        ("SignedHeaders=host", "SignedHeaders=a+b%3Bhost", |fault| {
+            matches!(fault, ParameterFault::SignedHeaders)
+        }),
         ("SignedHeaders=host", "SignedHeaders=host%3Bhost", |fault| {
             matches!(fault, ParameterFault::SignedHeaders)
         }),
