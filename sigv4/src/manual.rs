@@ -2,7 +2,7 @@
 //!
 //! Tests of heads are in `attacks.rs`, `presigned.rs` and `roundtrip.rs` of `tests/it`, those of bodies in
 //! `payload.rs`, `chunked.rs` and `chunked_properties.rs`, those of forms in `post_policy.rs` and `multipart.rs`, those
-//! of SigV4a in `sigv4a.rs` there and beside the module.
+//! of SigV4a in `sigv4a.rs` there and beside the module. `disposition.rs` has its own.
 //!
 //! # Replaying a signature where it was not meant
 //!
@@ -94,6 +94,7 @@
 //! | SigV4a: have a public key derived, or forms tried, for each request | the key is the credential's and kept with it; two forms at most | `only_the_unnormalised_path_is_tried_beside_the_standard_form` |
 //! | keys that are long, empty or not text | refused without a look-up | `rejects_access_key_ids_not_worth_a_look_up` |
 //! | lists of thousands | bounded, or sorted in n log n | `huge_inputs_are_refused_without_harm` |
+//! | a form whose `Content-Type` or part has parameters without end, each compared with all others | bounded | `parameters_are_few` |
 //! | bytes of any kind | total functions, no panics | `nothing_that_arrives_panics`, `garbage_never_panics` |
 //! | chunk lines and trailers without end | bounded | `lines_and_trailers_are_bounded`, `repeated_trailers_are_bounded_too` |
 //!

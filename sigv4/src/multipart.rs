@@ -185,13 +185,14 @@ impl FormReader {
 
     /// Spaces and a line end, or `--` where the body has no more parts.
     fn delimiter(&mut self) -> Result<Step, FormError> {
-        let rest = &self.wire[self.at..];
-        let spaces = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        match rest[spaces..] {
-            [b'\r', b'\n', ..] => Ok(self.enter(State::Headers, self.at + spaces + 2)),
-            [b'-', b'-', ..] if spaces == 0 => Err(FormError::MissingFile),
+        let rest = &self.wire[self.searched..];
+        self.searched += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let is_first = self.searched == self.at;
+        match self.wire[self.searched..] {
+            [b'\r', b'\n', ..] => Ok(self.enter(State::Headers, self.searched + 2)),
+            [b'-', b'-', ..] if is_first => Err(FormError::MissingFile),
             [] | [b'\r'] => Ok(Step::Starved),
-            [b'-'] if spaces == 0 => Ok(Step::Starved),
+            [b'-'] if is_first => Ok(Step::Starved),
             _ => Err(FormError::MalformedPart),
         }
     }

@@ -8,9 +8,12 @@ pub(super) struct Disposition<'a> {
     parameters: Vec<(&'a [u8], Cow<'a, [u8]>)>,
 }
 
+/// More than any client writes. Each name is compared with those before it: a longer list could only buy time.
+const MAX_PARAMETERS: usize = 16;
+
 impl<'a> Disposition<'a> {
-    /// `None` for a quote that does not end, a parameter without `=`, and a parameter that comes twice: no telling
-    /// which one others would take.
+    /// `None` for a quote that does not end, a parameter without `=`, too many of them, and a parameter that comes
+    /// twice: no telling which one others would take.
     pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let end = text.iter().position(|&byte| byte == b';').unwrap_or(text.len());
         let (value, mut rest) = text.split_at(end);
@@ -30,7 +33,8 @@ impl<'a> Disposition<'a> {
                     (Cow::Borrowed(after[..end].trim_ascii()), &after[end..])
                 }
             };
-            if parameters.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            let is_repeated = parameters.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+            if is_repeated || parameters.len() == MAX_PARAMETERS {
                 return None;
             }
             parameters.push((name, text));
@@ -98,6 +102,14 @@ mod tests {
             let expected = expected.iter().map(|(name, value)| (name.to_string(), value.to_string()));
             assert_eq!(parameters(text), Some(expected.collect()), "{text}");
         }
+    }
+
+    #[test]
+    fn parameters_are_few() {
+        let text =
+            |count| (0..count).fold("form-data".to_owned(), |text, number| format!("{text}; a{number}=b"));
+        assert_eq!(parameters(&text(MAX_PARAMETERS)).map(|list| list.len()), Some(MAX_PARAMETERS));
+        assert_eq!(parameters(&text(MAX_PARAMETERS + 1)), None);
     }
 
     #[test]
