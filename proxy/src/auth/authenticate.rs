@@ -121,7 +121,7 @@ pub async fn authenticate_form(
     let access_key_id = signed.access_key_id();
     let record = find(store, access_key_id, signed.session_token(), now).await?;
     let record = live(record, access_key_id, signed.session_token(), now)?;
-    let key = record.signing_key(&signed.scope());
+    let key = record.form_signing_key(&signed.scope(), now.timestamp());
     match signed.verify(&key) {
         Ok(form) => Ok((Authenticated { record, verified: form.verified() }, form)),
         Err(source) => Err(FormAuthError::Form { access_key_id: id_of(&record), source }),

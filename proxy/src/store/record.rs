@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use sigv4::{Scope, SigningKey, VerifyingKey};
+use sigv4::{Scope, SigningKey, Timestamp, VerifyingKey};
 
 use crate::iam::policy::{Grammar, Policy};
 use crate::iam::{Ancestor, Credential, Federation, Principal, Session};
@@ -73,6 +73,16 @@ impl Record {
         let key = Arc::new(SigningKey::derive(&self.credential.secret, scope));
         self.signing_keys.rcu(|known| insert(known, &key));
         key
+    }
+
+    /// The signing key for the scope of a form, which may be of any day. One of a day to come is derived and not kept:
+    /// whoever knows the access key id could push today's out with such days.
+    pub fn form_signing_key(&self, scope: &Scope<'_>, now: Timestamp) -> Arc<SigningKey> {
+        let tomorrow = now.plus(24 * 3600).date();
+        if scope.date > tomorrow {
+            return Arc::new(SigningKey::derive(&self.credential.secret, scope));
+        }
+        self.signing_key(scope)
     }
 
     /// The public key of SigV4a, derived once: whatever comes under the access key id, that is paid for once.
@@ -169,6 +179,19 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &record.signing_key(&scope("20260101"))));
         assert_eq!(first.scope(), scope("20260101"));
         assert!(!Arc::ptr_eq(&first, &record.signing_key(&Scope { service: "sts", ..scope("20260101") })));
+    }
+
+    #[test]
+    fn forms_of_days_to_come_push_nothing_out() {
+        let record = Record::new(long_term("AKIA1"));
+        let now = Timestamp::parse_basic(b"20260101T120000Z").unwrap();
+        let today = record.form_signing_key(&scope("20260101"), now);
+        for day in 10..30 {
+            let day = format!("209901{day}");
+            let scope = scope(&day);
+            assert_eq!(record.form_signing_key(&scope, now).scope(), scope);
+        }
+        assert!(Arc::ptr_eq(&today, &record.signing_key(&scope("20260101"))));
     }
 
     #[test]
