@@ -86,8 +86,22 @@ pub(super) fn strip_authentication(headers: &mut HeaderMap) {
     }
     strip_aws_chunked(headers);
     remove_where(headers, |name| {
-        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-")
+        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || is_override(name)
     });
+}
+
+/// Whether some backends take the header's value for the method or the target of the request. What was verified and
+/// authorised are those of the request line; nobody has to sign such a header.
+fn is_override(name: &str) -> bool {
+    const OVERRIDES: [&str; 6] = [
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+        "x-original-url",
+        "x-original-uri",
+        "x-rewrite-url",
+    ];
+    OVERRIDES.iter().any(|known| known.len() == name.len() && begins_with_either_spelling(name, known))
 }
 
 /// Where a trailing checksum was proved here and does not go on, nothing may announce it.
@@ -203,6 +217,19 @@ mod tests {
         assert_eq!(end_to_end(&received, |name| name != "my_header"), kept);
         let unsigned = end_to_end(&received, |name| name == "x-amz-meta-my_key");
         assert_eq!(unsigned, map(&[("x-amz-meta-my_key", "kept")]));
+    }
+
+    #[test]
+    fn nothing_overrules_the_request_line() {
+        let mut headers = map(&[
+            ("x-http-method-override", "DELETE"),
+            ("x-method-override", "DELETE"),
+            ("x-original-url", "/other/k"),
+            ("x_rewrite_url", "/other/k"),
+            ("x-amz-meta-a", "kept"),
+        ]);
+        strip_authentication(&mut headers);
+        assert_eq!(headers, map(&[("x-amz-meta-a", "kept")]));
     }
 
     #[test]
