@@ -1,7 +1,8 @@
 //! What a request asks, as policies see it: which permissions it needs, and what is known of it.
 //!
 //! Whoever is limited by policies may be out to be read in two ways: a parameter or header that comes twice, or that
-//! does not decode to text, might mean one thing here and another to the backend. Such a request is refused.
+//! does not decode to text, might mean one thing here and another to the backend. So might a key with `.` or `..`
+//! between slashes, which intermediaries and file systems resolve. Such a request is refused.
 //!
 //! What only a body says is not known here: the location of a new bucket, the tags of `PutObjectTagging`. Neither are
 //! the tags that objects have. To conditions all of that is missing. The objects of `DeleteObjects` are told apart.
@@ -60,7 +61,7 @@ pub struct Need {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {
     /// A parameter or header could be read in two ways.
-    #[error("{0} comes twice, is empty, or is no plain text")]
+    #[error("{0} comes twice, is empty, is no plain text, or could be read in two ways")]
     Ambiguous(&'static str),
     /// No IAM action names the operation.
     #[error("the operation is unknown")]
@@ -119,7 +120,10 @@ impl Asked<'_> {
                 needs.push(of(action, resource.clone()));
             }
         }
-        Ok(needs)
+        match needs.iter().find(|need| has_dot_segment(&need.resource)) {
+            None => Ok(needs),
+            Some(_) => Err(Unclear::Ambiguous("key")),
+        }
     }
 
     /// Permissions that the presence of a header asks for.
@@ -299,6 +303,11 @@ fn arn(partition: &str, bucket: Option<&Bucket>, key: Option<&str>) -> String {
         (Some(bucket), None) => format!("arn:{partition}:s3:::{bucket}"),
         (Some(bucket), Some(key)) => format!("arn:{partition}:s3:::{bucket}/{key}"),
     }
+}
+
+/// Whether an intermediary or a file system may take the resource for another one.
+fn has_dot_segment(resource: &str) -> bool {
+    resource.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
 }
 
 /// `x-amz-tagging`: pairs as in a query.

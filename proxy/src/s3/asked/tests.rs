@@ -107,6 +107,9 @@ fn each_object_to_delete_needs_a_permission() {
 #[test]
 fn what_could_be_read_in_two_ways_is_refused() {
     for (request, name) in [
+        ("GET /b/a/../k", "key"),
+        ("GET /b/a/%2e/k", "key"),
+        ("PUT /b/k | x-amz-copy-source: s/a%2F..%2Fk", "key"),
         ("GET /b/k?versionId=a&versionId=b", "versionId"),
         ("GET /b/k?versionId=a&%76ersionId=b", "versionId"),
         ("GET /b/k?versionId=", "versionId"),
