@@ -95,7 +95,7 @@ pub enum FormAuthError {
 /// Parses the head, looks the credential up, verifies. A cached credential costs no wait.
 ///
 /// `body` is the whole body in the Generic dialect, where the signature covers its hash, and `None` in S3's.
-/// Whether the credential has been revoked is not asked here but by [`authorize`](super::authorize).
+/// Whether the credential has been revoked is not asked here but by [`unrevoked`](super::unrevoked).
 pub async fn authenticate(
     store: &Store,
     head: Head<'_>,

@@ -6,11 +6,11 @@
 //!                              └─► c14n ◄───┘  └ key ◄ metadata
 //! ```
 //!
-//! * [`document`] reads XML, strictly; [`c14n`] writes its canonical form.
-//! * [`signature`] finds out what the identity provider signed, with a [`key`] of its [`metadata`].
-//! * [`response`] reads what was signed, and nothing else, as an [`Assertion`] for this relying party at this time.
-//! * [`claims`] is what a trust policy can ask about it; [`replay`] lets an assertion be redeemed once.
-//! * [`error`] is every reason to refuse, as AWS words it where AWS's words are known.
+//! * `document` reads XML, strictly; `c14n` writes its canonical form.
+//! * `signature` finds out what the identity provider signed, with a `key` of its `metadata`.
+//! * `response` reads what was signed, and nothing else, as an [`Assertion`] for this relying party at this time.
+//! * `claims` is what a trust policy can ask about it; `replay` lets an assertion be redeemed once.
+//! * `error` is every reason to refuse, as AWS words it where AWS's words are known.
 //!
 //! Pure: `now` is an argument, and nothing is looked up. Work is linear in the length of the response, which is
 //! bounded by that of the parameter.
