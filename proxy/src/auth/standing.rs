@@ -54,15 +54,7 @@ impl<'a> Standing<'a> {
 
     /// As policies with principals name it.
     pub fn requester(&self) -> Requester<'a> {
-        let session = self.credential.session.as_ref();
-        match Requester::of(&self.credential.principal, session) {
-            Requester::Federated { account, session: arn, user: _ } => {
-                let asked = session.and_then(|session| session.lineage.first());
-                let user = asked.map(|asked| asked.principal.arn.as_str());
-                Requester::Federated { account, session: arn, user }
-            }
-            other => other,
-        }
+        Requester::of(&self.credential.principal, self.credential.session.as_ref())
     }
 
     /// The policies that decide, with the one of the resource, if it has one.

@@ -105,6 +105,22 @@ fn each_object_to_delete_needs_a_permission() {
 }
 
 #[test]
+fn a_form_needs_what_its_fields_ask_for() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-amz-acl", HeaderValue::from_static("public-read"));
+    headers.insert("x-amz-tagging", HeaderValue::from_static("a=b"));
+    let target = Target::parse(b"/b/k", None, &Domains::default()).unwrap();
+    let action = Action::PostObject;
+    let asked = Asked { action, target: &target, query: None, headers: &headers, objects: None };
+    let needs = asked.needs("aws").unwrap();
+    let actions: Vec<_> = needs.iter().map(|need| need.action).collect();
+    assert_eq!(actions, ["s3:PutObject", "s3:PutObjectAcl", "s3:PutObjectTagging"]);
+    assert!(needs.iter().all(|need| need.resource == "arn:aws:s3:::b/k"));
+    let facts = asked.facts(Mechanism::Form, UnixMillis(0)).unwrap();
+    assert_eq!((facts.auth_type, facts.signature_age), ("POST", None));
+}
+
+#[test]
 fn what_could_be_read_in_two_ways_is_refused() {
     for (request, name) in [
         ("GET /b/a/../k", "key"),
