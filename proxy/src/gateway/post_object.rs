@@ -79,7 +79,8 @@ impl Gateway {
         self.metrics.verified(call.elapsed());
         let (authenticated, form) = verdict?;
         call.identify(authenticated.credential());
-        let target = target.object(form.key());
+        let key = s3::object_key(&form).map_err(GatewayError::Field)?;
+        let target = target.object(key);
         call.aim(Action::PostObject, &target);
         let (unrevoked, payload) = auth::unrevoked(&self.store, authenticated)?;
 
@@ -99,7 +100,7 @@ impl Gateway {
         call.receive(verdict.clone());
         self.prime(&mut body, &verdict).await?;
 
-        let put = put(bucket, form.key(), headers, parts)?;
+        let put = put(bucket, key, headers, parts)?;
         let (parts_sent, path) =
             if self.upstream.is_passthrough() { (parts, parts.uri.path()) } else { (&put, put.uri.path()) };
         let outbound = Outbound {
@@ -117,7 +118,7 @@ impl Gateway {
             return Ok(response.map(AnswerBody::streaming));
         }
         let bucket_url = bucket_url(parts, call.peer.tls);
-        let object = Stored { bucket_url: &bucket_url, bucket, key: form.key() };
+        let object = Stored { bucket_url: &bucket_url, bucket, key };
         let answer = s3::stored(&Success::of(&form), object, std::mem::take(response.headers_mut()));
         Ok(answer.map(AnswerBody::whole))
     }

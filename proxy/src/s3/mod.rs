@@ -18,5 +18,5 @@ pub use error::{
     access_denied, head_too_large, internal_error, method_not_allowed, missing_checksum,
     missing_content_length, request_timeout, respond, service_unavailable, slow_down,
 };
-pub use post_object::{Stored, Success, put_headers, stored};
+pub use post_object::{Stored, Success, object_key, put_headers, stored};
 pub use target::{Bucket, Domains, Key, Target, TargetError};

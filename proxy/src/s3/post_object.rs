@@ -11,6 +11,31 @@ use super::tagging;
 use crate::fault::Fault;
 use crate::xml::XmlWriter;
 
+/// The key of the object to be, unless it climbs out of its bucket: whoever fills in a form is not who signed it, and
+/// some backends resolve `..` in paths.
+///
+/// Source: "relative path elements" in <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+pub fn object_key(form: &VerifiedForm) -> Result<&str, Fault> {
+    let key = form.key();
+    if climbs(key) { Err(invalid_argument("The key leads out of the bucket.", KEY, key)) } else { Ok(key) }
+}
+
+const KEY: &str = "key";
+
+/// Whether, read from the left, more segments lead up than down.
+fn climbs(key: &str) -> bool {
+    let mut depth = 0_usize;
+    !key.split('/').all(|segment| {
+        let next = match segment {
+            ".." => depth.checked_sub(1),
+            "" | "." => Some(depth),
+            _ => Some(depth + 1),
+        };
+        depth = next.unwrap_or_default();
+        next.is_some()
+    })
+}
+
 /// The headers of the `PutObject` that a form stands for.
 ///
 /// Fields that are no parameters of an upload mean nothing, whatever the policy says about them. Among them are the
@@ -19,7 +44,7 @@ pub fn put_headers(form: &VerifiedForm) -> Result<HeaderMap, Fault> {
     let mut headers = HeaderMap::new();
     for (field, value) in form.fields() {
         let Some(name) = header_of(field) else { continue };
-        let invalid = || invalid_argument(field, value);
+        let invalid = || invalid_argument("A field of the form cannot be a header.", field, value);
         let value = match field {
             "tagging" => tagging::to_header(value).ok_or_else(malformed_xml)?.into(),
             _ => std::borrow::Cow::Borrowed(value),
@@ -59,8 +84,8 @@ fn header_of(field: &str) -> Option<&str> {
     }
 }
 
-fn invalid_argument(name: &str, value: &str) -> Fault {
-    Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", "A field of the form cannot be a header.")
+fn invalid_argument(message: &'static str, name: &str, value: &str) -> Fault {
+    Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
         .with("ArgumentName", name)
         .with("ArgumentValue", value)
 }
@@ -181,6 +206,22 @@ mod tests {
             ("submit", None),
         ] {
             assert_eq!(header_of(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn no_key_leads_out_of_its_bucket() {
+        for (key, expected) in [
+            ("videos/2014/../../video1.wmv", false),
+            ("a/./..//b", false),
+            ("..a/b..", false),
+            ("videos/../../video1.wmv", true),
+            ("../x", true),
+            ("/../x", true),
+            ("a//../../x", true),
+            ("..", true),
+        ] {
+            assert_eq!(climbs(key), expected, "{key}");
         }
     }
 

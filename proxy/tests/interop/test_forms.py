@@ -490,6 +490,14 @@ def test_a_file_is_of_the_size_that_the_policy_allows(dev, bucket, size):
         refused(answer, 400, "EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed="20")
 
 
+def test_a_key_does_not_lead_out_of_its_bucket(dev, bucket):
+    policy = {"expiration": until(60), "conditions": [{"bucket": bucket}, ["starts-with", "$key", "user/"]]}
+    with dev.backend.untouched():
+        key = "user/../../other/${filename}"
+        answer = Form(dev, bucket, signed(dev, policy, [("key", key)]), b"x", "a").send()
+    refused(answer, 400, "InvalidArgument", ArgumentName="key", ArgumentValue="user/../../other/a")
+
+
 # Forms that end badly.
 
 

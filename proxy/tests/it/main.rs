@@ -9,6 +9,7 @@ mod layers;
 mod log;
 mod permissions;
 mod policy;
+mod post_object;
 mod rig;
 mod store;
 mod sts;
