@@ -55,7 +55,8 @@ impl Attempt<'_> {
         let claims = self.claims();
         let context = self.context(&transitive, &claims);
         self.permitted(self.call.operation.permission(), &context)?;
-        if !self.requested.tags.tags.is_empty() {
+        // Tags that are handed down are passed as well: of a role that nobody may tag they make no session.
+        if !self.requested.tags.tags.is_empty() || !self.inherited.tags.is_empty() {
             self.permitted("sts:TagSession", &context)?;
         }
         if self.source_identity.is_some() {

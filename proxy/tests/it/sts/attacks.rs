@@ -61,14 +61,11 @@ async fn dev_becomes_prod(self_assume: bool) -> [Response<Bytes>; 2] {
     };
     let only_prod = r#","Condition":{"StringEquals":{"aws:PrincipalTag/Environment":"prod"}}"#;
     let root = r#"{"AWS":"123456789012"}"#;
-    let prod_trust = format!(
-        r#"{{"Version":"2012-10-17","Statement":{}}}"#,
-        trust(root, r#""sts:AssumeRole""#, only_prod)
-    );
+    let prod_trust = format!(r#"{{"Version":"2012-10-17","Statement":{}}}"#, trust(root, tagging, only_prod));
     let world = World::declared(&[
         ("users/alice/user.toml", ""),
         ("roles/dev/trust.json", &dev_trust),
-        ("roles/dev/policies/prod.json", &allow("sts:AssumeRole", "arn:aws:iam::123456789012:role/prod")),
+        ("roles/dev/policies/prod.json", &allow("sts:*", "arn:aws:iam::123456789012:role/prod")),
         ("roles/prod/trust.json", &prod_trust),
     ])
     .await;

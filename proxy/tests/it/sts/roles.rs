@@ -247,6 +247,32 @@ async fn inherited_tags_lie_over_those_of_the_role_for_its_trust_policy() {
 }
 
 #[tokio::test]
+async fn tags_that_are_inherited_need_the_permission_to_tag_as_well() {
+    let first = r#"{"AWS":"arn:aws:iam::123456789012:role/first"}"#;
+    let world = World::declared(&[
+        ("users/alice/user.toml", ""),
+        ("roles/first/trust.json", &trusting(ALICE, EVERYTHING, "")),
+        ("roles/second/trust.json", &trusting(first, r#""sts:AssumeRole""#, "")),
+    ])
+    .await;
+    for (transitive, granted) in [("", true), ("&TransitiveTagKeys.member.1=team", false)] {
+        let form =
+            format!("{}&Tags.member.1.Key=team&Tags.member.1.Value=red{transitive}", assume("first", "s1"));
+        let session = Signatory::from_answer(&as_alice(&world, &form).await);
+        let response = world.post(&session, &assume("second", "s2")).await;
+        if granted {
+            assert_eq!(response.status(), 200);
+        } else {
+            let message = error(&response).2;
+            assert!(
+                message.contains("is not authorized to perform: sts:TagSession on resource"),
+                "{message}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_declared_again_is_not_the_one_that_was_trusted() {
     let world = with_trust(&trusting(ALICE, r#""sts:AssumeRole""#, "")).await;
     let before = Signatory::from_answer(&as_alice(&world, &assume("reader", "s1")).await);
