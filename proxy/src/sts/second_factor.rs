@@ -1,4 +1,4 @@
-//! Codes of MFA devices: each is good for one use.
+//! Codes of MFA devices: each is good for one use, and whoever guesses them is made to wait.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,10 +21,27 @@ pub(super) struct SecondFactor<'p> {
     token_code: Option<&'p str>,
 }
 
-/// The newest code that was accepted of each device. It is kept in memory: a restart within a minute and a half of its
-/// use makes a code good for once more.
+/// Wrong codes in a row that cost no time: people mistype, and devices run slow.
+const FREE_MISTAKES: u32 = 5;
+/// How long the next mistake closes a device for, in milliseconds; every further one for twice as long.
+const SHORTEST_WAIT: i64 = 30_000;
+/// Three codes in a million are right at a time, so that a guess an hour hits one a year in one of forty years.
+const LONGEST_WAIT: i64 = 3_600_000;
+
+/// What is known of each device that was used. It is kept in memory: a restart within a minute and a half of its use
+/// makes a code good for once more, and forgives mistakes.
 #[derive(Default)]
-pub(super) struct UsedCodes(Mutex<HashMap<String, i64>>);
+pub(super) struct UsedCodes(Mutex<HashMap<String, Device>>);
+
+#[derive(Default)]
+struct Device {
+    /// The step of the newest code that was accepted.
+    newest: Option<i64>,
+    /// Wrong codes since then.
+    mistakes: u32,
+    /// Until then no code is looked at, so that a guess tells nothing.
+    closed_until: Option<UnixMillis>,
+}
 
 impl<'p> SecondFactor<'p> {
     pub(super) fn read(parameters: &'p Parameters<'_>, constraints: &mut Constraints) -> Self {
@@ -67,18 +84,38 @@ impl UsedCodes {
         code: &str,
         now: UnixMillis,
     ) -> Result<UnixMillis, Fault> {
-        let device = user.mfa_devices.iter().find(|device| device.serial_number == serial_number);
-        let device = device.ok_or_else(no_such_device)?;
-        let wrong = || access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code.");
-        let step = device.secret.step(code, now).ok_or_else(wrong)?;
+        let declared = user.mfa_devices.iter().find(|device| device.serial_number == serial_number);
+        let declared = declared.ok_or_else(no_such_device)?;
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let device = format!("{} {serial_number}", user.principal.user_id);
-        match used.insert(device.clone(), step) {
-            Some(last) if last >= step => {
-                used.insert(device, last);
-                Err(wrong())
+        let device = used.entry(format!("{} {serial_number}", user.principal.user_id)).or_default();
+        if device.accepts(now, || declared.secret.step(code, now)) {
+            Ok(now)
+        } else {
+            Err(access_denied("MultiFactorAuthentication failed with invalid MFA one time pass code."))
+        }
+    }
+}
+
+impl Device {
+    /// Whether a code is right and was not used before; `step` tells to which it belongs.
+    fn accepts(&mut self, now: UnixMillis, step: impl FnOnce() -> Option<i64>) -> bool {
+        if self.closed_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        match step() {
+            Some(step) if self.newest.is_none_or(|newest| newest < step) => {
+                *self = Self { newest: Some(step), ..Self::default() };
+                true
             }
-            Some(_) | None => Ok(now),
+            // Whoever presents an old code knows it: that is no guess.
+            Some(_) => false,
+            None => {
+                self.mistakes = self.mistakes.saturating_add(1);
+                let beyond = self.mistakes.checked_sub(FREE_MISTAKES);
+                let wait = beyond.map(|beyond| LONGEST_WAIT.min(SHORTEST_WAIT << beyond.min(7)));
+                self.closed_until = wait.map(|wait| now.plus(wait));
+                false
+            }
         }
     }
 }

@@ -92,3 +92,30 @@ async fn a_second_factor_ages() {
         assert_eq!(status == 200, granted, "{age}");
     }
 }
+
+#[tokio::test]
+async fn who_guesses_codes_is_made_to_wait() {
+    let world = world(PRESENT).await;
+    let guess = |now: UnixMillis| {
+        let right = shown(now).parse::<u32>().unwrap();
+        with_code(SESSION, &format!("{:06}", (right + 500_000) % 1_000_000))
+    };
+    for _ in 0..5 {
+        assert_eq!(code(&as_alice(&world, &guess(NOW), NOW).await), refused(403, "AccessDenied"));
+    }
+    let proved = |now: UnixMillis| with_code(SESSION, &shown(now));
+    let message = "MultiFactorAuthentication failed with invalid MFA one time pass code.";
+    for after in [0, 29_999] {
+        let now = NOW.plus(after);
+        assert_eq!(error(&as_alice(&world, &proved(now), now).await).2, message, "{after} ms after");
+    }
+    let now = NOW.plus(30_000);
+    as_alice(&world, &guess(now), now).await;
+    let now = now.plus(59_999);
+    assert_eq!(error(&as_alice(&world, &proved(now), now).await).2, message, "longer with every guess");
+    let now = now.plus(1);
+    assert_eq!(as_alice(&world, &proved(now), now).await.status(), 200);
+    let now = now.plus(30_000);
+    as_alice(&world, &guess(now), now).await;
+    assert_eq!(as_alice(&world, &proved(now), now).await.status(), 200, "forgiven");
+}
