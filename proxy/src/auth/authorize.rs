@@ -166,10 +166,12 @@ impl Unrevoked {
             Ok(needs) => needs,
             Err(unclear) => return Some(Refusal::Unclear(unclear)),
         };
+        // No request needs nothing, and one that seems to is not understood: nobody would be asked.
+        let Some(first) = needs.first() else { return Some(Refusal::Unclear(Unclear::Unnamed)) };
         let standing = match standing {
             Ok(standing) => standing,
             Err(Nobody) => {
-                let need = needs.into_iter().next()?;
+                let need = first.clone();
                 let (layer, denied_by) = (Layer::Identity, None);
                 return Some(Refusal::NotPermitted(Box::new(NotPermitted { need, layer, denied_by })));
             }

@@ -134,8 +134,8 @@ fn describe_session<'a>(
     context.set(Name::FederatedProvider, session.provider().map(Value::Text));
 }
 
-/// The policies that were passed for a session; `None`: it was not limited. What cannot be read or is not there any
-/// more permits nothing.
+/// The policies that were passed for a session; `None`: it was not limited. If one of them cannot be read or is not
+/// there any more they permit nothing, since that one may be there to forbid something.
 fn session_policies(
     record: &Record,
     session: &Session,
@@ -147,5 +147,9 @@ fn session_policies(
     }
     let passed = record.session_policies().iter().cloned();
     let managed = session.policy_arns.iter().filter_map(|arn| directory?.policy(arn).cloned());
-    Some(passed.chain(managed).collect())
+    let mut found: Vec<_> = passed.chain(managed).collect();
+    if found.len() < session.session_policies.len() + session.policy_arns.len() {
+        found.clear();
+    }
+    Some(found)
 }

@@ -53,7 +53,7 @@ impl Record {
         &self.credential
     }
 
-    /// The policy documents that were passed for the session, compiled once. What is no policy permits nothing.
+    /// The policy documents that were passed for the session, compiled once. What is no policy is left out.
     pub fn session_policies(&self) -> &[Arc<Policy>] {
         self.session_policies.get_or_init(|| {
             let session = self.credential.session.as_ref();

@@ -159,6 +159,17 @@ async fn a_boundary_limits_what_policies_allow() {
 
 /// A session in the store, as an STS would issue it.
 async fn issue(rig: &Rig, principal: Principal, issued_at: UnixMillis, limits: &[&str]) {
+    issue_limited(rig, principal, issued_at, (limits, &[])).await;
+}
+
+/// The same, limited by documents and by managed policies.
+async fn issue_limited(
+    rig: &Rig,
+    principal: Principal,
+    issued_at: UnixMillis,
+    (documents, arns): (&[&str], &[&str]),
+) {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     let token = SessionTokenHash::of(SESSION.token.unwrap().as_bytes());
     let session = Session::new(SessionKind::AssumedRole, token, NOW.plus(HOUR));
     let credential = Credential {
@@ -169,7 +180,8 @@ async fn issue(rig: &Rig, principal: Principal, issued_at: UnixMillis, limits: &
         status: KeyStatus::Active,
         session: Some(Session {
             role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
-            session_policies: limits.iter().map(|text| (*text).to_owned()).collect(),
+            session_policies: owned(documents),
+            policy_arns: owned(arns),
             ..session
         }),
     };
@@ -227,4 +239,18 @@ async fn session_policies_limit_a_session_even_without_a_directory() {
         refused.0
     );
     assert_eq!(read(&rig, &ALICE).await.status(), 200);
+}
+
+/// One that was passed may be there to forbid something: what is left of them is not what was agreed to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_policies_are_not_all_there_may_do_nothing() {
+    let all = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let gone = "arn:aws:iam::123456789012:policy/gone";
+    for (documents, arns, status) in
+        [(&[all][..], &[][..], 200), (&[all, "{}"], &[], 403), (&[all], &[gone], 403)]
+    {
+        let rig = Rig::resigning().await;
+        issue_limited(&rig, reader(), NOW, (documents, arns)).await;
+        assert_eq!(read(&rig, &SESSION).await.status(), status, "{documents:?} {arns:?}");
+    }
 }
