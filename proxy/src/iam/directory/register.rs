@@ -54,10 +54,16 @@ impl Register {
         }
     }
 
+    /// Whether anybody is remembered who has not gone.
+    pub fn knows_anybody(&self) -> bool {
+        self.entities.values().any(|entity| !entity.gone) || !self.trust.is_empty()
+    }
+
     /// Notes that of all that were declared only those in `arns` still are.
     pub(super) fn retain(&mut self, arns: &BTreeSet<&str>) {
         for (arn, entity) in &mut self.entities {
-            entity.gone = !arns.contains(arn.as_str());
+            // Whoever is declared with an id of its own takes none from here, and the next one is still another.
+            entity.gone |= !arns.contains(arn.as_str());
         }
         self.trust.retain(|role, _| arns.contains(role.as_str()));
     }
@@ -107,6 +113,15 @@ mod tests {
         assert_ne!(second, first);
         present(&mut register, &[ALICE]);
         assert_eq!(register.id(Kind::User, ALICE), second);
+    }
+
+    #[test]
+    fn an_id_does_not_come_back_by_way_of_a_declared_one() {
+        let mut register = Register::default();
+        let first = register.id(Kind::User, ALICE);
+        present(&mut register, &[]);
+        present(&mut register, &[ALICE]);
+        assert_ne!(register.id(Kind::User, ALICE), first);
     }
 
     #[test]
