@@ -102,6 +102,23 @@ async fn a_directory_that_vanishes_keeps_what_was_declared() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_emptied_keeps_what_was_declared() {
+    let disk = Disk::new();
+    let first = disk.id();
+    let root = disk.directory.path().join("iam");
+    fs::rename(root.join("123456789012"), disk.directory.path().join("away")).unwrap();
+    assert_eq!(disk.reload().await, Reloaded::Refused);
+    assert_eq!(disk.id(), first);
+    assert!(disk.store.events(0, 10).await.unwrap().is_empty(), "no session has ended");
+    let register = disk.directory.path().join("register.json");
+    let opened = Identities::open(&root, &register, Clock::manual(NOW), &Metrics::new());
+    assert!(opened.err().unwrap().to_string().contains("is it mounted?"));
+    fs::rename(disk.directory.path().join("away"), root.join("123456789012")).unwrap();
+    assert_eq!(disk.reload().await, Reloaded::Changed);
+    assert_eq!(disk.id(), first);
+}
+
+#[tokio::test]
 async fn a_secret_that_settings_refer_to_is_part_of_the_directory() {
     let disk = Disk::new();
     let seed = disk.directory.path().join("seed");

@@ -59,6 +59,10 @@ impl Tree {
     fn load_once(&self, register: &Register) -> Result<Loaded, TreeError> {
         let mut files = BTreeMap::new();
         walk(&self.root, "", MAX_DEPTH, &mut files)?;
+        if files.is_empty() && register.knows_anybody() && is_bare(&self.root) {
+            let message = "is empty, though somebody was declared in it: is it mounted?".to_owned();
+            return Err(TreeError { path: self.root.clone(), message });
+        }
         let files = Files::new(files);
         // References count as content: a new secret or certificate is a change too.
         let referenced = RefCell::new(BTreeMap::new());
@@ -73,6 +77,13 @@ impl Tree {
         let fingerprint = Files::new(referenced.take().into_iter().chain([own])).fingerprint();
         Ok(Loaded { fingerprint, read })
     }
+}
+
+/// Whether not even the directory of an account is left. That is how a volume looks that is not mounted or not written
+/// yet, and not how anybody deletes everybody.
+fn is_bare(root: &Path) -> bool {
+    let visible = |entry: &std::fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+    std::fs::read_dir(root).is_ok_and(|entries| !entries.flatten().any(|entry| visible(&entry)))
 }
 
 /// Adds all files below `directory` under their paths from the root.
