@@ -67,7 +67,9 @@ struct Created<'a> {
 pub(super) async fn create(admin: &Admin, caller: Caller, creation: Creation) -> Result<Answer, ApiError> {
     caller.check_confidential()?;
     let Creation { user, account, arn, user_id } = creation;
+    let by_id = user_id.is_some();
     let principal = DeclaredPrincipal { user, account, arn, user_id }.resolve()?;
+    let principal = if by_id { principal } else { as_declared(admin, principal) };
     let (access_key_id, secret) = (random_access_key_id("AKIA")?, random_secret_access_key()?);
     let credential = Credential {
         access_key_id: access_key_id.clone(),
@@ -81,6 +83,12 @@ pub(super) async fn create(admin: &Admin, caller: Caller, creation: Creation) ->
     tracing::info!(%access_key_id, principal = principal.arn, "access key created");
     let created = Created { access_key_id, secret_access_key: &secret, principal, seq: receipt.seq };
     Ok(answer::json(StatusCode::CREATED, &created))
+}
+
+/// The user of the IAM directory that is meant, as for a key of the configuration: with its path and its unique id.
+fn as_declared(admin: &Admin, named: Principal) -> Principal {
+    let current = admin.identities.current();
+    current.as_ref().and_then(|directory| directory.bind(&named)).unwrap_or(named)
 }
 
 /// The status a key shall have.

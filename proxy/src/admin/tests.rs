@@ -333,3 +333,29 @@ async fn without_an_iam_directory_there_is_none_to_tell_of() {
     assert_eq!((status, &told["configured"], &told["users"]), (200, &Value::Bool(false), &0.into()));
     assert_eq!(told["faults"], serde_json::json!([]));
 }
+
+#[tokio::test]
+async fn a_key_speaks_for_the_user_that_is_declared() {
+    let mut api = Api::new();
+    let root = api._dir.path().join("iam");
+    let alice = root.join("123456789012/users/alice");
+    std::fs::create_dir_all(&alice).unwrap();
+    std::fs::write(alice.join("user.toml"), "path = \"/team/\"\nid = \"AIDAOFALICE\"").unwrap();
+    let (register, clock) = (root.with_extension("json"), api.admin.clock.clone());
+    let identities = Identities::open(&root, &register, clock, &Metrics::new()).unwrap();
+    Arc::get_mut(&mut api.admin).unwrap().identities = identities;
+    for (body, arn, id) in [
+        (json!({ "user": "alice", "account": "123456789012" }), "user/team/alice", Some("AIDAOFALICE")),
+        (
+            json!({ "user": "alice", "account": "123456789012", "user_id": "AIDAOTHER" }),
+            "user/alice",
+            Some("AIDAOTHER"),
+        ),
+        (json!({ "user": "bob", "account": "123456789012" }), "user/bob", None),
+    ] {
+        let (status, created) = api.send_json("POST", "/v1/access-keys", body).await;
+        assert_eq!(status, 201, "{created}");
+        assert_eq!(created["principal"]["arn"], format!("arn:aws:iam::123456789012:{arn}"));
+        assert!(id.is_none_or(|id| created["principal"]["user_id"] == id), "{created}");
+    }
+}
