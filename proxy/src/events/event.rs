@@ -33,7 +33,8 @@ pub struct Event {
 pub enum EventData {
     /// A temporary credential was issued.
     CredentialIssued(Credential),
-    /// A long-term key was created, or its secret, principal or status replaced.
+    /// A long-term key was created, or its secret, principal or status replaced. Another secret ends the sessions that the
+    /// former one got.
     AccessKeyCreated(Credential),
     /// A long-term key was activated or deactivated. Deactivation ends the sessions issued to it.
     AccessKeyStatus {

@@ -135,10 +135,12 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         }
         let known = stored(&self.tables.access_keys, id, self.keyring)?;
         let mut credential = credential.clone();
+        let mut same_key = false;
         if let Some(known) = &known {
             check_owner(known, event)?;
             // The same secret is the same key, however it is described now: what revoked it still does.
-            if known.credential.secret.expose_secret() == credential.secret.expose_secret() {
+            same_key = known.credential.secret.expose_secret() == credential.secret.expose_secret();
+            if same_key {
                 credential.issued_at = known.credential.issued_at;
             }
         }
@@ -148,7 +150,8 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         if let Some(known) = known {
             // The replaced secret must not outlive its replacement in the log.
             self.tables.events.remove(known.seq)?;
-            if credential.status == KeyStatus::Inactive {
+            // Whoever had the former secret keeps no session by it either.
+            if !same_key || credential.status == KeyStatus::Inactive {
                 self.end_issued(event, id)?;
             }
         }

@@ -145,8 +145,14 @@ async fn an_inactive_key_does_not_exist_until_it_is_activated_again() {
 }
 
 #[tokio::test]
-async fn deactivation_and_deletion_end_the_sessions_issued_to_the_key() {
-    for end in [status("1", "AKIAPARENT", KeyStatus::Inactive), deleted("1", "AKIAPARENT")] {
+async fn deactivation_deletion_and_another_secret_end_the_sessions_issued_to_the_key() {
+    let secret = sigv4::SecretAccessKey::new("another");
+    let replaced = Credential { secret, ..long_term("AKIAPARENT") };
+    for end in [
+        status("1", "AKIAPARENT", KeyStatus::Inactive),
+        deleted("1", "AKIAPARENT"),
+        event("1", EventData::AccessKeyCreated(replaced)),
+    ] {
         let mut bench = Bench::new();
         bench.clock.set(UnixMillis(5_000));
         bench.put(created(long_term("AKIAPARENT"))).await.unwrap();
