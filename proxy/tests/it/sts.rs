@@ -231,6 +231,13 @@ impl World {
         self.ask(&signatory.post("sts", form, NOW), form, NOW).await
     }
 
+    /// Without a signature, as SDKs send what brings a proof of its own.
+    async fn post_unsigned(&self, form: &str) -> Response<Bytes> {
+        let mut headers = host();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        self.ask(&parts("POST", "/", headers), form, NOW).await
+    }
+
     async fn alice_session(&self) -> Signatory {
         Signatory::from_answer(&self.post(&Signatory::long_term("AKIAALICE"), SESSION).await)
     }

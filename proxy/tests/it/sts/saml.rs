@@ -41,17 +41,10 @@ async fn with_trust(trust: &str) -> World {
     .await
 }
 
-/// Without a signature, as SDKs send it.
-async fn ask(world: &World, form: &str) -> Response<Bytes> {
-    let mut headers = host();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    world.ask(&parts("POST", "/", headers), form, NOW).await
-}
-
 #[tokio::test]
 async fn an_assertion_becomes_a_session_of_the_role() {
     let world = with_trust(&trusting(PROVIDER, SAML, "")).await;
-    let response = ask(&world, &form(&response("signed-response"), "")).await;
+    let response = world.post_unsigned(&form(&response("signed-response"), "")).await;
     let session = Signatory::from_answer(&response);
     let body = String::from_utf8_lossy(response.body());
     let (_, after) = body.split_once("</AssumedRoleUser>").unwrap();
@@ -82,8 +75,8 @@ async fn the_audit_trail_names_whom_the_provider_vouches_for_and_holds_no_assert
     let world = with_trust(&trusting(PROVIDER, SAML, "")).await;
     world.audited().await;
     let assertion = response("signed-response");
-    let issued = ask(&world, &form(&assertion, "")).await;
-    ask(&world, &form("bm90IFhNTA", "")).await;
+    let issued = world.post_unsigned(&form(&assertion, "")).await;
+    world.post_unsigned(&form("bm90IFhNTA", "")).await;
     let records = world.audited().await;
     let [record, refused] = &records[..] else { panic!("{records:?}") };
     let who = &record["userIdentity"];
@@ -106,7 +99,8 @@ async fn tags_source_identity_and_duration_are_the_assertions() {
     let world = with_trust(&trusting(PROVIDER, EVERYTHING, "")).await;
     let passed =
         "&Tags.member.1.Key=Project&Tags.member.1.Value=mine&SourceIdentity=root&RoleSessionName=root";
-    let response = ask(&world, &form(&response("tags"), &format!("{passed}&DurationSeconds=7200"))).await;
+    let response =
+        world.post_unsigned(&form(&response("tags"), &format!("{passed}&DurationSeconds=7200"))).await;
     assert_eq!(element(&response, "SourceIdentity"), "Diego");
     assert_eq!(element(&response, "Expiration"), "2026-01-02T03:34:05Z", "SessionDuration shortens");
     let session = session_of(&world, &Signatory::from_answer(&response)).await;
@@ -121,7 +115,7 @@ async fn tags_source_identity_and_duration_are_the_assertions() {
 async fn a_session_does_not_outlive_the_one_at_the_provider() {
     let world = with_trust(&trusting(PROVIDER, SAML, "")).await;
     // It ends at 04:04:05.250, which is 3,599.572 seconds from now.
-    let response = ask(&world, &form(&response("session-end"), "&DurationSeconds=7200")).await;
+    let response = world.post_unsigned(&form(&response("session-end"), "&DurationSeconds=7200")).await;
     assert_eq!(element(&response, "Expiration"), "2026-01-02T04:04:04Z");
 }
 
@@ -135,7 +129,7 @@ async fn each_permission_is_asked_for_apart() {
         (EVERYTHING, None),
     ] {
         let world = with_trust(&trusting(PROVIDER, actions, "")).await;
-        let response = ask(&world, &form(&response("tags"), "")).await;
+        let response = world.post_unsigned(&form(&response("tags"), "")).await;
         match missing {
             None => assert_eq!(response.status(), 200, "{actions}"),
             Some(action) => assert_eq!(error(&response), not(action), "{actions}"),
@@ -169,7 +163,7 @@ async fn trust_policies_ask_about_the_assertion() {
         for (value, status) in [(good, 200), (bad, 403)] {
             let condition = format!(r#","Condition":{{"{operator}":{{"{key}":"{value}"}}}}"#);
             let world = with_trust(&trusting(PROVIDER, EVERYTHING, &condition)).await;
-            let response = ask(&world, &form(&response("tags"), "")).await;
+            let response = world.post_unsigned(&form(&response("tags"), "")).await;
             assert_eq!(response.status(), status, "{condition}");
         }
     }
@@ -181,15 +175,15 @@ async fn an_assertion_is_redeemed_once_and_only_when_it_is_granted() {
     let good = form(&response("signed-both"), "");
     let unknown_policy =
         format!("{good}&PolicyArns.member.1.arn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FNoSuchPolicy");
-    assert_eq!(ask(&world, &good.replace("reader", "writer")).await.status(), 403);
-    assert_eq!(ask(&world, &unknown_policy).await.status(), 400);
-    assert_eq!(ask(&world, &format!("{good}&DurationSeconds=7201")).await.status(), 400);
-    assert_eq!(ask(&world, &good).await.status(), 200);
+    assert_eq!(world.post_unsigned(&good.replace("reader", "writer")).await.status(), 403);
+    assert_eq!(world.post_unsigned(&unknown_policy).await.status(), 400);
+    assert_eq!(world.post_unsigned(&format!("{good}&DurationSeconds=7201")).await.status(), 400);
+    assert_eq!(world.post_unsigned(&good).await.status(), 200);
     let again =
         (400, "InvalidIdentityToken".to_owned(), "The assertion has been redeemed already".to_owned());
-    assert_eq!(error(&ask(&world, &good).await), again);
+    assert_eq!(error(&world.post_unsigned(&good).await), again);
     // Another signature around the same assertion does not make it another one.
-    assert_eq!(error(&ask(&world, &form(&response("signed-response"), "")).await), again);
+    assert_eq!(error(&world.post_unsigned(&form(&response("signed-response"), "")).await), again);
 }
 
 #[tokio::test]
@@ -212,7 +206,7 @@ async fn responses_are_refused_as_aws_refuses_them() {
         ),
         ("no-name-id", 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithSAML"),
     ] {
-        let response = ask(&world, &form(&response(file), "")).await;
+        let response = world.post_unsigned(&form(&response(file), "")).await;
         assert_eq!(error(&response), (status, code.to_owned(), message.to_owned()), "{file}");
         assert_eq!(element(&response, "Type"), "Sender");
     }
@@ -251,7 +245,7 @@ async fn parameters_are_refused_as_aws_refuses_them() {
         (whole.replace("role%2Freader", "role%2Fwriter"), 403, "AccessDenied", "Not authorized to perform"),
         (whole.replace("role%2Freader", "role%2Fnobody"), 403, "AccessDenied", "Not authorized to perform"),
     ] {
-        let response = ask(&world, &parameters).await;
+        let response = world.post_unsigned(&parameters).await;
         let (found_status, found_code, message) = error(&response);
         assert_eq!((found_status, found_code.as_str()), (status, code), "{message}");
         assert!(message.contains(says), "{message}");
@@ -265,13 +259,13 @@ async fn only_the_provider_that_is_named_is_trusted() {
     let elsewhere = r#"{"Federated":"arn:aws:iam::999999999999:saml-provider/example"}"#;
     for principal in [other, elsewhere, r#"{"AWS":"123456789012"}"#] {
         let world = with_trust(&trusting(principal, SAML, "")).await;
-        let response = ask(&world, &form(&response("signed-response"), "")).await;
+        let response = world.post_unsigned(&form(&response("signed-response"), "")).await;
         assert_eq!(code(&response), refused(403, "AccessDenied"), "{principal}");
     }
 }
 
 #[tokio::test]
 async fn without_a_directory_there_is_no_provider() {
-    let response = ask(&World::new().await, &form(&response("signed-response"), "")).await;
+    let response = World::new().await.post_unsigned(&form(&response("signed-response"), "")).await;
     assert_eq!(code(&response), refused(400, "InvalidIdentityToken"));
 }

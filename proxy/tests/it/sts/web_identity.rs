@@ -43,17 +43,10 @@ async fn with_trust(trust: &str) -> World {
     .await
 }
 
-/// Without a signature, as SDKs send it.
-async fn ask(world: &World, form: &str) -> Response<Bytes> {
-    let mut headers = host();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-    world.ask(&parts("POST", "/", headers), form, NOW).await
-}
-
 #[tokio::test]
 async fn a_token_becomes_a_session_of_the_role() {
     let world = with_trust(&trusting(PROVIDER, WEB, "")).await;
-    let response = ask(&world, &form(token("RS256 by key rsa"), "")).await;
+    let response = world.post_unsigned(&form(token("RS256 by key rsa"), "")).await;
     let session = Signatory::from_answer(&response);
     assert_eq!(element(&response, "SubjectFromWebIdentityToken"), "alice");
     assert_eq!(element(&response, "Audience"), "sts.sigward.example");
@@ -79,8 +72,8 @@ async fn a_token_becomes_a_session_of_the_role() {
 async fn the_audit_trail_names_whom_the_provider_vouches_for_and_holds_no_token() {
     let world = with_trust(&trusting(PROVIDER, WEB, "")).await;
     world.audited().await;
-    ask(&world, &form(token("RS256 by key rsa"), "")).await;
-    ask(&world, &form("short.of.a-token", "&DurationSeconds=1")).await;
+    world.post_unsigned(&form(token("RS256 by key rsa"), "")).await;
+    world.post_unsigned(&form("short.of.a-token", "&DurationSeconds=1")).await;
     let records = world.audited().await;
     let [issued, refused] = &records[..] else { panic!("{records:?}") };
     assert_eq!(
@@ -116,7 +109,7 @@ async fn a_signature_that_happens_to_be_there_is_not_looked_at() {
 async fn tags_and_source_identity_are_the_tokens() {
     let world = with_trust(&trusting(PROVIDER, EVERYTHING, "")).await;
     let passed = "&Tags.member.1.Key=Project&Tags.member.1.Value=mine&SourceIdentity=root";
-    let response = ask(&world, &form(token("a session with everything"), passed)).await;
+    let response = world.post_unsigned(&form(token("a session with everything"), passed)).await;
     assert_eq!(element(&response, "SourceIdentity"), "alice");
     assert_ne!(element(&response, "PackedPolicySize"), "");
     let session = session_of(&world, &Signatory::from_answer(&response)).await;
@@ -137,7 +130,7 @@ async fn each_permission_is_asked_for_apart() {
         (EVERYTHING, "a session with a source identity", None),
     ] {
         let world = with_trust(&trusting(PROVIDER, actions, "")).await;
-        let response = ask(&world, &form(self::token(token), "")).await;
+        let response = world.post_unsigned(&form(self::token(token), "")).await;
         match missing {
             None => assert_eq!(response.status(), 200, "{actions} {token}"),
             Some(action) => assert_eq!(error(&response), not(action), "{actions} {token}"),
@@ -170,7 +163,7 @@ async fn trust_policies_ask_about_the_token() {
         for (value, status) in [(good, 200), (bad, 403)] {
             let condition = format!(r#","Condition":{{"{operator}":{{"{key}":"{value}"}}}}"#);
             let world = with_trust(&trusting(PROVIDER, EVERYTHING, &condition)).await;
-            let response = ask(&world, &form(token("a session with everything"), "")).await;
+            let response = world.post_unsigned(&form(token("a session with everything"), "")).await;
             assert_eq!(response.status(), status, "{condition}");
         }
     }
@@ -183,7 +176,7 @@ async fn only_the_provider_that_is_named_is_trusted() {
     let account = r#"{"AWS":"123456789012"}"#;
     for principal in [elsewhere, other, account, r#"{"Federated":"idp.example/realm"}"#] {
         let world = with_trust(&trusting(principal, WEB, "")).await;
-        let response = ask(&world, &form(token("ES256"), "")).await;
+        let response = world.post_unsigned(&form(token("ES256"), "")).await;
         assert_eq!(code(&response), refused(403, "AccessDenied"), "{principal}");
     }
 }
@@ -225,15 +218,15 @@ async fn tokens_are_refused_as_aws_refuses_them() {
             "The specified transitive tag key must be included in the requested tags.",
         ),
     ] {
-        let response = ask(&world, &form(token(name), "")).await;
+        let response = world.post_unsigned(&form(token(name), "")).await;
         assert_eq!(error(&response), (400, code.to_owned(), message.to_owned()), "{name}");
         assert_eq!(element(&response, "Type"), "Sender");
     }
     for name in ["a source identity of other letters", "a tag of other letters", "too many tags"] {
-        let response = ask(&world, &form(token(name), "")).await;
+        let response = world.post_unsigned(&form(token(name), "")).await;
         assert_eq!(code(&response), refused(400, "ValidationError"), "{name}");
     }
-    assert_eq!(ask(&world, &form(token("a reserved tag"), "")).await.status(), 400);
+    assert_eq!(world.post_unsigned(&form(token("a reserved tag"), "")).await.status(), 400);
 }
 
 #[tokio::test]
@@ -267,7 +260,7 @@ async fn parameters_are_refused_as_aws_refuses_them() {
             "",
         ),
     ] {
-        let response = ask(&world, &parameters).await;
+        let response = world.post_unsigned(&parameters).await;
         let (found_status, found_code, message) = error(&response);
         assert_eq!((found_status, found_code.as_str()), (status, code), "{message}");
         assert!(message.contains(says), "{message}");
@@ -277,7 +270,7 @@ async fn parameters_are_refused_as_aws_refuses_them() {
 
 #[tokio::test]
 async fn without_a_directory_there_is_no_provider() {
-    let response = ask(&World::new().await, &form(token("ES256"), "")).await;
+    let response = World::new().await.post_unsigned(&form(token("ES256"), "")).await;
     assert_eq!(code(&response), refused(400, "InvalidIdentityToken"));
 }
 
@@ -288,6 +281,10 @@ async fn what_is_signed_for_elsewhere_still_needs_a_signature() {
         ["AssumeRole", "GetSessionToken", "GetFederationToken", "GetCallerIdentity", "GetAccessKeyInfo"]
     {
         let form = form(token("ES256"), "").replace("AssumeRoleWithWebIdentity", action);
-        assert_eq!(code(&ask(&world, &form).await), refused(403, "MissingAuthenticationToken"), "{action}");
+        assert_eq!(
+            code(&world.post_unsigned(&form).await),
+            refused(403, "MissingAuthenticationToken"),
+            "{action}"
+        );
     }
 }
