@@ -109,6 +109,7 @@ def test_a_login_becomes_a_session_that_reads_s3(gateway, sts, providers, bucket
     assert clients.sts(gateway, credentials).get_caller_identity()["Arn"] == SESSION
     s3 = clients.s3(gateway, credentials)
     assert bucket in [found["Name"] for found in s3.list_buckets()["Buckets"]]
+    assert refusal(s3.put_object, Bucket=bucket, Key="key", Body=b"")[:2] == (403, "AccessDenied")
 
 
 @pytest.mark.parametrize("name", saml.PROVIDERS)
