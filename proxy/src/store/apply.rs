@@ -268,6 +268,9 @@ pub(super) fn newest_issue(
     let mut newest = UnixMillis(0);
     for entry in rows.iter()? {
         let (id, row) = entry?;
+        if !mark.may_name(row.value()) {
+            continue;
+        }
         let credential = read_header(id.value(), row.value()).and_then(|header| header.into_credential());
         if let Ok(credential) = credential {
             newest = mark.times(&credential).fold(newest, UnixMillis::max);

@@ -183,6 +183,23 @@ impl Mark {
         self.times(credential).any(|time| time < self.before)
     }
 
+    /// Whether a stored row can be of a credential that the mark names: its header, JSON in clear, would hold the name.
+    /// Spares a scan for a revocation the reading of what it does not reach.
+    pub(super) fn may_name(&self, row: &[u8]) -> bool {
+        let name = match self.kind {
+            MarkKind::SessionName => self.name.rsplit_once('/').map_or(&*self.name, |(role, _)| role),
+            MarkKind::AccessKey
+            | MarkKind::IssuedTo
+            | MarkKind::Principal
+            | MarkKind::Role
+            | MarkKind::Account
+            | MarkKind::IdentityProvider
+            | MarkKind::SourceIdentity => &*self.name,
+        };
+        let escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        name.bytes().any(escaped) || memchr::memmem::find(row, name.as_bytes()).is_some()
+    }
+
     /// The times that the mark is compared with: that of the credential, if it is named, and if the mark cascades
     /// those of the ancestors that are.
     pub(super) fn times<'a>(&'a self, credential: &'a Credential) -> impl Iterator<Item = UnixMillis> + 'a {

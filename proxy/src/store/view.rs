@@ -134,6 +134,9 @@ pub(super) fn reached(db: &redb::Database, mark: &Mark, now: UnixMillis) -> Resu
     let mut reached = 0;
     for row in rows.iter()? {
         let (id, row) = row?;
+        if !mark.may_name(row.value()) {
+            continue;
+        }
         let credential = read_header(id.value(), row.value()).and_then(CredentialHeader::into_credential);
         reached +=
             usize::from(credential.is_ok_and(|session| !session.expired(now) && mark.reaches(&session)));

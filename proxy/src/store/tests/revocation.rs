@@ -166,6 +166,25 @@ async fn now_and_the_count_of_the_reached_follow_the_chain_if_asked_to() {
 }
 
 #[tokio::test]
+async fn a_name_that_json_writes_otherwise_is_found_too() {
+    let bench = Bench::new();
+    let strange = r#"AKIA"\\\"1"#;
+    let mut issued_to = session("ASIA1", 60_000);
+    issued_to.session.as_mut().unwrap().parent_access_key_id = Some(id(strange));
+    issued_to.session.as_mut().unwrap().source_identity = Some("zo\u{eb}\n".into());
+    bench.put(issued(issued_to)).await.unwrap();
+    for scope in [
+        RevocationScope::AccessKey(id(strange)),
+        RevocationScope::SourceIdentity("zo\u{eb}\n".into()),
+        RevocationScope::Principal(alice().arn),
+    ] {
+        let mark = bench.store.mark_now(&scope, false).await.unwrap();
+        assert_eq!(mark, UnixMillis(60_001), "{scope:?}");
+        assert_eq!(bench.store.reached(&scope, false, mark).await.unwrap(), 1, "{scope:?}");
+    }
+}
+
+#[tokio::test]
 async fn sessions_of_an_entity_that_is_gone_end_and_stay_ended() {
     let mut bench = Bench::new();
     let old = role_session("ASIA1", 1_000);
