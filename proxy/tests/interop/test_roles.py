@@ -216,6 +216,31 @@ def test_the_aws_cli_assumes_a_role(rig):
     assert "(AccessDenied)" in commands.run(denied, expect=255, **environment)
 
 
+@pytest.mark.parametrize("major", [1, 2])
+def test_each_aws_cli_calls_every_operation(shared, major):
+    program = commands.aws_cli(major) or commands.missing(f"no AWS CLI of version {major}")
+    gateway = shared.gateway
+    # Versions of 2022 know the endpoint by argument only.
+    aws = [program, "--endpoint-url", gateway.endpoint, "--region", gateway.region, "--output", "json", "sts"]
+
+    def call(*arguments: str, **environment: str) -> dict:
+        return json.loads(commands.run([*aws, *arguments], **environment))
+
+    alice = gateway.credentials.environment()
+    name = f"cli-{major}"
+    answers = [
+        call("assume-role", "--role-arn", READER, "--role-session-name", name, **alice),
+        call("get-session-token", "--duration-seconds", "900", **alice),
+        call("get-federation-token", "--name", name, "--tags", "Key=team,Value=red", **alice),
+    ]
+    names = [f":assumed-role/reader/{name}", ":user/alice", f":federated-user/{name}"]
+    for answer, expected in zip(answers, names, strict=True):
+        session = Credentials.from_sts(answer["Credentials"]).environment()
+        assert call("get-caller-identity", **session)["Arn"].endswith(expected)
+    key = gateway.credentials.access_key_id
+    assert call("get-access-key-info", "--access-key-id", key, **alice) == {"Account": "123456789012"}
+
+
 def test_the_aws_cli_assumes_the_role_of_a_profile(profiles):
     aws = commands.program("aws")
     identity = json.loads(commands.run([aws, "--profile", "reader", "sts", "get-caller-identity"], **profiles))

@@ -1,5 +1,6 @@
 """Command line clients: where they are, and what happens when one is missing."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -16,6 +17,17 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     return found or missing(f"{name} is not installed")
+
+
+@functools.cache
+def aws_cli(major: int) -> str | None:
+    """The path of an AWS CLI of this major version, or None."""
+    for folder in [str(Path(sys.executable).parent), *os.environ["PATH"].split(os.pathsep), "/usr/bin"]:
+        found = shutil.which("aws", path=folder)
+        told = found and subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
+        if told and told.stdout.startswith(f"aws-cli/{major}."):
+            return found
+    return None
 
 
 def missing(what: str):
