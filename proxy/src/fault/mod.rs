@@ -31,6 +31,16 @@ impl Fault {
         Self { status, code, message: message.into(), elements: Vec::new() }
     }
 
+    /// A header asks for what is not offered.
+    pub fn not_implemented(header: &'static str) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            "A header you provided implies functionality that is not implemented.",
+        )
+        .with("Header", header)
+    }
+
     /// Adds one element.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

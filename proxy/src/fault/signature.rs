@@ -33,7 +33,7 @@ pub fn verify_fault(error: &VerifyError, dialect: Dialect, access_key_id: &str) 
         VerifyError::InvalidContentSha256 { value } => {
             invalid_argument(CONTENT_SHA256_WORDS, "x-amz-content-sha256", value)
         }
-        VerifyError::AsymmetricChunks => not_implemented("x-amz-content-sha256"),
+        VerifyError::AsymmetricChunks => Fault::not_implemented("x-amz-content-sha256"),
         VerifyError::UnprovablePayload { value } => Fault::new(
             StatusCode::BAD_REQUEST,
             "XAmzContentSHA256Mismatch",
@@ -104,7 +104,9 @@ fn s3_parse(error: &ParseError) -> Fault {
             invalid_argument("Unsupported Authorization Type", "Authorization", authorization)
         }
         ParseError::SignatureV2 => invalid_request(V2_REFUSED),
-        ParseError::Asymmetric(Mechanism::Header | Mechanism::Form) => not_implemented("Authorization"),
+        ParseError::Asymmetric(Mechanism::Header | Mechanism::Form) => {
+            Fault::not_implemented("Authorization")
+        }
         ParseError::Asymmetric(Mechanism::Query) => {
             query_malformed("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")
         }
@@ -445,15 +447,6 @@ fn header_malformed(text: impl AsRef<str>) -> Fault {
 
 fn query_malformed(message: impl Into<String>) -> Fault {
     Fault::new(StatusCode::BAD_REQUEST, "AuthorizationQueryParametersError", message.into())
-}
-
-fn not_implemented(header: &'static str) -> Fault {
-    Fault::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "NotImplemented",
-        "A header you provided implies functionality that is not implemented.",
-    )
-    .with("Header", header)
 }
 
 fn incomplete_signature(message: impl Into<String>) -> Fault {

@@ -64,6 +64,9 @@ pub(super) enum GatewayError {
         /// The limit.
         max_bytes: u64,
     },
+    /// A body in a coding of its own beneath the chunks that HTTP sends it in: nobody else would read it as we do.
+    #[error("Transfer-Encoding says something else than chunked")]
+    TransferCoding,
     /// A method that is about the connection rather than about what is stored.
     #[error("CONNECT and TRACE are not offered")]
     Method,
@@ -127,6 +130,7 @@ impl GatewayError {
             Self::MissingContentLength => s3::missing_content_length(),
             Self::MissingChecksum => s3::missing_checksum(),
             Self::HeadTooLarge { max_bytes } => s3::head_too_large(*max_bytes),
+            Self::TransferCoding => Fault::not_implemented("Transfer-Encoding"),
             Self::Method => s3::method_not_allowed(&parts.method, "SERVICE"),
             Self::Preflight => preflight(parts),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
@@ -156,6 +160,7 @@ impl GatewayError {
             | Self::MissingContentLength
             | Self::MissingChecksum
             | Self::HeadTooLarge { .. }
+            | Self::TransferCoding
             | Self::Method
             | Self::StsBodyTooLarge { .. } => Reason::Malformed,
             Self::Payload(_) => Reason::Payload,
@@ -214,6 +219,7 @@ impl GatewayError {
             | Self::MissingContentLength
             | Self::MissingChecksum
             | Self::HeadTooLarge { .. }
+            | Self::TransferCoding
             | Self::Method
             | Self::Preflight
             | Self::StsBodyTooLarge { .. }
@@ -224,6 +230,7 @@ impl GatewayError {
         if !settings.explain_mismatch {
             fault = signature::without_explanation(fault);
         }
+        let is_ambiguous = matches!(self, Self::TransferCoding);
         call.refuse(self.reason(), fault.code);
         let mut response = match sts.filter(|_| sts::is_sts_request(parts)) {
             Some(sts) => {
@@ -232,8 +239,9 @@ impl GatewayError {
             }
             None => s3::respond(&fault, &call.request_id, call.host_id, parts.method == Method::HEAD),
         };
-        if expects_continue(&parts.headers) && !call.has_read_body() {
-            // The client may still send its body, or not: what comes next could be either.
+        let withheld = expects_continue(&parts.headers) && !call.has_read_body();
+        if withheld || is_ambiguous {
+            // The client may still send its body, or not; or another reader would see another end of it.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(AnswerBody::whole)

@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HOST};
+use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
@@ -131,6 +131,7 @@ impl Gateway {
             _ if head_bytes(&parts) > max_bytes => {
                 Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
             }
+            _ if !is_plainly_framed(&parts) => Err(GatewayError::TransferCoding),
             Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
             _ => self.s3(&parts, incoming, &mut call).await,
         };
@@ -352,6 +353,16 @@ fn head_bytes(parts: &Parts) -> usize {
     let line = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
     let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     line + parts.headers.iter().map(field).sum::<usize>()
+}
+
+/// Whether the chunks of HTTP, if the body comes in any, hold the body itself.
+fn is_plainly_framed(parts: &Parts) -> bool {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// The host the client addressed; an absolute-form target does not overrule the header.
