@@ -1,13 +1,16 @@
 //! Builds every part from the configuration, in order, runs them, drains them.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Admin, AdminParts, Readiness};
@@ -15,9 +18,9 @@ use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
 use crate::events::{Keyring, KeyringError};
-use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK};
+use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK, Peer};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
-use crate::listen::{self, Limits, Listener, TlsError};
+use crate::listen::{self, Ending, Limits, Listener, TlsError, Workers};
 use crate::metrics::Metrics;
 use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
 use crate::upstream::UpstreamOptionsError;
@@ -53,6 +56,9 @@ pub enum ServerError {
         /// Why it cannot.
         source: std::io::Error,
     },
+    /// The threads that serve clients.
+    #[error("workers: {0}")]
+    Workers(std::io::Error),
     /// Signals cannot be received.
     #[error("signals: {0}")]
     Signals(std::io::Error),
@@ -71,10 +77,10 @@ pub struct Server {
     drain: Drain,
     /// Told to drain first.
     gateway_drain: watch::Sender<bool>,
-    gateway_task: JoinHandle<()>,
+    workers: Workers,
     /// Keeps answering probes until the gateway has drained.
     admin_drain: watch::Sender<bool>,
-    admin_task: JoinHandle<()>,
+    admin_tasks: JoinSet<()>,
 }
 
 /// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration again and reconciles the declared keys.
@@ -135,8 +141,9 @@ impl Server {
         };
         let (gateway_drain, gateway_draining) = watch::channel(false);
         let (admin_drain, admin_draining) = watch::channel(false);
-        let (gateway_socket, gateway_address) = bind("gateway", config.gateway.listen).await?;
-        let (admin_socket, admin_address) = bind("admin", config.admin.listen).await?;
+        let (gateway_sockets, gateway_address) =
+            bind("gateway", config.gateway.listen, config.gateway.workers)?;
+        let (admin_sockets, admin_address) = bind("admin", config.admin.listen, 1)?;
         let gateway_tls = tls(config.gateway.tls.as_ref())?;
         let admin_tls = tls(config.admin.tls.as_ref())?;
 
@@ -149,7 +156,7 @@ impl Server {
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         }));
-        let gateway = Arc::new(Gateway::new(
+        let gateway = Gateway::new(
             GatewayParts {
                 settings: config.gateway,
                 backend: config.backend,
@@ -160,15 +167,19 @@ impl Server {
                 access_log: config.log.access_log,
             },
             &metrics,
-        )?);
-        let gateway_task = tokio::spawn(
-            Listener::new(gateway_socket, gateway_tls, limits, gateway_draining)
-                .serve(move |peer, request| Arc::clone(&gateway).handle(peer, request)),
-        );
-        let admin_task = tokio::spawn(
-            Listener::new(admin_socket, admin_tls, admin_limits, admin_draining)
-                .serve(move |peer, request| Arc::clone(&admin).handle(peer, request)),
-        );
+        )?;
+        let listener = Listener::new(gateway_tls, limits, gateway_draining);
+        let jobs = gateway_sockets.into_iter().map(|socket| {
+            let (gateway, listener) = (Arc::new(gateway.for_worker()), listener.clone());
+            move || serve(listener, socket, move |peer, request| Arc::clone(&gateway).handle(peer, request))
+        });
+        let workers = Workers::start(jobs).map_err(ServerError::Workers)?;
+        let listener = Listener::new(admin_tls, admin_limits, admin_draining);
+        let admin_tasks = admin_sockets.into_iter().map(|socket| {
+            let admin = Arc::clone(&admin);
+            serve(listener.clone(), socket, move |peer, request| Arc::clone(&admin).handle(peer, request))
+        });
+        let admin_tasks = admin_tasks.collect();
         readiness.set_ready();
         tracing::info!(gateway = %gateway_address, admin = %admin_address, position = store.position(), "ready");
         Ok(Self {
@@ -181,9 +192,9 @@ impl Server {
             readiness,
             drain: config.drain,
             gateway_drain,
-            gateway_task,
+            workers,
             admin_drain,
-            admin_task,
+            admin_tasks,
         })
     }
 
@@ -250,34 +261,46 @@ impl Server {
     }
 
     /// Fails readiness, waits for load balancers to notice, stops accepting, lets requests finish, closes the log.
-    pub async fn shut_down(self) {
+    pub async fn shut_down(mut self) {
         self.readiness.set_draining();
         tracing::info!(delay = ?self.drain.delay, timeout = ?self.drain.timeout, "draining");
         tokio::time::sleep(self.drain.delay).await;
         self.gateway_drain.send_replace(true);
-        settle(self.gateway_task, self.drain.timeout, "requests").await;
+        if self.workers.settle(self.drain.timeout).await == Ending::Cut {
+            tracing::warn!(deadline = ?self.drain.timeout, "requests still in flight are cut off");
+        }
         self.admin_drain.send_replace(true);
-        settle(self.admin_task, Duration::from_secs(1), "admin requests").await;
+        let answered = async { while self.admin_tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(1), answered).await.is_err() {
+            tracing::warn!("admin requests still in flight are cut off");
+        }
         self.store.close().await;
         tracing::info!("stopped");
     }
 }
 
-/// Waits for a listener to drain; cuts what is left after the deadline.
-async fn settle(mut task: JoinHandle<()>, deadline: Duration, what: &str) {
-    if tokio::time::timeout(deadline, &mut task).await.is_err() {
-        tracing::warn!(?deadline, "{what} still in flight are cut off");
-        task.abort();
+/// Serves what comes to `socket` until the listener has drained.
+async fn serve<H, F, B>(listener: Listener, socket: TcpListener, handle: H)
+where
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if let Err(error) = listener.serve(socket, handle).await {
+        tracing::error!(%error, "nothing is accepted from a socket");
     }
 }
 
-async fn bind(listener: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let bound = async {
-        let socket = TcpListener::bind(address).await?;
-        let address = socket.local_addr()?;
-        Ok((socket, address))
-    };
-    bound.await.map_err(|source| ServerError::Bind { listener, address, source })
+fn bind(
+    listener: &'static str,
+    address: SocketAddr,
+    count: usize,
+) -> Result<(Vec<TcpListener>, SocketAddr), ServerError> {
+    match listen::bind(address, count) {
+        Ok((address, sockets)) => Ok((sockets, address)),
+        Err(source) => Err(ServerError::Bind { listener, address, source }),
+    }
 }
 
 fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {

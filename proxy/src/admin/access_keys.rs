@@ -64,7 +64,11 @@ struct Created<'a> {
 }
 
 /// Creates a key and gives out its secret.
-pub(super) async fn create(admin: &Admin, caller: Caller, creation: Creation) -> Result<Answer, ApiError> {
+pub(super) async fn create(
+    admin: &Admin,
+    caller: Caller<'_>,
+    creation: Creation,
+) -> Result<Answer, ApiError> {
     caller.check_confidential()?;
     let Creation { user, account, arn, user_id } = creation;
     let by_id = user_id.is_some();

@@ -25,7 +25,7 @@ struct Accepted {
 /// sent once all of them are on disk and in force.
 pub(super) async fn post(
     admin: &Admin,
-    caller: Caller,
+    caller: Caller<'_>,
     media_type: MediaType,
     body: Bytes,
 ) -> Result<Answer, ApiError> {
@@ -55,7 +55,7 @@ pub(super) async fn post(
 }
 
 /// The issuance of a session elsewhere, for the audit trail; the store records every other event itself.
-fn issuance(event: &Event, caller: Caller) -> Option<Record> {
+fn issuance(event: &Event, caller: Caller<'_>) -> Option<Record> {
     let issued = matches!(event.data, EventData::CredentialIssued(_));
     issued.then(|| {
         let mut record = Record::of_event(event);

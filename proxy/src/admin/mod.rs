@@ -96,9 +96,9 @@ enum Route {
 
 /// Who is on the other end, as far as secrets are concerned.
 #[derive(Clone, Copy)]
-struct Caller(Peer);
+struct Caller<'a>(&'a Peer);
 
-impl Caller {
+impl Caller<'_> {
     /// Whether a secret may travel on this connection.
     fn check_confidential(self) -> Result<(), ApiError> {
         access::check_confidential(self.0.address, self.0.tls)
@@ -120,7 +120,7 @@ impl Admin {
     {
         let (parts, body) = request.into_parts();
         let head = parts.method == Method::HEAD;
-        let mut answer = match self.route(&parts, peer, body).await {
+        let mut answer = match self.route(&parts, &peer, body).await {
             Ok(answer) => answer,
             Err(error) => error.into_answer(),
         };
@@ -134,7 +134,7 @@ impl Admin {
         answer
     }
 
-    async fn route<B>(&self, parts: &Parts, peer: Peer, body: B) -> Result<Answer, ApiError>
+    async fn route<B>(&self, parts: &Parts, peer: &Peer, body: B) -> Result<Answer, ApiError>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

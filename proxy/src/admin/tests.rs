@@ -45,11 +45,11 @@ impl Api {
         let readiness = Readiness::default();
         let admin =
             Arc::new(Admin::new(AdminParts { settings, store, identities, clock, metrics, readiness }));
-        Self { admin, peer: Peer { address: LOOPBACK.parse().unwrap(), tls: false }, _dir: dir }
+        Self { admin, peer: Peer::at(LOOPBACK.parse().unwrap()), _dir: dir }
     }
 
     fn from(mut self, peer: &str, tls: bool) -> Self {
-        self.peer = Peer { address: peer.parse().unwrap(), tls };
+        self.peer = Peer { tls, ..Peer::at(peer.parse().unwrap()) };
         self
     }
 
@@ -62,7 +62,7 @@ impl Api {
             .header(CONTENT_TYPE, media_type)
             .body(Full::new(Bytes::copy_from_slice(body)))
             .unwrap();
-        let answer = Arc::clone(&self.admin).handle(self.peer, request).await;
+        let answer = Arc::clone(&self.admin).handle(self.peer.clone(), request).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
@@ -138,10 +138,10 @@ async fn answers_unknown_paths_and_methods_as_http_asks() {
     assert_eq!((status, &answer["error"]["code"]), (404, &json!("NotFound")));
     assert_eq!(api.get("/").await.0, 404);
     let request = Request::delete("/v1/events").header("host", "localhost").body(Full::default()).unwrap();
-    let answer = Arc::clone(&api.admin).handle(api.peer, request).await;
+    let answer = Arc::clone(&api.admin).handle(api.peer.clone(), request).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (405, "POST"));
     let request = Request::head("/livez").body(Full::default()).unwrap();
-    let answer = Arc::clone(&api.admin).handle(api.peer, request).await;
+    let answer = Arc::clone(&api.admin).handle(api.peer.clone(), request).await;
     assert_eq!(answer.status().as_u16(), 200);
     assert!(answer.into_body().collect().await.unwrap().to_bytes().is_empty());
 }

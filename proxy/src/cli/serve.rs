@@ -17,7 +17,8 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
     let config = Config::load(&file, environment)?;
     telemetry::init(&config.log).map_err(|error| Failure::Server(Box::new(error)))?;
     // The environment of a process does not change under it; the file and the secrets may.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Clients are served by the workers, each with a runtime of its own: this one is for everything else.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let served = runtime.block_on(server::run(config, || Config::load(&file, environment)));
     served.map_err(|error| Failure::Server(Box::new(error)))
 }

@@ -31,6 +31,8 @@ const LARGEST_HEAD: u64 = 1 << 20;
 const LARGEST_STS_BODY: u64 = 16 << 20;
 /// The most that a listener counts; more is a typing error.
 const MOST_CONNECTIONS: usize = 1_000_000;
+/// No machine has more cores; more is a typing error.
+const MOST_WORKERS: usize = 1024;
 /// Below this the cache holds too few credentials to be one.
 const SMALLEST_CACHE: u64 = 1 << 20;
 /// Longer waits than a day are typing errors.
@@ -87,6 +89,7 @@ impl Check<'_> {
 
     fn gateway(&mut self, raw: raw::Gateway) -> Option<Gateway> {
         let listen = self.address("gateway.listen", &raw.listen);
+        let workers = self.count("gateway.workers", raw.workers, 0..=MOST_WORKERS);
         let tls = self.tls("gateway.tls", raw.tls);
         let regions = self.regions(&raw.regions);
         let domains = self.each("gateway.domains", &raw.domains, "a domain name", domain);
@@ -101,6 +104,7 @@ impl Check<'_> {
             self.size("gateway.max_sts_body_size", raw.max_sts_body_size, 1..=LARGEST_STS_BODY);
         Some(Gateway {
             listen: listen?,
+            workers: workers.map(self::workers)?,
             tls: tls?,
             regions: regions?,
             domains: domains?,
@@ -392,6 +396,12 @@ impl Check<'_> {
             Some(SecretAccessKey::new(bytes))
         }
     }
+}
+
+/// How many threads `count` stands for.
+pub(super) fn workers(count: usize) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if count == 0 { cores() } else { count }
 }
 
 /// Whether `key` lies below `outer`.

@@ -24,6 +24,7 @@ use http::HeaderName;
 use http::uri::{Authority, Scheme};
 use sigv4::SecretAccessKey;
 
+pub use crate::iam::policy::Network;
 use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, KeyStatus, Principal};
 
@@ -57,6 +58,8 @@ pub struct Config {
 pub struct Gateway {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Threads that serve clients; never 0.
+    pub workers: usize,
     /// TLS, if the listener speaks it.
     pub tls: Option<TlsFiles>,
     /// Accepted regions; the first is named in errors.
@@ -89,6 +92,7 @@ impl Default for Gateway {
         let raw = raw::Gateway::default();
         Self {
             listen: raw.listen.parse().expect("the default is an address"),
+            workers: check::workers(raw.workers),
             tls: None,
             regions: raw.regions.into_iter().map(Box::from).collect(),
             domains: Vec::new(),

@@ -41,6 +41,8 @@ pub(super) struct Raw {
 pub(super) struct Gateway {
     /// Address and port; port 0 takes a free one.
     pub(super) listen: String,
+    /// Threads that serve clients; 0 is one for each core.
+    pub(super) workers: usize,
     /// Accepted regions of the credential scope; the first is named in errors.
     pub(super) regions: Vec<String>,
     /// Domains of virtual-hosted-style requests: `bucket.<domain>`.
@@ -217,6 +219,7 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             listen: "0.0.0.0:8080".into(),
+            workers: 0,
             regions: vec!["us-east-1".into()],
             domains: Vec::new(),
             unsigned_headers: Vec::new(),

@@ -49,27 +49,38 @@ use crate::sts::{self, Sts};
 use crate::upstream::{Content, Outbound, Upstream, UpstreamError, strip_hop_by_hop};
 
 /// Who is on the other end of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Which listener it came to: 0 is the first, further ones count on in the order of the configuration.
+    pub listener: usize,
+    /// The names in the certificate it proved to have; `None` without one.
+    pub certificate: Option<Arc<[String]>>,
 }
 
-/// Verifies, refuses, forwards. One for the whole process.
+impl Peer {
+    /// Someone at `address` of whom nothing else is known, on the first listener.
+    pub const fn at(address: SocketAddr) -> Self {
+        Self { address, tls: false, listener: 0, certificate: None }
+    }
+}
+
+/// Verifies, refuses, forwards. One for each worker: they share everything but the connections to the backend.
 pub struct Gateway {
     store: Store,
     identities: Identities,
     clock: Clock,
-    endpoint: Endpoint,
-    domains: Domains,
-    settings: config::Gateway,
+    endpoint: Arc<Endpoint>,
+    domains: Arc<Domains>,
+    settings: Arc<config::Gateway>,
     upstream: Upstream<ProvingBody<Lingering>>,
-    sts: Option<Sts>,
+    sts: Option<Arc<Sts>>,
     metrics: Arc<GatewayMetrics>,
     access_log: bool,
-    ids: access_log::RequestIds,
+    ids: Arc<access_log::RequestIds>,
 }
 
 /// What a gateway is made of.
@@ -105,20 +116,41 @@ impl Gateway {
             sigv4a: settings.sigv4a,
             ..Endpoint::s3(&region)
         };
-        let sts = settings.sts.then(|| Sts::new(store.clone(), identities.clone(), &endpoint, saml, metrics));
+        let sts = settings
+            .sts
+            .then(|| Arc::new(Sts::new(store.clone(), identities.clone(), &endpoint, saml, metrics)));
         Ok(Self {
             upstream: Upstream::new(backend)?,
             sts,
-            endpoint,
-            domains: Domains::new(&settings.domains),
-            settings,
+            endpoint: Arc::new(endpoint),
+            domains: Arc::new(Domains::new(&settings.domains)),
+            settings: Arc::new(settings),
             store,
             identities,
             clock,
             metrics: Arc::new(GatewayMetrics::register(metrics)),
             access_log,
-            ids: access_log::RequestIds::new(),
+            ids: Arc::new(access_log::RequestIds::new()),
         })
+    }
+
+    /// The same gateway for another worker, with connections to the backend of its own: no request waits for a lock
+    /// or a wake-up of another thread.
+    #[must_use]
+    pub fn for_worker(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            identities: self.identities.clone(),
+            clock: self.clock.clone(),
+            endpoint: Arc::clone(&self.endpoint),
+            domains: Arc::clone(&self.domains),
+            settings: Arc::clone(&self.settings),
+            upstream: self.upstream.for_worker(),
+            sts: self.sts.clone(),
+            metrics: Arc::clone(&self.metrics),
+            access_log: self.access_log,
+            ids: Arc::clone(&self.ids),
+        }
     }
 
     /// Answers one request, whatever it is.
@@ -136,7 +168,7 @@ impl Gateway {
             _ => self.s3(&parts, incoming, &mut call).await,
         };
         let answer = answer.unwrap_or_else(|error| {
-            error.into_response(&parts, &mut call, &self.settings, self.sts.as_ref())
+            error.into_response(&parts, &mut call, &self.settings, self.sts.as_deref())
         });
         call.finish(answer)
     }

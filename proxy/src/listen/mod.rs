@@ -1,8 +1,12 @@
 //! Accepting connections: limits, TLS, HTTP/1.1, draining.
 
+mod socket;
 mod tls;
+mod workers;
 
+pub use socket::bind;
 pub use tls::{TlsError, acceptor};
+pub use workers::{Ending, Workers};
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,7 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::gateway::Peer;
@@ -38,33 +42,35 @@ pub struct Limits {
 const MAX_HEADERS: usize = 128;
 
 /// Accepts connections until told to drain, then lets requests in flight finish.
+///
+/// Several can share one address: a clone accepts from a socket of its own and is bound by the same limits.
+#[derive(Clone)]
 pub struct Listener {
-    socket: TcpListener,
     tls: Option<TlsAcceptor>,
     limits: Limits,
+    permits: Arc<Semaphore>,
     draining: watch::Receiver<bool>,
 }
 
 impl Listener {
-    /// Takes over a bound socket. It drains once `draining` turns true or its sender is gone.
-    pub fn new(
-        socket: TcpListener,
-        tls: Option<TlsAcceptor>,
-        limits: Limits,
-        draining: watch::Receiver<bool>,
-    ) -> Self {
-        Self { socket, tls, limits, draining }
+    /// It drains once `draining` turns true or its sender is gone.
+    pub fn new(tls: Option<TlsAcceptor>, limits: Limits, draining: watch::Receiver<bool>) -> Self {
+        Self { tls, limits, permits: Arc::new(Semaphore::new(limits.connections)), draining }
     }
 
-    /// Serves every connection with `handle`. Returns when drained; dropping the future cuts what is open.
-    pub async fn serve<H, F, B>(self, handle: H)
+    /// Serves every connection of a bound socket with `handle`. Returns when drained; dropping the future cuts what is
+    /// open. Must be called within the runtime that is to do the work.
+    ///
+    /// # Errors
+    /// The socket is not one of ours.
+    pub async fn serve<H, F, B>(self, socket: std::net::TcpListener, handle: H) -> std::io::Result<()>
     where
         H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let permits = Arc::new(Semaphore::new(self.limits.connections));
+        let socket = TcpListener::from_std(socket)?;
         let mut connections = tokio::task::JoinSet::new();
         let mut draining = self.draining.clone();
         loop {
@@ -72,7 +78,7 @@ impl Listener {
                 biased;
                 () = drained(&mut draining) => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = self.accept(&permits) => accepted,
+                accepted = self.accept(&socket) => accepted,
             };
             let (stream, address, permit) = match accepted {
                 Ok(accepted) => accepted,
@@ -94,16 +100,19 @@ impl Listener {
                 drop(permit);
             });
         }
-        drop(self.socket);
+        drop(socket);
         while connections.join_next().await.is_some() {}
+        Ok(())
     }
 
+    /// A connection beyond the limit is taken from its socket and then waits here. To wait with the permit instead
+    /// would let a worker that nobody calls keep it from one that has callers.
     async fn accept(
         &self,
-        permits: &Arc<Semaphore>,
-    ) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-        let permit = Arc::clone(permits).acquire_owned().await.map_err(std::io::Error::other)?;
-        let (stream, address) = self.socket.accept().await?;
+        socket: &TcpListener,
+    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let (stream, address) = socket.accept().await?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(std::io::Error::other)?;
         Ok((stream, address, permit))
     }
 }
@@ -129,7 +138,7 @@ where
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         match self.tls.clone() {
-            None => self.http(stream, Peer { address, tls: false }).await,
+            None => self.http(stream, Peer::at(address)).await,
             Some(acceptor) => {
                 let handshake = tokio::time::timeout(self.limits.head_timeout, acceptor.accept(stream));
                 let shaken = tokio::select! {
@@ -138,7 +147,7 @@ where
                     () = drained(&mut self.draining) => return,
                 };
                 match shaken {
-                    Ok(Ok(stream)) => self.http(stream, Peer { address, tls: true }).await,
+                    Ok(Ok(stream)) => self.http(stream, Peer { tls: true, ..Peer::at(address) }).await,
                     Ok(Err(error)) => tracing::debug!(%error, %address, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%address, "TLS handshake timed out"),
                 }
@@ -150,9 +159,9 @@ where
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let handle = self.handle;
+        let (handle, address) = (self.handle, peer.address);
         let service = service_fn(move |request| {
-            let answer = handle(peer, request);
+            let answer = handle(peer.clone(), request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let connection = http1::Builder::new()
@@ -170,7 +179,7 @@ where
             }
         };
         if let Err(error) = result {
-            tracing::debug!(%error, peer = %peer.address, "connection ended early");
+            tracing::debug!(%error, %address, "connection ended early");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Connections to the backend, and the one function that sends a request over them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,8 +25,9 @@ use crate::config::{Backend, BackendAuth};
 /// The backend, and a pool of connections to it.
 pub struct Upstream<B> {
     client: Client<HttpsConnector<HttpConnector>, B>,
-    backend: Backend,
-    auth: Auth,
+    connector: HttpsConnector<HttpConnector>,
+    backend: Arc<Backend>,
+    auth: Arc<Auth>,
 }
 
 enum Auth {
@@ -92,10 +94,6 @@ where
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(backend.idle_timeout)
-            .build(connector);
         let auth = match &backend.auth {
             BackendAuth::Resign { access_key_id, secret, region } => {
                 Auth::Resign(BackendSigner::new(access_key_id.clone(), secret.clone(), region.clone()))
@@ -103,17 +101,29 @@ where
             BackendAuth::Identity => Auth::Identity,
             BackendAuth::Passthrough => Auth::Passthrough,
         };
-        Ok(Self { client, backend, auth })
+        let client = client(&backend, connector.clone());
+        Ok(Self { client, connector, backend: Arc::new(backend), auth: Arc::new(auth) })
+    }
+
+    /// The same backend with an empty pool of its own.
+    #[must_use]
+    pub fn for_worker(&self) -> Self {
+        Self {
+            client: client(&self.backend, self.connector.clone()),
+            connector: self.connector.clone(),
+            backend: Arc::clone(&self.backend),
+            auth: Arc::clone(&self.auth),
+        }
     }
 
     /// Whether the client's bytes and signature go through untouched.
     pub fn is_passthrough(&self) -> bool {
-        matches!(self.auth, Auth::Passthrough)
+        matches!(*self.auth, Auth::Passthrough)
     }
 
     /// Whether the backend understands chunks with a trailing checksum.
     pub fn takes_trailers(&self) -> bool {
-        matches!(self.auth, Auth::Resign(_))
+        matches!(*self.auth, Auth::Resign(_))
     }
 
     /// How long a response head may take after the request is complete.
@@ -147,7 +157,7 @@ where
         let parts = outbound.parts;
         let mut headers = headers::end_to_end(&parts.headers, |name| permitted.signs(name));
         let raw_query = parts.uri.query();
-        let query = match &self.auth {
+        let query = match &*self.auth {
             Auth::Passthrough => raw_query.map(Into::into),
             Auth::Resign(_) | Auth::Identity => {
                 headers::strip_authentication(&mut headers);
@@ -156,7 +166,7 @@ where
                 raw_query.map(query::without_authentication).filter(|rest| !rest.is_empty())
             }
         };
-        match &self.auth {
+        match &*self.auth {
             Auth::Passthrough => {}
             Auth::Identity => {
                 forwarded(outbound, &mut headers);
@@ -199,6 +209,19 @@ where
         uri.path_and_query = Some(target);
         Uri::from_parts(uri).map_err(|error| UpstreamError::Unwritable(error.to_string()))
     }
+}
+
+fn client<B>(
+    backend: &Backend,
+    connector: HttpsConnector<HttpConnector>,
+) -> Client<HttpsConnector<HttpConnector>, B>
+where
+    B: Body<Data = Bytes> + Send,
+{
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(backend.idle_timeout)
+        .build(connector)
 }
 
 /// Says where the request came from. Whatever the client itself claimed has been removed.

@@ -32,4 +32,5 @@ pub use document::{Effect, Grammar, Policy};
 pub use evaluate::{Deciding, Decision, Grant, Identity, Layer, Layers, Request, evaluate};
 pub use key::{Name, TagFamily};
 pub use malformed::Malformed;
+pub use operand::Network;
 pub use requester::Requester;

@@ -112,14 +112,15 @@ fn midnight(year: i64, month: i64, day: i64) -> Option<UnixMillis> {
 
 /// An address, or a range of them in CIDR notation. IPv4 addresses within IPv6 count as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network {
+pub struct Network {
     /// Host bits cleared.
     address: IpAddr,
     prefix: u32,
 }
 
 impl Network {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads `10.0.0.0/8`, `2001:db8::/32`, or one address. Bits beyond the prefix do not count.
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => {
                 let digits = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
@@ -144,7 +145,8 @@ impl Network {
         Self { address: masked(address, prefix), prefix }
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// Whether the address lies within.
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
     }
