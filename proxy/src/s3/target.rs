@@ -26,10 +26,14 @@ impl Target {
     /// Reads bucket and key from the path as received and the value of `Host` (or of `:authority`).
     ///
     /// A host below one of `domains` names the bucket; any other host, an address or none at all means path
-    /// style.
+    /// style. A host that two readers might cut at different colons means nothing.
     pub fn parse(path: &[u8], host: Option<&[u8]>, domains: &Domains) -> Result<Self, TargetError> {
         let wire = path.strip_prefix(b"/").ok_or_else(|| TargetError::uri(path))?;
         let decode = |wire| decoded(wire).ok_or_else(|| TargetError::uri(path));
+        let host = match host {
+            Some(host) => Some(without_port(host).ok_or_else(|| TargetError::host(host))?),
+            None => None,
+        };
         if let Some(name) = host.and_then(|host| domains.bucket(host)) {
             let key = Key::parse(decode(wire)?);
             return Ok(Self { bucket: Some(Bucket::parse(&name)?), key, virtual_hosted: true });
@@ -149,12 +153,8 @@ impl Domains {
     }
 
     /// What stands before the longest matching domain, in lower case; `None` for that domain itself and for hosts
-    /// below none.
+    /// below none. `host` has no port.
     fn bucket(&self, host: &[u8]) -> Option<String> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let host = without_port(host);
         for domain in &self.0 {
             let Some((before, tail)) =
                 host.len().checked_sub(domain.len()).and_then(|at| host.split_at_checked(at))
@@ -182,13 +182,20 @@ fn decoded(wire: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The host without port and without the dot that ends a fully qualified name.
-fn without_port(host: &[u8]) -> &[u8] {
-    let host = match host.iter().rposition(|&b| b == b':') {
-        Some(colon) if host[colon + 1..].iter().all(u8::is_ascii_digit) => &host[..colon],
-        Some(_) | None => host,
+/// The host without port and without the dot that ends a fully qualified name; `None` if what follows it is no port.
+///
+/// Source: <https://www.rfc-editor.org/rfc/rfc3986#section-3.2>
+fn without_port(host: &[u8]) -> Option<&[u8]> {
+    let end = match host.strip_prefix(b"[") {
+        Some(address) => address.iter().position(|&b| b == b']')? + 2,
+        None => host.iter().position(|&b| b == b':').unwrap_or(host.len()),
     };
-    host.strip_suffix(b".").unwrap_or(host)
+    let (host, port) = host.split_at(end);
+    let is_port = match port.split_first() {
+        None => true,
+        Some((colon, digits)) => *colon == b':' && digits.iter().all(u8::is_ascii_digit),
+    };
+    is_port.then(|| host.strip_suffix(b".").unwrap_or(host))
 }
 
 /// Why a request addresses nothing.
@@ -200,11 +207,18 @@ pub enum TargetError {
     /// No bucket can have this name.
     #[error("no bucket can be called {0:?}")]
     InvalidBucketName(String),
+    /// A host that is followed by something else than a port.
+    #[error("{0:?} is no host")]
+    InvalidHost(String),
 }
 
 impl TargetError {
     fn uri(path: &[u8]) -> Self {
         Self::InvalidUri(String::from_utf8_lossy(path).into_owned())
+    }
+
+    fn host(host: &[u8]) -> Self {
+        Self::InvalidHost(String::from_utf8_lossy(host).into_owned())
     }
 
     /// The answer S3 gives.
@@ -217,6 +231,9 @@ impl TargetError {
             Self::InvalidBucketName(name) => {
                 Fault::new(StatusCode::BAD_REQUEST, "InvalidBucketName", "The specified bucket is not valid.")
                     .with("BucketName", name)
+            }
+            Self::InvalidHost(_) => {
+                Fault::new(StatusCode::BAD_REQUEST, "InvalidRequest", "The Host header is not valid.")
             }
         }
     }
@@ -295,6 +312,27 @@ mod tests {
         }
         let target = Target::parse(b"/x/k", None, &Domains::new(["example.com"])).unwrap();
         assert_eq!(target.bucket().map(Bucket::as_str), Some("x"));
+    }
+
+    #[test]
+    fn a_host_with_anything_but_one_port_behind_it_addresses_nothing() {
+        for host in [
+            "b.s3.example.com:80:80",
+            "b.s3.example.com:80:",
+            "b.s3.example.com::80",
+            "b.s3.example.com:http",
+            "b.s3.example.com:80.",
+            "10.0.0.1:80:80",
+            "::1",
+            "[::1",
+            "[::1]80",
+            "[::1]:80:80",
+        ] {
+            let refused = parse("/x/k", host).unwrap_err();
+            assert_eq!(refused, TargetError::InvalidHost(host.to_owned()));
+            assert_eq!((refused.fault().status.as_u16(), refused.fault().code), (400, "InvalidRequest"));
+        }
+        assert_eq!(addressed("/k", "b.s3.example.com:"), some("b", "k"));
     }
 
     #[test]
