@@ -3,6 +3,7 @@
 
 mod action;
 mod asked;
+mod cors;
 mod deletions;
 mod error;
 mod post_object;
@@ -13,6 +14,7 @@ mod target;
 pub use crate::fault::form::entity_too_large;
 pub use action::Action;
 pub use asked::{Asked, Facts, Need, ObjectVersion, Unclear};
+pub use cors::{CORS_METHODS, Cors, CorsRule, Wildcard};
 pub use deletions::{MAX_DELETIONS_BYTES, MalformedDeletions, deletions};
 pub use error::{
     access_denied, head_too_large, internal_error, method_not_allowed, missing_checksum,
