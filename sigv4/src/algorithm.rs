@@ -1,6 +1,7 @@
 //! Which algorithm a request is signed with, and the key it must be verified with.
 
 use crate::key::{Signature, SigningKey};
+use crate::replay::ReplayKey;
 use crate::sigv4a::{EcdsaSignature, VerifyingKey};
 
 /// How signatures are made.
@@ -108,6 +109,15 @@ impl Claimed<'_> {
         match self {
             Self::Hmac(key, signature) => key.verify(string_to_sign, signature),
             Self::Ecdsa(key, signature) => key.verify(string_to_sign, signature),
+        }
+    }
+
+    /// What a request is known by whose signature [`holds`](Self::holds).
+    #[inline]
+    pub(crate) fn replay_key(&self, string_to_sign: &[u8], access_key_id: &str) -> ReplayKey {
+        match self {
+            Self::Hmac(_, signature) => ReplayKey::of_hmac(signature.0),
+            Self::Ecdsa(..) => ReplayKey::of_ecdsa(string_to_sign, access_key_id),
         }
     }
 }

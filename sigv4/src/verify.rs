@@ -13,7 +13,8 @@ use crate::hex;
 use crate::inline::Inline;
 use crate::notable::{Name, Notable};
 use crate::payload::{ChunkChain, PayloadMode};
-use crate::request::{Mechanism, SignedRequest};
+use crate::replay::ReplayKey;
+use crate::request::{Head, Mechanism, SignedRequest};
 use crate::signed_headers::{FieldList, Fields};
 
 pub(crate) const X_AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
@@ -27,6 +28,7 @@ pub struct Verified {
     mechanism: Mechanism,
     plus_is_space: bool,
     signed_headers: SignedNames,
+    replay_key: Option<ReplayKey>,
 }
 
 /// The names of the headers that a verified signature covers.
@@ -50,7 +52,7 @@ impl Verified {
     /// The verdict on a form. No header is signed.
     pub(crate) fn of_form(payload: PayloadMode) -> Self {
         let signed_headers = SignedNames(Inline::new());
-        Self { payload, mechanism: Mechanism::Form, plus_is_space: false, signed_headers }
+        Self { payload, mechanism: Mechanism::Form, plus_is_space: false, signed_headers, replay_key: None }
     }
 
     /// What must be proved about the body.
@@ -76,6 +78,11 @@ impl Verified {
     /// How the request is signed.
     pub fn mechanism(&self) -> Mechanism {
         self.mechanism
+    }
+
+    /// What the request is known by if it comes again. `None` for a form: it is there to be used many times.
+    pub fn replay_key(&self) -> Option<ReplayKey> {
+        self.replay_key
     }
 
     /// Whether the signature only holds if a raw `+` in the path is a space, which is how Amazon S3 reads
@@ -121,8 +128,8 @@ impl SignedRequest<'_> {
             Dialect::Generic => {
                 let mut list = FieldList::new();
                 let fields = self.fields(&mut list);
-                let form = self.verify_signature(key, &fields, &hex::encode_hash(&sha256(body)))?;
-                Ok(self.verified(form, PayloadMode::Verified))
+                let found = self.verify_signature(key, &fields, &hex::encode_hash(&sha256(body)))?;
+                Ok(self.verified(found, PayloadMode::Verified))
             }
         }
     }
@@ -135,7 +142,7 @@ impl SignedRequest<'_> {
         if !names.is_empty() {
             return Err(VerifyError::UnsignedHeaders { names });
         }
-        let form = self.verify_signature(key, &fields, &text)?;
+        let found = self.verify_signature(key, &fields, &text)?;
         let trailer = payload == Declared::SignedChunksTrailer;
         let mode = match payload {
             Declared::Unsigned => PayloadMode::Unsigned,
@@ -152,7 +159,7 @@ impl SignedRequest<'_> {
                 return Err(VerifyError::UnprovablePayload { value: Received::new(&text) });
             }
         };
-        Ok(self.verified(form, mode))
+        Ok(self.verified(found, mode))
     }
 
     #[inline]
@@ -160,7 +167,7 @@ impl SignedRequest<'_> {
         self.signed_headers.find(list, self.head.headers, &self.notable, self.head.authority)
     }
 
-    fn verified(&self, form: Form, payload: PayloadMode) -> Verified {
+    fn verified(&self, (form, replay_key): (Form, ReplayKey), payload: PayloadMode) -> Verified {
         let mut names = Inline::new();
         self.signed_headers.put_line(&mut names);
         Verified {
@@ -168,6 +175,7 @@ impl SignedRequest<'_> {
             mechanism: self.mechanism,
             plus_is_space: form == Form::PlusIsSpace,
             signed_headers: SignedNames(names),
+            replay_key: Some(replay_key),
         }
     }
 
@@ -208,7 +216,7 @@ impl SignedRequest<'_> {
         key: Key<'_>,
         fields: &Fields<'_>,
         payload: &[u8],
-    ) -> Result<Form, VerifyError> {
+    ) -> Result<(Form, ReplayKey), VerifyError> {
         let request = CanonicalRequest {
             dialect: self.endpoint.dialect,
             method: self.head.method,
@@ -221,14 +229,15 @@ impl SignedRequest<'_> {
         let standard = text(Form::Standard);
         let complete = fields.absent().next().is_none();
         if let Some(claimed) = key.read(&self.signature).filter(|_| complete) {
+            let known = |text: &[u8]| claimed.replay_key(text, self.access_key_id());
             if claimed.holds(standard.as_slice()) {
-                return Ok(Form::Standard);
+                return Ok((Form::Standard, known(standard.as_slice())));
             }
             let deviates = |form: &Form| !self.endpoint.strict && form.is_worth_trying(self.algorithm());
             let allowed = |form: &Form| form.is_standard() || deviates(form);
             let mut others = Form::OTHERS.into_iter().filter(allowed).filter(|form| request.may_take(*form));
             if let Some(form) = others.find(|form| claimed.holds(text(*form).as_slice())) {
-                return Ok(form);
+                return Ok((form, known(text(form).as_slice())));
             }
         }
         Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request, standard.as_slice()))))
@@ -245,6 +254,22 @@ impl SignedRequest<'_> {
                 .absent()
                 .map(|name| String::from_utf8_lossy(name).into_owned())
                 .collect(),
+        }
+    }
+}
+
+/// What must be proved about the body of a request that nobody signed (S3): a hash, where one is stated, and the
+/// trailing checksum of unsigned chunks. Chunks that are signed hang on a signature of the head, which is not there.
+pub fn unsigned_payload(head: &Head<'_>) -> Result<PayloadMode, VerifyError> {
+    let mut values = head.headers.get_all(X_AMZ_CONTENT_SHA256).iter().map(http::HeaderValue::as_bytes);
+    let (value, more) = (values.next().filter(|value| !value.is_empty()), values.next().is_some());
+    let Some(value) = value else { return Ok(PayloadMode::Unsigned) };
+    match Declared::of(value, Algorithm::HmacSha256).filter(|_| !more) {
+        Some(Declared::Unsigned) => Ok(PayloadMode::Unsigned),
+        Some(Declared::Sha256(hash)) => Ok(PayloadMode::Sha256(hash)),
+        Some(Declared::UnsignedChunks) => Ok(PayloadMode::UnsignedChunks),
+        Some(Declared::SignedChunks | Declared::SignedChunksTrailer | Declared::Unprovable) | None => {
+            Err(VerifyError::InvalidContentSha256 { value: Received::new(value) })
         }
     }
 }

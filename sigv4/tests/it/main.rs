@@ -15,6 +15,7 @@ mod payload;
 mod post_policy;
 mod presigned;
 mod reference;
+mod replay;
 mod roundtrip;
 mod s3_examples;
 mod sample;

@@ -117,6 +117,15 @@ fn accepts_what_the_credential_signed() {
 }
 
 #[test]
+fn another_signature_of_the_same_request_is_the_same_request() {
+    let known = |request: &Sample| request.verify(&s3()).unwrap().replay_key().unwrap();
+    let (one, other) = (get(), get());
+    assert_ne!(one.headers["authorization"], other.headers["authorization"], "signatures are random");
+    assert_eq!(known(&one), known(&other));
+    assert_ne!(known(&one), known(&url()));
+}
+
+#[test]
 fn names_algorithm_and_region_before_a_key_is_needed() {
     let (request, endpoint) = (signed(Sample::new("GET", b"/k"), &s3(), "eu-*,us-*"), s3());
     let parsed = SignedRequest::parse(request.head(), &endpoint, now()).unwrap();
