@@ -18,12 +18,16 @@ use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
 use crate::events::{Keyring, KeyringError};
-use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK, Peer};
+use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK, Peer, PlanParts};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
 use crate::listen::{self, Ending, Limits, Listener, TlsError, Workers};
 use crate::metrics::Metrics;
 use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
 use crate::upstream::UpstreamOptionsError;
+
+/// Bounds on the connections of operators and probes.
+const ADMIN_LIMITS: Limits =
+    Limits { connections: 256, head_timeout: Duration::from_secs(10), head_bytes: 16 << 10 };
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -132,8 +136,6 @@ impl Server {
         };
         reconcile(&store, &identities, &config.access_keys).await?;
 
-        let admin_limits =
-            Limits { connections: 256, head_timeout: Duration::from_secs(10), head_bytes: 16 << 10 };
         let limits = Limits {
             connections: config.gateway.max_connections,
             head_timeout: config.gateway.head_timeout,
@@ -158,13 +160,15 @@ impl Server {
         }));
         let gateway = Gateway::new(
             GatewayParts {
-                settings: config.gateway,
-                backend: config.backend,
+                plan: PlanParts {
+                    settings: config.gateway,
+                    backend: config.backend,
+                    saml: config.iam.saml,
+                    access_log: config.log.access_log,
+                },
                 store: store.clone(),
                 identities: identities.clone(),
-                saml: config.iam.saml,
                 clock,
-                access_log: config.log.access_log,
             },
             &metrics,
         )?;
@@ -174,7 +178,7 @@ impl Server {
             move || serve(listener, socket, move |peer, request| Arc::clone(&gateway).handle(peer, request))
         });
         let workers = Workers::start(jobs).map_err(ServerError::Workers)?;
-        let listener = Listener::new(admin_tls, admin_limits, admin_draining);
+        let listener = Listener::new(admin_tls, ADMIN_LIMITS, admin_draining);
         let admin_tasks = admin_sockets.into_iter().map(|socket| {
             let admin = Arc::clone(&admin);
             serve(listener.clone(), socket, move |peer, request| Arc::clone(&admin).handle(peer, request))

@@ -140,7 +140,7 @@ impl fmt::Debug for AdminToken {
 }
 
 /// Where authorized requests go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// `http` or `https`.
     pub scheme: Scheme,
@@ -175,6 +175,26 @@ pub enum BackendAuth {
     /// The client's own signature goes through; the backend knows the same secrets.
     Passthrough,
 }
+
+/// Secrets are compared too: a reload must notice that one was rotated. Both are the operator's own, so how long it
+/// takes tells nobody anything.
+impl PartialEq for BackendAuth {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Resign { access_key_id, secret, region },
+                Self::Resign { access_key_id: other_id, secret: other_secret, region: other_region },
+            ) => {
+                (access_key_id, region) == (other_id, other_region)
+                    && secret.expose_secret() == other_secret.expose_secret()
+            }
+            (Self::Identity, Self::Identity) | (Self::Passthrough, Self::Passthrough) => true,
+            (Self::Resign { .. } | Self::Identity | Self::Passthrough, _) => false,
+        }
+    }
+}
+
+impl Eq for BackendAuth {}
 
 /// The event log.
 #[derive(Clone, Debug)]

@@ -296,3 +296,17 @@ fn debug_shows_no_secret() {
     assert!(!printed.contains("canary") && !printed.contains("s3cret"), "{printed}");
     assert!(config.admin.token.is_some());
 }
+
+#[test]
+fn a_rotated_secret_makes_another_backend() {
+    let auth = |id: &str, secret: &str| BackendAuth::Resign {
+        access_key_id: id.into(),
+        secret: SecretAccessKey::new(secret),
+        region: "r".into(),
+    };
+    assert_eq!(auth("a", "s"), auth("a", "s"));
+    assert_ne!(auth("a", "s"), auth("a", "t"));
+    assert_ne!(auth("a", "s"), auth("b", "s"));
+    assert_ne!(BackendAuth::Identity, BackendAuth::Passthrough);
+    assert_ne!(auth("a", "s"), BackendAuth::Identity);
+}

@@ -4,49 +4,51 @@
 //! authenticate ─► target, action ─► authorize ─► prove the body ─► forward ─► respond
 //! ```
 //!
-//! Every step moves its input forward and nobody calls back up; `Gateway::s3` is the whole line. Form uploads, whose
+//! Every step moves its input forward and nobody calls back up; `Serving::s3` is the whole line. Form uploads, whose
 //! signature stands in the body, have a line of their own in `post_object.rs`. Errors of all
 //! steps become answers in `error.rs`, metrics and the access log are written when the last byte of the answer
 //! has left, in `access_log.rs`.
 
 mod access_log;
 mod body;
+mod content;
 mod error;
 mod lingering;
 mod metrics;
 mod permission;
+mod plan;
 mod post_object;
+mod vigil;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
-use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use sigv4::{Endpoint, Head, PayloadHead, PayloadMode, PayloadVerifier, Reframer};
-use tokio::time::{Instant, sleep_until, timeout};
+use sigv4::Head;
+use tokio::time::timeout;
 
 pub use access_log::AnswerBody;
 use access_log::{Call, Ledger};
-use body::{Framing, ProvingBody, Verdict};
 use error::GatewayError;
 pub(crate) use lingering::Lingering;
 use metrics::GatewayMetrics;
+pub use plan::{Plan, PlanParts};
+use vigil::Vigil;
 
 use crate::auth;
 use crate::clock::Clock;
-use crate::config;
-use crate::iam::saml::RelyingParty;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
-use crate::s3::{Action, Asked, Domains, Target};
+use crate::s3::{Action, Asked, Target};
 use crate::store::Store;
 use crate::sts::{self, Sts};
-use crate::upstream::{Content, Outbound, Upstream, UpstreamError, strip_hop_by_hop};
+use crate::upstream::{Outbound, UpstreamOptionsError, strip_hop_by_hop};
 
 /// Who is on the other end of a connection.
 #[derive(Clone, Debug)]
@@ -73,64 +75,43 @@ pub struct Gateway {
     store: Store,
     identities: Identities,
     clock: Clock,
-    endpoint: Arc<Endpoint>,
-    domains: Arc<Domains>,
-    settings: Arc<config::Gateway>,
-    upstream: Upstream<ProvingBody<Lingering>>,
-    sts: Option<Arc<Sts>>,
+    /// What STS remembers, for the plans to come.
+    sts: Arc<Sts>,
     metrics: Arc<GatewayMetrics>,
-    access_log: bool,
     ids: Arc<access_log::RequestIds>,
+    /// What is in force at this worker, and at each of them.
+    plan: Arc<ArcSwap<Plan>>,
+    plans: Arc<Mutex<Vec<Arc<ArcSwap<Plan>>>>>,
 }
 
 /// What a gateway is made of.
 pub struct GatewayParts {
-    /// The listener's configuration.
-    pub settings: config::Gateway,
-    /// The backend's configuration.
-    pub backend: config::Backend,
+    /// How requests are served at first.
+    pub plan: PlanParts,
     /// Where credentials and revocations are looked up.
     pub store: Store,
     /// Who is declared, and what they may do.
     pub identities: Identities,
-    /// For whom SAML assertions have to be.
-    pub saml: RelyingParty,
     /// What time it is.
     pub clock: Clock,
-    /// Whether to write one line per request.
-    pub access_log: bool,
 }
 
 impl Gateway {
     /// Puts the parts together; opens nothing.
-    pub fn new(
-        parts: GatewayParts,
-        metrics: &Metrics,
-    ) -> Result<Self, crate::upstream::UpstreamOptionsError> {
-        let GatewayParts { settings, backend, store, identities, saml, clock, access_log } = parts;
-        let region = settings.regions.first().cloned().unwrap_or_default();
-        let endpoint = Endpoint {
-            regions: settings.regions.clone(),
-            unsigned_headers: settings.unsigned_headers.clone(),
-            strict: settings.strict,
-            sigv4a: settings.sigv4a,
-            ..Endpoint::s3(&region)
-        };
-        let sts = settings
-            .sts
-            .then(|| Arc::new(Sts::new(store.clone(), identities.clone(), &endpoint, saml, metrics)));
+    pub fn new(parts: GatewayParts, metrics: &Metrics) -> Result<Self, UpstreamOptionsError> {
+        let GatewayParts { plan, store, identities, clock } = parts;
+        let endpoint = plan::endpoint(&plan.settings);
+        let sts = Sts::new(store.clone(), identities.clone(), &endpoint, plan.saml.clone(), metrics);
+        let plan = Arc::new(ArcSwap::from_pointee(Plan::new(plan, &sts)?));
         Ok(Self {
-            upstream: Upstream::new(backend)?,
-            sts,
-            endpoint: Arc::new(endpoint),
-            domains: Arc::new(Domains::new(&settings.domains)),
-            settings: Arc::new(settings),
             store,
             identities,
             clock,
+            sts: Arc::new(sts),
             metrics: Arc::new(GatewayMetrics::register(metrics)),
-            access_log,
             ids: Arc::new(access_log::RequestIds::new()),
+            plans: Arc::new(Mutex::new(vec![Arc::clone(&plan)])),
+            plan,
         })
     }
 
@@ -138,48 +119,88 @@ impl Gateway {
     /// or a wake-up of another thread.
     #[must_use]
     pub fn for_worker(&self) -> Self {
+        // Under the lock, so that no plan is put in force between the copy and its registration.
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = Arc::new(ArcSwap::from_pointee(self.plan.load().for_worker(None)));
+        plans.push(Arc::clone(&plan));
         Self {
             store: self.store.clone(),
             identities: self.identities.clone(),
             clock: self.clock.clone(),
-            endpoint: Arc::clone(&self.endpoint),
-            domains: Arc::clone(&self.domains),
-            settings: Arc::clone(&self.settings),
-            upstream: self.upstream.for_worker(),
-            sts: self.sts.clone(),
+            sts: Arc::clone(&self.sts),
             metrics: Arc::clone(&self.metrics),
-            access_log: self.access_log,
             ids: Arc::clone(&self.ids),
+            plan,
+            plans: Arc::clone(&self.plans),
+        }
+    }
+
+    /// A plan that [`replace`](Self::replace) can put in force.
+    ///
+    /// # Errors
+    /// The way to a backend cannot be set up. What is in force stays so.
+    pub fn plan(&self, parts: PlanParts) -> Result<Plan, UpstreamOptionsError> {
+        Plan::new(parts, &self.sts)
+    }
+
+    /// Serves every request that begins from now on by `plan`, at every worker. Those that have begun end as they
+    /// began. Connections to backends whose settings stay are kept.
+    pub fn replace(&self, plan: &Plan) {
+        for worker in self.plans.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let next = plan.for_worker(Some(&worker.load()));
+            worker.store(Arc::new(next));
         }
     }
 
     /// Answers one request, whatever it is.
     pub async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
+        // Not a guard: it would be held while the request waits, and each thread has room for few.
+        let plan = self.plan.load_full();
         let (parts, incoming) = request.into_parts();
-        let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: self.access_log };
+        let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: plan.access_log };
         let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now(), ledger);
-        let max_bytes = self.settings.max_head_bytes;
-        let answer = match &self.sts {
-            _ if head_bytes(&parts) > max_bytes => {
-                Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
-            }
-            _ if !is_plainly_framed(&parts) => Err(GatewayError::TransferCoding),
-            Some(sts) if sts::is_sts_request(&parts) => self.sts(sts, &parts, incoming, &mut call).await,
-            _ => self.s3(&parts, incoming, &mut call).await,
-        };
+        let serving = Serving { gateway: &self, plan: &plan };
+        let answer = serving.answer(&parts, incoming, &mut call).await;
         let answer = answer.unwrap_or_else(|error| {
-            error.into_response(&parts, &mut call, &self.settings, self.sts.as_deref())
+            error.into_response(&parts, &mut call, &plan.settings, plan.sts.as_deref())
         });
         call.finish(answer)
     }
+}
 
-    /// The whole line of a request to the store behind us.
-    async fn s3(
-        &self,
+/// One request being served: by this gateway, and by the plan that was in force when it began.
+#[derive(Clone, Copy)]
+struct Serving<'g> {
+    gateway: &'g Gateway,
+    plan: &'g Plan,
+}
+
+impl Serving<'_> {
+    async fn answer(
+        self,
         parts: &Parts,
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
+        let max_bytes = self.plan.settings.max_head_bytes;
+        match &self.plan.sts {
+            _ if head_bytes(parts) > max_bytes => {
+                Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
+            }
+            _ if !is_plainly_framed(parts) => Err(GatewayError::TransferCoding),
+            Some(sts) if sts::is_sts_request(parts) => self.sts(sts, parts, incoming, call).await,
+            _ => self.s3(parts, incoming, call).await,
+        }
+    }
+
+    /// The whole line of a request to the store behind us.
+    async fn s3(
+        self,
+        parts: &Parts,
+        incoming: Incoming,
+        call: &mut Call,
+    ) -> Result<Response<AnswerBody>, GatewayError> {
+        let Self { gateway, plan } = self;
         let incoming = Lingering::new(incoming, &parts.headers);
         if is_preflight(parts) {
             return Err(GatewayError::Preflight);
@@ -190,177 +211,58 @@ impl Gateway {
         if let Some(target) = self.upload_target(parts) {
             return self.post_object(parts, target, incoming, call).await;
         }
-        let authenticated =
-            auth::authenticate(&self.store, Head::from_parts(parts), &self.endpoint, call.now, None).await;
-        self.metrics.verified(call.elapsed());
+        let head = Head::from_parts(parts);
+        let authenticated = auth::authenticate(&gateway.store, head, &plan.endpoint, call.now, None).await;
+        gateway.metrics.verified(call.elapsed());
         let authenticated = authenticated?;
         call.identify(authenticated.credential());
 
-        let path = self.unambiguous_path(parts, authenticated.plus_is_space());
-        let target = Target::parse(&path, host(parts), &self.domains)?;
+        let upstream = &*plan.route.upstream;
+        let path = unambiguous_path(parts, authenticated.plus_is_space(), upstream.is_passthrough());
+        let target = Target::parse(&path, host(parts), &plan.domains)?;
         let query = parts.uri.query().map(str::as_bytes);
         let action = Action::of(&parts.method, &target, query, &parts.headers);
         call.aim(action, &target);
-        let (unrevoked, payload) = auth::unrevoked(&self.store, authenticated)?;
+        let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
 
-        let (mut body, content) = self.body(parts, action, payload, incoming)?;
+        let (mut body, content) = content::of_request(upstream, parts, action, payload, incoming)?;
         let verdict = body.verdict();
+        let vigil = Vigil { patience: upstream.response_timeout(), verdict: &verdict };
         call.receive(verdict.clone());
         let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
         let circumstances = self.circumstances(parts, call);
-        let permitted = self.authorize(unrevoked, asked, &circumstances, &mut body).await?;
-        self.prime(&mut body, &verdict).await?;
+        let permitted = self.authorize(unrevoked, asked, &circumstances, (&mut body, &vigil)).await?;
+        vigil.prime(&mut body).await?;
 
-        let path = if self.upstream.is_passthrough() {
+        let path = if upstream.is_passthrough() {
             path
         } else {
             Cow::Owned(target.backend_path(&path).into_owned())
         };
         let outbound =
             Outbound { parts, path: &path, content, peer: call.peer.address.ip(), now: call.now.timestamp() };
-        let sending = self.upstream.forward(&permitted, &outbound, body);
-        let mut response = self.response(sending, &verdict).await?;
+        let sending = upstream.forward(&permitted, &outbound, body);
+        let mut response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
         strip_hop_by_hop(response.headers_mut(), |_| false);
         Ok(response.map(AnswerBody::streaming))
     }
 
-    /// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them. It is
-    /// spelt as what the signature says it means, since that is what is authorised and must be what the backend
-    /// sees. A backend that checks the client's signature itself gets a `+` as it was signed.
-    fn unambiguous_path<'p>(&self, parts: &'p Parts, plus_is_space: bool) -> Cow<'p, [u8]> {
-        let path = parts.uri.path();
-        match plus_is_space {
-            _ if !path.contains('+') => path.as_bytes().into(),
-            true => path.replace('+', "%20").into_bytes().into(),
-            false if self.upstream.is_passthrough() => path.as_bytes().into(),
-            false => path.replace('+', "%2B").into_bytes().into(),
-        }
-    }
-
-    /// What must be proved about the body, and how it is put to the backend.
-    fn body(
-        &self,
-        parts: &Parts,
-        action: Action,
-        mode: PayloadMode,
-        incoming: Lingering,
-    ) -> Result<(ProvingBody<Lingering>, Content), GatewayError> {
-        let head = PayloadHead::parse(&Head::from_parts(parts), &mode)?;
-        if action == Action::DeleteObjects && !head.is_checked() {
-            return Err(GatewayError::MissingChecksum);
-        }
-        let declared = match &mode {
-            PayloadMode::Sha256(hash) => Some(*hash),
-            PayloadMode::Unsigned
-            | PayloadMode::SignedChunks { .. }
-            | PayloadMode::UnsignedChunks
-            | PayloadMode::Form(_)
-            | PayloadMode::Verified => None,
-        };
-        let verifier = PayloadVerifier::new(mode, head);
-        let received = incoming.size_hint().exact();
-        let (framing, content) = if self.upstream.is_passthrough() {
-            (Framing::Raw, Content::Raw { length: received })
-        } else if verifier.is_chunked() {
-            self.reframe(&verifier)?
-        } else {
-            match received.ok_or(GatewayError::MissingContentLength)? {
-                0 => (Framing::Decoded, Content::Empty),
-                length => (Framing::Decoded, Content::Plain { length, sha256: declared }),
-            }
-        };
-        Ok((ProvingBody::new(incoming, verifier, framing, content.length()), content))
-    }
-
-    /// The client's chunks carry the client's signatures: the backend gets its own framing, or none.
-    fn reframe(&self, verifier: &PayloadVerifier) -> Result<(Framing, Content), GatewayError> {
-        let decoded = verifier.decoded_length().ok_or(GatewayError::MissingContentLength)?;
-        Ok(match verifier.trailer_algorithm() {
-            Some(algorithm) if self.upstream.takes_trailers() => {
-                let reframer = Reframer::new(decoded, algorithm);
-                let encoded = reframer.content_length();
-                (Framing::Reframed(reframer), Content::Trailing { decoded, encoded, algorithm })
-            }
-            Some(_) | None => (Framing::Decoded, Content::Plain { length: decoded, sha256: None }),
-        })
-    }
-
-    /// Waits for the first piece of the body, or for its proof if it has no content.
-    async fn prime(&self, body: &mut ProvingBody<Lingering>, verdict: &Verdict) -> Result<(), GatewayError> {
-        match self.patiently(body.prime(), verdict).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) => Err(GatewayError::Body(verdict.clone())),
-            None => Err(GatewayError::ClientStalled),
-        }
-    }
-
-    /// Waits for the head of the backend's answer while the body is on its way.
-    async fn response(
-        &self,
-        sending: impl Future<Output = Result<Response<Incoming>, UpstreamError>>,
-        verdict: &Verdict,
-    ) -> Result<Response<Incoming>, GatewayError> {
-        let started = Instant::now();
-        let result = self.patiently(sending, verdict).await;
-        self.metrics.upstream(started.elapsed());
-        match result {
-            // A backend that is done before the client was, is done with something else than what was signed.
-            Some(Ok(response)) if response.status().is_success() => {
-                match self.patiently(verdict.proved(), verdict).await {
-                    Some(true) => Ok(response),
-                    Some(false) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
-                    Some(false) => Err(GatewayError::UpstreamHasty),
-                    None => Err(self.stalled(verdict)),
-                }
-            }
-            Some(Ok(response)) => Ok(response),
-            // A body that failed its proof breaks the upstream request: what the client did wrong comes first.
-            Some(Err(_)) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
-            Some(Err(error)) => Err(GatewayError::Upstream(error)),
-            None => Err(self.stalled(verdict)),
-        }
-    }
-
-    /// Nothing moved for too long: whose turn was it?
-    fn stalled(&self, verdict: &Verdict) -> GatewayError {
-        if verdict.waiting_for_client() { GatewayError::ClientStalled } else { GatewayError::UpstreamTimeout }
-    }
-
-    /// Runs a future until it completes, or until nothing has moved for the response timeout.
-    async fn patiently<F: Future>(&self, future: F, verdict: &Verdict) -> Option<F::Output> {
-        let patience = self.upstream.response_timeout();
-        let mut future = std::pin::pin!(future);
-        loop {
-            let deadline = verdict.last_activity() + patience;
-            tokio::select! {
-                biased;
-                output = &mut future => return Some(output),
-                () = sleep_until(deadline) => {
-                    if verdict.last_activity() + patience <= Instant::now() {
-                        return None;
-                    }
-                }
-            }
-        }
-    }
-
     /// STS requests are answered here and never forwarded.
     async fn sts(
-        &self,
+        self,
         sts: &Sts,
         parts: &Parts,
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
+        let settings = &self.plan.settings;
         let incoming = Lingering::new(incoming, &parts.headers);
-        let limited = Limited::new(incoming, self.settings.max_sts_body_bytes);
-        let body = match timeout(self.settings.head_timeout, limited.collect()).await {
+        let limited = Limited::new(incoming, settings.max_sts_body_bytes);
+        let body = match timeout(settings.head_timeout, limited.collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(GatewayError::StsBodyTooLarge {
-                    max_bytes: self.settings.max_sts_body_bytes as u64,
-                });
+                return Err(GatewayError::StsBodyTooLarge { max_bytes: settings.max_sts_body_bytes as u64 });
             }
             Ok(Err(_)) => return Err(GatewayError::ClientGone),
             Err(_) => return Err(GatewayError::ClientStalled),
@@ -394,6 +296,19 @@ fn is_plainly_framed(parts: &Parts) -> bool {
         (None, _) => true,
         (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
+    }
+}
+
+/// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them. It is
+/// spelt as what the signature says it means, since that is what is authorised and must be what the backend sees. A
+/// backend that checks the client's signature itself (`verbatim`) gets a `+` as it was signed.
+fn unambiguous_path(parts: &Parts, plus_is_space: bool, verbatim: bool) -> Cow<'_, [u8]> {
+    let path = parts.uri.path();
+    match plus_is_space {
+        _ if !path.contains('+') => path.as_bytes().into(),
+        true => path.replace('+', "%20").into_bytes().into(),
+        false if verbatim => path.as_bytes().into(),
+        false => path.replace('+', "%2B").into_bytes().into(),
     }
 }
 

@@ -5,24 +5,25 @@ use http::request::Parts;
 use super::access_log::Call;
 use super::body::ProvingBody;
 use super::error::GatewayError;
-use super::{Gateway, Lingering};
+use super::vigil::Vigil;
+use super::{Lingering, Serving};
 use crate::auth::{Circumstances, Permitted, Unrevoked};
 use crate::s3::{self, Action, Asked, MAX_DELETIONS_BYTES, ObjectVersion};
 
-impl Gateway {
+impl<'g> Serving<'g> {
     /// Asks the policies, if any have a say. What `DeleteObjects` is to delete stands in its body, which is then read
     /// to its end and its proof first.
     pub(super) async fn authorize(
-        &self,
+        self,
         unrevoked: Unrevoked,
         asked: Asked<'_>,
         circumstances: &Circumstances<'_>,
-        body: &mut ProvingBody<Lingering>,
+        (body, vigil): (&mut ProvingBody<Lingering>, &Vigil<'_>),
     ) -> Result<Permitted, GatewayError> {
-        let directory = self.identities.current();
+        let directory = self.gateway.identities.current();
         let listed = match asked.action {
             Action::DeleteObjects if unrevoked.is_limited(directory.as_deref()) => {
-                Some(self.deletions(body).await?)
+                Some(deletions(body, vigil).await?)
             }
             _ => None,
         };
@@ -30,23 +31,25 @@ impl Gateway {
         Ok(unrevoked.authorize(directory.as_deref(), &asked, circumstances)?)
     }
 
-    pub(super) fn circumstances<'a>(&'a self, parts: &'a Parts, call: &Call) -> Circumstances<'a> {
+    pub(super) fn circumstances(self, parts: &'g Parts, call: &Call) -> Circumstances<'g> {
         Circumstances {
             address: call.peer.address.ip(),
             tls: call.peer.tls,
-            region: self.endpoint.regions.first().map_or("", |region| region),
+            region: self.plan.endpoint.regions.first().map_or("", |region| region),
             headers: &parts.headers,
             now: call.now,
         }
     }
+}
 
-    async fn deletions(&self, body: &mut ProvingBody<Lingering>) -> Result<Vec<ObjectVersion>, GatewayError> {
-        let verdict = body.verdict();
-        match self.patiently(body.content(MAX_DELETIONS_BYTES), &verdict).await {
-            Some(Ok(Some(document))) => Ok(s3::deletions(&document)?),
-            Some(Ok(None)) => Err(GatewayError::Deletions(s3::MalformedDeletions)),
-            Some(Err(_)) => Err(GatewayError::Body(verdict)),
-            None => Err(GatewayError::ClientStalled),
-        }
+async fn deletions(
+    body: &mut ProvingBody<Lingering>,
+    vigil: &Vigil<'_>,
+) -> Result<Vec<ObjectVersion>, GatewayError> {
+    match vigil.patiently(body.content(MAX_DELETIONS_BYTES)).await {
+        Some(Ok(Some(document))) => Ok(s3::deletions(&document)?),
+        Some(Ok(None)) => Err(GatewayError::Deletions(s3::MalformedDeletions)),
+        Some(Err(_)) => Err(GatewayError::Body(vigil.verdict.clone())),
+        None => Err(GatewayError::ClientStalled),
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The form is read, verified and authorized before its file is. The file then streams in constant memory, through
-//! the same [`ProvingBody`] as any upload: the last bytes stay here until the end of the file, its size and its
+//! the same `ProvingBody` as any upload: the last bytes stay here until the end of the file, its size and its
 //! checksums are proved.
 //!
 //! A backend wants to know the length of a file beforehand, and a form does not say it. If the file ends within
@@ -15,6 +15,7 @@
 //! A backend that checks the client's own signature (`passthrough`) gets the form as it came.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -22,32 +23,29 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
-use sigv4::{
-    Boundary, FormError, FormFile, FormReader, Head, PayloadError, PayloadHead, PayloadMode, PayloadVerifier,
-    PostForm, uri,
-};
+use sigv4::{Boundary, FormError, FormFile, FormReader, PayloadError, PostForm, uri};
 use tokio::time::timeout;
 
 use super::access_log::{AnswerBody, Call};
-use super::body::{Framing, ProvingBody};
 use super::error::GatewayError;
-use super::{Gateway, Lingering, host};
+use super::vigil::Vigil;
+use super::{Lingering, Serving, content, host};
 use crate::auth;
 use crate::s3::{self, Action, Asked, Bucket, Stored, Success, Target};
-use crate::upstream::{Content, Outbound};
+use crate::upstream::Outbound;
 
 /// Bytes of a body that are held to find the end of its file.
 const LOOK_AHEAD: usize = 256 << 10;
 
-impl Gateway {
+impl Serving<'_> {
     /// The bucket that a request uploads to by form, or would if its body were one.
     ///
     /// A signed request that is no form may be an operation that only the backend knows.
-    pub(super) fn upload_target(&self, parts: &Parts) -> Option<Target> {
+    pub(super) fn upload_target(self, parts: &Parts) -> Option<Target> {
         if parts.method != Method::POST {
             return None;
         }
-        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), &self.domains).ok()?;
+        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), &self.plan.domains).ok()?;
         let query = parts.uri.query().map(str::as_bytes);
         match Action::of(&parts.method, &target, query, &parts.headers) {
             Action::PostObject => Some(target),
@@ -60,12 +58,13 @@ impl Gateway {
 
     /// The whole line of a form upload to `target`.
     pub(super) async fn post_object(
-        &self,
+        self,
         parts: &Parts,
         target: Target,
         mut incoming: Lingering,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
+        let Self { gateway, plan } = self;
         call.aim(Action::PostObject, &target);
         if is_signed(parts) {
             return Err(GatewayError::SignedForm);
@@ -74,35 +73,38 @@ impl Gateway {
         let length = incoming.size_hint().exact().ok_or(GatewayError::MissingContentLength)?;
         let bucket = target.bucket().map(Bucket::as_str).unwrap_or_default();
 
-        let form = self.read_form(boundary, &mut incoming).await?;
-        let verdict = auth::authenticate_form(&self.store, &form, bucket, &self.endpoint, call.now).await;
-        self.metrics.verified(call.elapsed());
+        let form = read_form(boundary, &mut incoming, plan.settings.head_timeout).await?;
+        let verdict = auth::authenticate_form(&gateway.store, &form, bucket, &plan.endpoint, call.now).await;
+        gateway.metrics.verified(call.elapsed());
         let (authenticated, form) = verdict?;
         call.identify(authenticated.credential());
         let key = s3::object_key(&form).map_err(GatewayError::Field)?;
         let target = target.object(key);
         call.aim(Action::PostObject, &target);
-        let (unrevoked, payload) = auth::unrevoked(&self.store, authenticated)?;
+        let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
 
         let mut headers = s3::put_headers(&form).map_err(GatewayError::Field)?;
-        let directory = self.identities.current();
+        let directory = gateway.identities.current();
         let action = Action::PostObject;
         let asked = Asked { action, target: &target, query: None, headers: &headers, objects: None };
         let circumstances = self.circumstances(parts, call);
         let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
         drop(directory);
-        if !self.upstream.is_passthrough() {
-            let length = self.file_length(form.file(), &mut incoming, length).await?;
+        let upstream = &*plan.route.upstream;
+        let patience = upstream.response_timeout();
+        if !upstream.is_passthrough() {
+            let length = file_length(form.file(), &mut incoming, length, patience).await?;
             headers.insert(CONTENT_LENGTH, length.into());
         }
-        let (mut body, content) = self.file(&headers, payload, incoming, length)?;
+        let (mut body, content) = content::of_form(&headers, payload, incoming, length)?;
         let verdict = body.verdict();
+        let vigil = Vigil { patience, verdict: &verdict };
         call.receive(verdict.clone());
-        self.prime(&mut body, &verdict).await?;
+        vigil.prime(&mut body).await?;
 
         let put = put(bucket, key, headers, parts)?;
         let (parts_sent, path) =
-            if self.upstream.is_passthrough() { (parts, parts.uri.path()) } else { (&put, put.uri.path()) };
+            if upstream.is_passthrough() { (parts, parts.uri.path()) } else { (&put, put.uri.path()) };
         let outbound = Outbound {
             parts: parts_sent,
             path: path.as_bytes(),
@@ -110,11 +112,11 @@ impl Gateway {
             peer: call.peer.address.ip(),
             now: call.now.timestamp(),
         };
-        let sending = self.upstream.forward(&permitted, &outbound, body);
-        let mut response = self.response(sending, &verdict).await?;
+        let sending = upstream.forward(&permitted, &outbound, body);
+        let mut response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
         crate::upstream::strip_hop_by_hop(response.headers_mut(), |_| false);
-        if self.upstream.is_passthrough() || !response.status().is_success() {
+        if upstream.is_passthrough() || !response.status().is_success() {
             return Ok(response.map(AnswerBody::streaming));
         }
         let bucket_url = bucket_url(parts, call.peer.tls);
@@ -122,76 +124,55 @@ impl Gateway {
         let answer = s3::stored(&Success::of(&form), object, std::mem::take(response.headers_mut()));
         Ok(answer.map(AnswerBody::whole))
     }
+}
 
-    /// Reads the body up to its file, and puts back what was read.
-    async fn read_form(
-        &self,
-        boundary: Boundary,
-        incoming: &mut Lingering,
-    ) -> Result<PostForm, GatewayError> {
-        let mut reader = FormReader::new(boundary);
-        // Copied, so that tiny pieces do not each hold on to a buffer.
-        let mut read = Vec::new();
-        let reading = async {
-            while let Some(piece) = next(incoming).await? {
-                let form = reader.push(&piece).map_err(PayloadError::from)?;
-                read.extend_from_slice(&piece);
-                if let Some(form) = form {
-                    return Ok(form);
-                }
-            }
-            Err(PayloadError::from(reader.finish()).into())
-        };
-        let form =
-            timeout(self.settings.head_timeout, reading).await.map_err(|_| GatewayError::ClientStalled)?;
-        incoming.put_back(read.into());
-        form
-    }
-
-    /// The length of the file in a body of `body_length` bytes. Refuses one that the form does not allow.
-    async fn file_length(
-        &self,
-        file: &FormFile,
-        incoming: &mut Lingering,
-        body_length: u64,
-    ) -> Result<u64, GatewayError> {
-        let (mut read, mut ended) = (Vec::new(), false);
-        while read.len() < LOOK_AHEAD && !ended {
-            let patience = self.upstream.response_timeout();
-            match timeout(patience, next(incoming)).await.map_err(|_| GatewayError::ClientStalled)?? {
-                Some(piece) => read.extend_from_slice(&piece),
-                None => ended = true,
+/// Reads the body up to its file, and puts back what was read.
+async fn read_form(
+    boundary: Boundary,
+    incoming: &mut Lingering,
+    patience: Duration,
+) -> Result<PostForm, GatewayError> {
+    let mut reader = FormReader::new(boundary);
+    // Copied, so that tiny pieces do not each hold on to a buffer.
+    let mut read = Vec::new();
+    let reading = async {
+        while let Some(piece) = next(incoming).await? {
+            let form = reader.push(&piece).map_err(PayloadError::from)?;
+            read.extend_from_slice(&piece);
+            if let Some(form) = form {
+                return Ok(form);
             }
         }
-        let read = Bytes::from(read);
-        let length = match file.length_within(&read).map_err(PayloadError::from)? {
-            Some(length) => length,
-            None if ended => return Err(PayloadError::from(FormError::Truncated).into()),
-            None => file.length_if_last(body_length).ok_or(PayloadError::from(FormError::Truncated))?,
-        };
-        file.check_size(length).map_err(PayloadError::from)?;
-        incoming.put_back(read);
-        Ok(length)
-    }
+        Err(PayloadError::from(reader.finish()).into())
+    };
+    let form = timeout(patience, reading).await.map_err(|_| GatewayError::ClientStalled)?;
+    incoming.put_back(read.into());
+    form
+}
 
-    /// What must be proved about the file, and how it is put to the backend.
-    fn file(
-        &self,
-        headers: &HeaderMap,
-        mode: PayloadMode,
-        incoming: Lingering,
-        body_length: u64,
-    ) -> Result<(ProvingBody<Lingering>, Content), GatewayError> {
-        let head = Head { method: "PUT", path: b"/", query: None, headers, authority: None };
-        let facts = PayloadHead::parse(&head, &mode)?;
-        let verifier = PayloadVerifier::new(mode, facts);
-        let (framing, content) = match verifier.decoded_length() {
-            None => (Framing::Raw, Content::Raw { length: Some(body_length) }),
-            Some(0) => (Framing::Decoded, Content::Empty),
-            Some(length) => (Framing::Decoded, Content::Plain { length, sha256: None }),
-        };
-        Ok((ProvingBody::new(incoming, verifier, framing, content.length()), content))
+/// The length of the file in a body of `body_length` bytes. Refuses one that the form does not allow.
+async fn file_length(
+    file: &FormFile,
+    incoming: &mut Lingering,
+    body_length: u64,
+    patience: Duration,
+) -> Result<u64, GatewayError> {
+    let (mut read, mut ended) = (Vec::new(), false);
+    while read.len() < LOOK_AHEAD && !ended {
+        match timeout(patience, next(incoming)).await.map_err(|_| GatewayError::ClientStalled)?? {
+            Some(piece) => read.extend_from_slice(&piece),
+            None => ended = true,
+        }
     }
+    let read = Bytes::from(read);
+    let length = match file.length_within(&read).map_err(PayloadError::from)? {
+        Some(length) => length,
+        None if ended => return Err(PayloadError::from(FormError::Truncated).into()),
+        None => file.length_if_last(body_length).ok_or(PayloadError::from(FormError::Truncated))?,
+    };
+    file.check_size(length).map_err(PayloadError::from)?;
+    incoming.put_back(read);
+    Ok(length)
 }
 
 /// The next piece of a body; `None` at its end.

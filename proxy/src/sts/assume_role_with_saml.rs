@@ -5,6 +5,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithSAML.html>
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::access_denied;
@@ -28,12 +30,17 @@ const MIN_ASSERTION: usize = 4;
 /// What is known of SAML between requests.
 pub(super) struct Saml {
     party: RelyingParty,
-    replays: Replays,
+    replays: Arc<Replays>,
 }
 
 impl Saml {
     pub(super) fn new(party: RelyingParty) -> Self {
-        Self { party, replays: Replays::default() }
+        Self { party, replays: Arc::default() }
+    }
+
+    /// For another party, with the same assertions redeemed.
+    pub(super) fn under(&self, party: RelyingParty) -> Self {
+        Self { party, replays: Arc::clone(&self.replays) }
     }
 }
 

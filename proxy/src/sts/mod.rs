@@ -39,7 +39,7 @@ mod session_policies;
 mod session_tags;
 mod trust;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -78,9 +78,9 @@ pub struct Sts {
     endpoint: Endpoint,
     mint: Mint,
     saml: Saml,
-    used_codes: UsedCodes,
-    web_identities: WebIdentityVerifier,
-    requests: Requests,
+    used_codes: Arc<UsedCodes>,
+    web_identities: Arc<WebIdentityVerifier>,
+    requests: Arc<Requests>,
 }
 
 /// A request for which [`is_sts_request`] holds, read to its end.
@@ -108,25 +108,33 @@ impl Sts {
         saml: RelyingParty,
         metrics: &Metrics,
     ) -> Self {
-        let region = s3.regions.first().map_or("", |region| region);
-        let endpoint = Endpoint {
-            regions: s3.regions.clone(),
-            strict: s3.strict,
-            sigv4a: s3.sigv4a,
-            presigned_lifetime: Some(PRESIGNED_LIFETIME),
-            ..Endpoint::generic("sts", region)
-        };
-        let mint = Mint::new(store.clone(), region);
-        let requests = Requests::register(metrics);
+        let (endpoint, mint) = settings(&store, s3);
         Self {
             store,
             identities,
             endpoint,
             mint,
             saml: Saml::new(saml),
-            used_codes: UsedCodes::default(),
-            web_identities: WebIdentityVerifier::new(metrics),
-            requests,
+            used_codes: Arc::default(),
+            web_identities: Arc::new(WebIdentityVerifier::new(metrics)),
+            requests: Arc::new(Requests::register(metrics)),
+        }
+    }
+
+    /// The same STS under other settings: it remembers which codes and assertions were used, and has the keys that
+    /// identity providers publish.
+    #[must_use]
+    pub fn under(&self, s3: &Endpoint, saml: RelyingParty) -> Self {
+        let (endpoint, mint) = settings(&self.store, s3);
+        Self {
+            store: self.store.clone(),
+            identities: self.identities.clone(),
+            endpoint,
+            mint,
+            saml: self.saml.under(saml),
+            used_codes: Arc::clone(&self.used_codes),
+            web_identities: Arc::clone(&self.web_identities),
+            requests: Arc::clone(&self.requests),
         }
     }
 
@@ -309,6 +317,19 @@ impl Caller {
             session_name: credential.session.as_ref().and_then(|session| session.name.clone()),
         }
     }
+}
+
+/// What of an STS follows from the settings of the S3 beside it.
+fn settings(store: &Store, s3: &Endpoint) -> (Endpoint, Mint) {
+    let region = s3.regions.first().map_or("", |region| region);
+    let endpoint = Endpoint {
+        regions: s3.regions.clone(),
+        strict: s3.strict,
+        sigv4a: s3.sigv4a,
+        presigned_lifetime: Some(PRESIGNED_LIFETIME),
+        ..Endpoint::generic("sts", region)
+    };
+    (endpoint, Mint::new(store.clone(), region))
 }
 
 /// The counters of `sts_requests_total`, by operation and outcome.

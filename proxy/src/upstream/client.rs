@@ -116,6 +116,11 @@ where
         }
     }
 
+    /// Whether `other` is configured alike, secrets included.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.backend == other.backend
+    }
+
     /// Whether the client's bytes and signature go through untouched.
     pub fn is_passthrough(&self) -> bool {
         matches!(*self.auth, Auth::Passthrough)

@@ -34,11 +34,12 @@ const PURE: [&str; 3] = ["iam", "s3", "xml"];
 const IMPURE: [&str; 5] = ["tokio", "hyper", "hyper_util", "moka", "redb"];
 
 /// Files that may look at a secret, and what for. Each is a place where one could leak.
-const MAY_EXPOSE_SECRETS: [(&str, &str); 13] = [
+const MAY_EXPOSE_SECRETS: [(&str, &str); 14] = [
     ("proxy/src/admin/access.rs", "compares the admin token"),
     ("proxy/src/cli/dev/backend/mod.rs", "hands it to the backend in the same process"),
     ("proxy/src/cli/dev/keys.rs", "keeps it in a private file"),
     ("proxy/src/cli/dev/mod.rs", "prints it, as `dev` promises"),
+    ("proxy/src/config/mod.rs", "tells whether a reload changed it"),
     ("proxy/src/events/cloudevents/read.rs", "bounds its length"),
     ("proxy/src/events/envelope.rs", "seals it"),
     ("proxy/src/events/event.rs", "refuses an empty one"),

@@ -1,0 +1,87 @@
+//! Waiting for client and backend while a request body is on its way, and saying whose turn it was when nothing
+//! moves any more.
+
+use std::time::Duration;
+
+use http::Response;
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
+
+use super::body::{ProvingBody, Verdict};
+use super::error::GatewayError;
+use super::lingering::Lingering;
+use super::metrics::GatewayMetrics;
+use crate::upstream::UpstreamError;
+
+/// The wait for one request.
+pub(super) struct Vigil<'v> {
+    /// How long nothing may move.
+    pub(super) patience: Duration,
+    /// What becomes of the request body meanwhile.
+    pub(super) verdict: &'v Verdict,
+}
+
+impl Vigil<'_> {
+    /// Waits for the first piece of the body, or for its proof if it has no content.
+    pub(super) async fn prime(&self, body: &mut ProvingBody<Lingering>) -> Result<(), GatewayError> {
+        match self.patiently(body.prime()).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(GatewayError::Body(self.verdict.clone())),
+            None => Err(GatewayError::ClientStalled),
+        }
+    }
+
+    /// Waits for the head of the backend's answer while the body is on its way.
+    pub(super) async fn response(
+        &self,
+        sending: impl Future<Output = Result<Response<Incoming>, UpstreamError>>,
+        metrics: &GatewayMetrics,
+    ) -> Result<Response<Incoming>, GatewayError> {
+        let started = Instant::now();
+        let result = self.patiently(sending).await;
+        metrics.upstream(started.elapsed());
+        let verdict = self.verdict;
+        match result {
+            // A backend that is done before the client was, is done with something else than what was signed.
+            Some(Ok(response)) if response.status().is_success() => {
+                match self.patiently(verdict.proved()).await {
+                    Some(true) => Ok(response),
+                    Some(false) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
+                    Some(false) => Err(GatewayError::UpstreamHasty),
+                    None => Err(self.stalled()),
+                }
+            }
+            Some(Ok(response)) => Ok(response),
+            // A body that failed its proof breaks the upstream request: what the client did wrong comes first.
+            Some(Err(_)) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
+            Some(Err(error)) => Err(GatewayError::Upstream(error)),
+            None => Err(self.stalled()),
+        }
+    }
+
+    /// Nothing moved for too long: whose turn was it?
+    fn stalled(&self) -> GatewayError {
+        if self.verdict.waiting_for_client() {
+            GatewayError::ClientStalled
+        } else {
+            GatewayError::UpstreamTimeout
+        }
+    }
+
+    /// Runs a future until it completes, or until nothing has moved for as long as patience lasts.
+    pub(super) async fn patiently<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        loop {
+            let deadline = self.verdict.last_activity() + self.patience;
+            tokio::select! {
+                biased;
+                output = &mut future => return Some(output),
+                () = sleep_until(deadline) => {
+                    if self.verdict.last_activity() + self.patience <= Instant::now() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
