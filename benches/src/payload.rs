@@ -44,7 +44,7 @@ pub struct Body {
 impl Body {
     /// A body of `size` bytes.
     pub fn new(framing: Framing, size: usize) -> Self {
-        let data: Bytes = (0..size).map(|at| (at * 31 + at / 251) as u8).collect();
+        let data = pattern(size);
         let scope = Scope { date: date().date(), region: REGION, service: "s3" };
         let key = SigningKey::derive(&SecretAccessKey::new(SECRET_ACCESS_KEY), &scope);
         let mut headers = HeaderMap::new();
@@ -164,6 +164,11 @@ impl Framing {
         }
         all
     }
+}
+
+/// The same `size` bytes every time, without short periods.
+pub fn pattern(size: usize) -> Bytes {
+    (0..size).map(|at| (at * 31 + at / 251) as u8).collect()
 }
 
 fn hash<'d>(algorithm: &'static digest::Algorithm, reads: impl Iterator<Item = &'d [u8]>) {
