@@ -1,0 +1,1 @@
+"""The gateway beside other proxies: who competes, in what, and how it is measured."""
