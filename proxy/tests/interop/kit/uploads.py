@@ -53,13 +53,14 @@ def upload(
     extra: Headers = (),
     credentials: Credentials | None = None,
     unsigned: tuple[str, ...] = (),
+    query: str = "",
 ) -> Upload:
     """A PUT of exactly these bytes under the given payload hash."""
     length = sum(map(len, wire))
     headers = [("Host", authority(gateway.endpoint)), ("Content-Length", str(length)), *extra]
     signer = Signer(credentials or gateway.credentials, gateway.region)
-    signed, seed = signer.headers("PUT", target, "", headers, payload, unsigned)
-    return Upload(gateway, target, signed, wire, seed)
+    signed, seed = signer.headers("PUT", target, query, headers, payload, unsigned)
+    return Upload(gateway, f"{target}?{query}" if query else target, signed, wire, seed)
 
 
 def plain(gateway: Gateway, target: str, body: bytes, extra: Headers = (), **options) -> Upload:
@@ -77,14 +78,20 @@ def chunked(gateway: Gateway, target: str, pieces: list[bytes], extra: Headers =
     return _streaming(gateway, target, pieces, signing.SIGNED_CHUNKS, None, extra, options)
 
 
-def chunked_with_trailer(gateway: Gateway, target: str, pieces: list[bytes], extra: Headers = (), **options) -> Upload:
-    """Signed chunks and a signed CRC32 in the trailer."""
-    return _streaming(gateway, target, pieces, signing.SIGNED_CHUNKS_TRAILER, _crc32(pieces), extra, options)
+def chunked_with_trailer(
+    gateway: Gateway, target: str, pieces: list[bytes], extra: Headers = (), trailer=None, **options
+) -> Upload:
+    """Signed chunks and a signed checksum in the trailer: name and value, or a CRC32."""
+    trailer = trailer or _crc32(pieces)
+    return _streaming(gateway, target, pieces, signing.SIGNED_CHUNKS_TRAILER, trailer, extra, options)
 
 
-def unsigned_with_trailer(gateway: Gateway, target: str, pieces: list[bytes], extra: Headers = (), **options) -> Upload:
-    """Unsigned chunks and a CRC32 in the trailer."""
-    return _streaming(gateway, target, pieces, signing.UNSIGNED_CHUNKS_TRAILER, _crc32(pieces), extra, options)
+def unsigned_with_trailer(
+    gateway: Gateway, target: str, pieces: list[bytes], extra: Headers = (), trailer=None, **options
+) -> Upload:
+    """Unsigned chunks and a checksum in the trailer: name and value, or a CRC32."""
+    trailer = trailer or _crc32(pieces)
+    return _streaming(gateway, target, pieces, signing.UNSIGNED_CHUNKS_TRAILER, trailer, extra, options)
 
 
 def _crc32(pieces: list[bytes]) -> tuple[str, str]:
