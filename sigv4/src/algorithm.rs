@@ -1,8 +1,11 @@
 //! Which algorithm a request is signed with, and the key it must be verified with.
 
+use crate::canonical::{StringToSign, put_string_to_sign};
 use crate::key::{Signature, SigningKey};
 use crate::replay::ReplayKey;
+use crate::scope::Scope;
 use crate::sigv4a::{EcdsaSignature, VerifyingKey};
+use crate::time::Stamp;
 
 /// How signatures are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,22 @@ impl<'k> From<&'k VerifyingKey> for Key<'k> {
 }
 
 impl<'k> Key<'k> {
+    /// Writes the string to sign over the hash of a canonical request. `scope` is this key's, if it has one; `text` is
+    /// empty.
+    #[inline]
+    pub(crate) fn put_string_to_sign(
+        self,
+        text: &mut StringToSign,
+        date: &Stamp,
+        scope: &Scope<'_>,
+        hash: &[u8; 32],
+    ) {
+        match self {
+            Self::Signing(key) => key.put_string_to_sign(text, date, hash),
+            Self::Verifying(_) => put_string_to_sign(text, date, scope, hash),
+        }
+    }
+
     /// Reads text as a signature that this key may have made; `None` if no such key writes that.
     #[inline]
     pub(crate) fn read(self, signature: &[u8]) -> Option<Claimed<'k>> {
@@ -114,10 +133,14 @@ impl Claimed<'_> {
 
     /// What a request is known by whose signature [`holds`](Self::holds).
     #[inline]
-    pub(crate) fn replay_key(&self, string_to_sign: &[u8], access_key_id: &str) -> ReplayKey {
+    pub(crate) fn replay_key<'a>(
+        &self,
+        string_to_sign: &[u8],
+        access_key_id: impl FnOnce() -> &'a str,
+    ) -> ReplayKey {
         match self {
             Self::Hmac(_, signature) => ReplayKey::of_hmac(signature.0),
-            Self::Ecdsa(..) => ReplayKey::of_ecdsa(string_to_sign, access_key_id),
+            Self::Ecdsa(..) => ReplayKey::of_ecdsa(string_to_sign, access_key_id()),
         }
     }
 }

@@ -33,7 +33,10 @@ pub(crate) fn parse<'a>(
         return Err(ParseError::SeveralAuthorizations { authorization: Received::new(value) });
     }
     let (algorithm, rest) = after_algorithm(value, endpoint)?;
-    let components = Components::split(value, rest, dialect)?;
+    let components = match Components::usual(rest) {
+        Some(components) => components,
+        None => Components::split(value, rest, dialect)?,
+    };
     let (Some(credential), Some(signed_headers), Some(signature)) =
         (components.credential, components.signed_headers, components.signature)
     else {
@@ -112,6 +115,24 @@ struct Components<'a> {
 }
 
 impl<'a> Components<'a> {
+    /// The components as every SDK writes them, without a search for what else there might be. `None` says nothing.
+    #[inline]
+    fn usual(rest: &'a [u8]) -> Option<Self> {
+        let (rest, signature) = rest.split_last_chunk::<64>()?;
+        let rest = rest.strip_suffix(b"Signature=")?;
+        let rest = rest.strip_suffix(b", ").or_else(|| rest.strip_suffix(b","))?;
+        let (credential, rest) = scan::cut(rest.strip_prefix(b"Credential=")?, b',')?;
+        let signed_headers = rest.strip_prefix(b" ").unwrap_or(rest).strip_prefix(b"SignedHeaders=")?;
+        // Neither a separator nor white space, which come before the characters of names and digits.
+        let is_one = |text: &[u8]| scan::all(text, |byte| byte > b',');
+        let is_whole = is_one(signature) && is_one(signed_headers) && credential.last() > Some(&b' ');
+        is_whole.then_some(Self {
+            credential: Some(credential),
+            signed_headers: Some(signed_headers),
+            signature: Some(signature),
+        })
+    }
+
     /// Components come in any order, separated by `,` with or without spaces. The value begins at the
     /// first `=`. S3 wants three; elsewhere unknown ones are ignored and the last of a name counts.
     fn split(value: &[u8], rest: &'a [u8], dialect: Dialect) -> Result<Self, AuthorizationFault> {
@@ -200,5 +221,42 @@ impl DateText<'_> {
             Self::AmzDate(text) => extended(text),
             Self::Date(text) => Timestamp::parse_http(text).or_else(|| extended(text)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_in_the_usual_form_are_what_taking_them_apart_gives() {
+        let signature = "5".repeat(64);
+        let mut usual = 0;
+        for (before, after) in [
+            ("Credential=a/b, SignedHeaders=host;x-amz-date, Signature=", ""),
+            ("Credential=a/b,SignedHeaders=host,Signature=", ""),
+            ("Credential=a/b, SignedHeaders=, Signature=", ""),
+            ("Credential=, SignedHeaders=host, Signature=", ""),
+            ("Credential= a/b, SignedHeaders=host, Signature=", ""),
+            ("Credential=a/b , SignedHeaders=host, Signature=", ""),
+            ("Credential=a/b,\tSignedHeaders=host,  Signature=", ""),
+            ("Credential=a/b, SignedHeaders=ho st, Signature=", ""),
+            ("Credential=a/b, SignedHeaders=host,date, Signature=", ""),
+            ("Credential=a/b, SignedHeaders=host;, Signature=", "5"),
+            ("Credential=a/b, SignedHeaders=host, Signature=", ","),
+            ("Credential=a/b, SignedHeaders=host, Signature=5, Signature=", ""),
+            ("SignedHeaders=host, Credential=a/b, Signature=", ""),
+        ] {
+            let text = format!("{before}{signature}{after}");
+            let parts = |found: &Components<'_>| {
+                [found.credential, found.signed_headers, found.signature].map(|part| part.map(<[u8]>::to_vec))
+            };
+            if let Some(found) = Components::usual(text.as_bytes()) {
+                usual += 1;
+                let apart = Components::split(b"", text.as_bytes(), Dialect::S3).map(|apart| parts(&apart));
+                assert_eq!(apart.ok(), Some(parts(&found)), "{text}");
+            }
+        }
+        assert_eq!(usual, 4);
     }
 }

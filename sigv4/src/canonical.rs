@@ -354,22 +354,20 @@ fn port(host: &[u8]) -> Option<&[u8]> {
     (!port.is_empty() && port.iter().all(u8::is_ascii_digit)).then_some(port)
 }
 
-/// The string to sign over the hash of a canonical request.
-pub(crate) fn string_to_sign(
-    algorithm: Algorithm,
-    date: &Stamp,
-    scope: &Scope<'_>,
-    hash: &[u8; 32],
-) -> Inline<u8, 256> {
-    let mut text = Inline::new();
+/// A string to sign, where it is written: moving it would cost more than writing it.
+pub(crate) type StringToSign = Inline<u8, 256>;
+
+/// Writes the string to sign of SigV4a over the hash of a canonical request. A [`SigningKey`](crate::SigningKey) has
+/// most of its own ready.
+pub(crate) fn put_string_to_sign(text: &mut StringToSign, date: &Stamp, scope: &Scope<'_>, hash: &[u8; 32]) {
+    let algorithm = Algorithm::EcdsaP256Sha256;
     text.put(algorithm.name().as_bytes());
     text.put_byte(b'\n');
     text.put(date.basic());
     text.put_byte(b'\n');
-    scope.put(algorithm, &mut text);
+    scope.put(algorithm, text);
     text.put_byte(b'\n');
     text.put(&hex::encode_hash(hash));
-    text
 }
 
 #[cfg(test)]

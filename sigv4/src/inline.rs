@@ -21,6 +21,23 @@ impl<T: Copy + Default, const N: usize> Inline<T, N> {
         list
     }
 
+    /// At most `N` items.
+    #[inline]
+    pub(crate) fn from_array<const M: usize>(items: [T; M]) -> Self {
+        const { assert!(M <= N) };
+        let mut list = Self::new();
+        list.place[..M].copy_from_slice(&items);
+        list.length = M;
+        list
+    }
+
+    /// Keeps the first `length` items, if there are more.
+    #[inline]
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+        self.spill.truncate(length);
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
         match self.place.get_mut(self.length) {

@@ -5,8 +5,11 @@ use std::fmt;
 use ring::hmac;
 use zeroize::Zeroizing;
 
+use crate::algorithm::Algorithm;
+use crate::canonical::{Sink as _, StringToSign};
 use crate::hex;
 use crate::scope::{Scope, TERMINATOR};
+use crate::time::Stamp;
 
 /// A secret access key: any non-empty run of bytes. Wiped from memory on drop, never printed.
 #[derive(Clone)]
@@ -36,10 +39,16 @@ impl fmt::Debug for SecretAccessKey {
 #[derive(Clone)]
 pub struct SigningKey {
     date: crate::Date,
+    /// What every string to sign begins with: `algorithm LF time LF scope LF`, with room for the time.
+    preamble: Box<[u8]>,
     region: Box<str>,
     service: Box<str>,
     key: hmac::Key,
 }
+
+/// Where the time stands in a preamble.
+const TIME: std::ops::Range<usize> =
+    Algorithm::HmacSha256.name().len() + 1..Algorithm::HmacSha256.name().len() + 17;
 
 impl SigningKey {
     /// Derives the key: four chained HMACs over date, region, service and terminator.
@@ -53,12 +62,26 @@ impl SigningKey {
         for step in [scope.date.as_str(), scope.region, scope.service, TERMINATOR] {
             key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&key, step.as_bytes()).as_ref());
         }
-        Self { date: scope.date, region: scope.region.into(), service: scope.service.into(), key }
+        Self {
+            date: scope.date,
+            preamble: preamble(scope),
+            region: scope.region.into(),
+            service: scope.service.into(),
+            key,
+        }
     }
 
     /// What this key is good for.
     pub fn scope(&self) -> Scope<'_> {
         Scope { date: self.date, region: &self.region, service: &self.service }
+    }
+
+    /// Writes the string to sign over the hash of a canonical request of this key's scope. `text` is empty.
+    #[inline]
+    pub(crate) fn put_string_to_sign(&self, text: &mut StringToSign, date: &Stamp, hash: &[u8; 32]) {
+        text.put(&self.preamble);
+        text.put(&hex::encode_hash(hash));
+        text.as_mut_slice()[TIME].copy_from_slice(date.basic());
     }
 
     /// Signs `string_to_sign`.
@@ -71,6 +94,16 @@ impl SigningKey {
     pub(crate) fn verify(&self, string_to_sign: &[u8], signature: &Signature) -> bool {
         hmac::verify(&self.key, string_to_sign, &signature.0).is_ok()
     }
+}
+
+fn preamble(scope: &Scope<'_>) -> Box<[u8]> {
+    let mut text = Algorithm::HmacSha256.name().as_bytes().to_vec();
+    text.push(b'\n');
+    text.resize(TIME.end, b'0');
+    text.push(b'\n');
+    scope.put(Algorithm::HmacSha256, &mut text);
+    text.push(b'\n');
+    text.into()
 }
 
 impl fmt::Debug for SigningKey {
@@ -86,8 +119,7 @@ pub struct Signature(pub(crate) [u8; 32]);
 impl Signature {
     /// Parses 64 lower-case hexadecimal digits; AWS writes no other form.
     pub fn parse(hex: &[u8]) -> Option<Self> {
-        let upper = hex.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase());
-        if upper { None } else { hex::decode(hex).map(Self) }
+        hex::decode_lower_hash(hex).map(Self)
     }
 
     /// The 64 lower-case hexadecimal digits.

@@ -5,6 +5,9 @@
 
 use http::HeaderMap;
 
+/// What the names of AWS's own headers begin with.
+const AMZ: &[u8] = b"x-amz-";
+
 /// A header that is of note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -22,13 +25,30 @@ impl Name {
     /// By the name in lower case.
     #[inline]
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
-        match name {
-            b"authorization" => Some(Self::Authorization),
-            b"host" => Some(Self::Host),
-            b"date" => Some(Self::Date),
-            b"x-amz-date" => Some(Self::AmzDate),
-            b"x-amz-content-sha256" => Some(Self::ContentSha256),
-            b"x-amz-security-token" => Some(Self::SecurityToken),
+        match name.strip_prefix(AMZ) {
+            Some(rest) => Self::of_amz(rest),
+            None => Self::of_other(name),
+        }
+    }
+
+    /// By a name that begins otherwise than with `x-amz-`. The length comes first: it tells most names apart.
+    #[inline]
+    fn of_other(name: &[u8]) -> Option<Self> {
+        match name.len() {
+            4 if name == b"host" => Some(Self::Host),
+            4 if name == b"date" => Some(Self::Date),
+            13 if name == b"authorization" => Some(Self::Authorization),
+            _ => None,
+        }
+    }
+
+    /// By what follows `x-amz-`.
+    #[inline]
+    fn of_amz(rest: &[u8]) -> Option<Self> {
+        match rest.len() {
+            4 if rest == b"date" => Some(Self::AmzDate),
+            14 if rest == b"content-sha256" => Some(Self::ContentSha256),
+            14 if rest == b"security-token" => Some(Self::SecurityToken),
             _ => None,
         }
     }
@@ -62,10 +82,16 @@ impl<'a> NotableHeaders<'a> {
     pub(crate) fn find(headers: &'a HeaderMap) -> Self {
         let mut notable = Self::default();
         for (name, value) in headers {
-            let name = name.as_str();
-            notable.amz_values += usize::from(name.starts_with("x-amz-"));
-            if let Some(name) = Name::of(name.as_bytes()) {
-                notable.found[name as usize].take(value.as_bytes());
+            let name = name.as_str().as_bytes();
+            let found = match name.strip_prefix(AMZ) {
+                Some(rest) => {
+                    notable.amz_values += 1;
+                    Name::of_amz(rest)
+                }
+                None => Name::of_other(name),
+            };
+            if let Some(found) = found {
+                notable.found[found as usize].take(value.as_bytes());
             }
         }
         notable

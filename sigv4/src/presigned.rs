@@ -63,10 +63,11 @@ impl<'a> Hoisted<'a> {
 impl<'a> Parameters<'a> {
     /// Reads a query and finds the parameters on the way.
     pub(crate) fn read(&mut self, wire: Option<&'a [u8]>) -> Result<Query<'a>, MalformedEscape> {
-        let Some((rest, signature)) = wire.and_then(cut_signature) else {
+        let Some((whole, (rest, signature))) = wire.and_then(|wire| Some((wire, cut_signature(wire)?)))
+        else {
             return Query::read(wire, |pair| self.take(pair));
         };
-        let query = Query::read(Some(rest), |pair| self.take(pair))?;
+        let query = Query::read(Some(rest), |pair| self.take(pair)).map_err(|fault| fault.in_whole(whole))?;
         match self.signature {
             None => self.signature = Some(signature),
             Some(_) => self.repeated = Some(SIGNATURE),
@@ -75,31 +76,48 @@ impl<'a> Parameters<'a> {
     }
 
     /// Takes note of `pair`. Says whether the canonical query has it: it has all but the signature.
+    #[inline]
     fn take(&mut self, pair: &Pair<'a>) -> bool {
-        let name = pair.plain_name();
-        let (slot, known) = match &*name {
-            b"X-Amz-Algorithm" => (&mut self.algorithm, ALGORITHM_PARAMETER),
-            b"X-Amz-Credential" => (&mut self.credential, CREDENTIAL),
-            b"X-Amz-Date" => (&mut self.date, DATE),
-            b"X-Amz-Expires" => (&mut self.expires, EXPIRES),
-            b"X-Amz-Region-Set" => (&mut self.region_set, REGION_SET),
-            b"X-Amz-SignedHeaders" => (&mut self.signed_headers, SIGNED_HEADERS),
-            b"X-Amz-Signature" => (&mut self.signature, SIGNATURE),
-            other => {
-                self.take_other(other, pair.value());
+        match pair.normal_name() {
+            Some(name) => self.take_named(name, pair.value()),
+            None => self.take_named(&pair.plain_name(), pair.value()),
+        }
+    }
+
+    #[inline]
+    fn take_named(&mut self, name: &[u8], value: Encoded<'a>) -> bool {
+        let Some(rest) = name.strip_prefix(b"X-Amz-") else {
+            self.take_other(name, value);
+            return true;
+        };
+        // The length comes first: it tells nearly all apart.
+        let (slot, known) = match rest.len() {
+            4 if rest == b"Date" => (&mut self.date, DATE),
+            7 if rest == b"Expires" => (&mut self.expires, EXPIRES),
+            9 if rest == b"Algorithm" => (&mut self.algorithm, ALGORITHM_PARAMETER),
+            9 if rest == b"Signature" => (&mut self.signature, SIGNATURE),
+            10 if rest == b"Credential" => (&mut self.credential, CREDENTIAL),
+            10 if rest == b"Region-Set" => (&mut self.region_set, REGION_SET),
+            13 if rest == b"SignedHeaders" => (&mut self.signed_headers, SIGNED_HEADERS),
+            14 if rest == b"Security-Token" => {
+                self.hoisted.take_token(value);
+                return true;
+            }
+            _ => {
+                self.take_other(name, value);
                 return true;
             }
         };
-        match slot {
-            None => *slot = Some(pair.value()),
-            Some(_) => self.repeated = Some(known),
+        if slot.is_some() {
+            self.repeated = Some(known);
+        } else {
+            *slot = Some(value);
         }
         known.len() != SIGNATURE.len() || known != SIGNATURE
     }
 
     fn take_other(&mut self, name: &[u8], value: Encoded<'a>) {
         match name {
-            b"X-Amz-Security-Token" => self.hoisted.take_token(value),
             b"AWSAccessKeyId" => self.v2_access_key_id = true,
             b"Signature" => self.v2_signature = true,
             name if name.eq_ignore_ascii_case(CONTENT_SHA256.as_bytes()) => match self.hoisted.content_sha256
@@ -199,7 +217,7 @@ impl<'a> Parameters<'a> {
 fn cut_signature(wire: &[u8]) -> Option<(&[u8], Encoded<'_>)> {
     let (rest, signature) = wire.split_last_chunk::<64>()?;
     let rest = rest.strip_suffix(b"&X-Amz-Signature=")?;
-    Some((rest, Encoded::alphanumeric(signature)?))
+    Some((rest, Encoded::undivided(signature)?))
 }
 
 /// A lifetime as every signer writes it: a few digits, and not too many seconds.

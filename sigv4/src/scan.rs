@@ -110,8 +110,13 @@ fn marks(block: &[u8; BLOCK], stop: impl Fn(u8) -> bool) -> u32 {
     for (mark, byte) in marks.iter_mut().zip(block) {
         *mark = if stop(*byte) { u8::MAX } else { 0 };
     }
-    let eights = marks.as_chunks().0.iter().enumerate();
-    eights.fold(0, |bits, (number, eight)| bits | gather(u64::from_le_bytes(*eight)) << (8 * number))
+    let eights = [0, 1, 2, 3].map(|number| u64::from_le_bytes(marks.as_chunks().0[number]));
+    // As in a long token: nothing to gather.
+    if eights.iter().fold(0, |all, eight| all | eight) == 0 {
+        return 0;
+    }
+    let [a, b, c, d] = eights.map(gather);
+    a | b << 8 | c << 16 | d << 24
 }
 
 /// The lowest bit of each of eight bytes: the product moves each to a place of its own in the highest byte.

@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::algorithm::Algorithm;
-use crate::canonical::{CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
+use crate::canonical::{CanonicalRequest, Form, StringToSign, UNSIGNED_PAYLOAD, sha256};
 use crate::error::SignError;
 use crate::hex;
 use crate::notable::NotableHeaders;
@@ -178,7 +178,8 @@ impl Signer<'_> {
         if scope.date != now.date() {
             return Err(SignError::Date);
         }
-        let text = string_to_sign(ALGORITHM, &now, &scope, &request.hash(Form::Standard));
+        let mut text = StringToSign::new();
+        self.key.put_string_to_sign(&mut text, &now, &request.hash(Form::Standard));
         Ok(self.key.sign(text.as_slice()))
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use http::HeaderName;
 
 use crate::algorithm::{Algorithm, Key};
-use crate::canonical::{CanonicalRequest, Form, UNSIGNED_PAYLOAD, sha256, string_to_sign};
+use crate::canonical::{CanonicalRequest, Form, StringToSign, UNSIGNED_PAYLOAD, sha256};
 use crate::endpoint::Dialect;
 use crate::error::{Explanation, Received, VerifyError};
 use crate::hex;
@@ -167,16 +167,17 @@ impl SignedRequest<'_> {
         self.signed_headers.find(list, self.head.headers, &self.notable, self.head.authority)
     }
 
+    #[inline]
     fn verified(&self, (form, replay_key): (Form, ReplayKey), payload: PayloadMode) -> Verified {
-        let mut names = Inline::new();
-        self.signed_headers.put_line(&mut names);
-        Verified {
+        let mut verified = Verified {
             payload,
             mechanism: self.mechanism,
             plus_is_space: form == Form::PlusIsSpace,
-            signed_headers: SignedNames(names),
+            signed_headers: SignedNames(Inline::new()),
             replay_key: Some(replay_key),
-        }
+        };
+        self.signed_headers.put_line(&mut verified.signed_headers.0);
+        verified
     }
 
     /// The last line of the canonical request, verbatim, and what it says about the body (S3).
@@ -225,19 +226,27 @@ impl SignedRequest<'_> {
             fields,
             payload,
         };
-        let text = |form| string_to_sign(self.algorithm(), &self.date, &self.scope(), &request.hash(form));
-        let standard = text(Form::Standard);
+        let put_text = |text: &mut StringToSign, form| {
+            key.put_string_to_sign(text, &self.date, &self.scope(), &request.hash(form));
+        };
+        let mut standard = StringToSign::new();
+        put_text(&mut standard, Form::Standard);
         let complete = fields.absent().next().is_none();
         if let Some(claimed) = key.read(&self.signature).filter(|_| complete) {
-            let known = |text: &[u8]| claimed.replay_key(text, self.access_key_id());
+            let known = |text: &[u8]| claimed.replay_key(text, || self.access_key_id());
             if claimed.holds(standard.as_slice()) {
                 return Ok((Form::Standard, known(standard.as_slice())));
             }
             let deviates = |form: &Form| !self.endpoint.strict && form.is_worth_trying(self.algorithm());
             let allowed = |form: &Form| form.is_standard() || deviates(form);
             let mut others = Form::OTHERS.into_iter().filter(allowed).filter(|form| request.may_take(*form));
-            if let Some(form) = others.find(|form| claimed.holds(text(*form).as_slice())) {
-                return Ok((form, known(text(form).as_slice())));
+            let verdict = |form: Form| {
+                let mut text = StringToSign::new();
+                put_text(&mut text, form);
+                claimed.holds(text.as_slice()).then(|| (form, known(text.as_slice())))
+            };
+            if let Some(found) = others.find_map(verdict) {
+                return Ok(found);
             }
         }
         Err(VerifyError::SignatureMismatch(Box::new(self.explain(&request, standard.as_slice()))))
