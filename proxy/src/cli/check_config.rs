@@ -11,7 +11,8 @@ use crate::events::Keyring;
 use crate::iam::directory::DirectoryFault;
 use crate::identities::{Identities, IdentitiesError};
 use crate::listen;
-use crate::upstream::Upstream;
+use crate::metrics::Metrics;
+use crate::upstream::{Upstream, UpstreamMetrics};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -35,11 +36,12 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
 fn unusable_files(config: Config) -> Vec<ConfigFault> {
     let tls = |files: Option<&TlsFiles>| files.map(listen::acceptor).transpose().err();
     let identities = identities_faults(&config);
+    let metrics = UpstreamMetrics::register(&Metrics::new());
     let found = [
         ("store.sealing_key_files", text(Keyring::load(&config.store.sealing_key_files).err())),
         ("gateway.tls", text(tls(config.gateway.tls.as_ref()))),
         ("admin.tls", text(tls(config.admin.tls.as_ref()))),
-        ("backend", text(Upstream::<Full<Bytes>>::new(config.backend).err())),
+        ("backend", text(Upstream::<Full<Bytes>>::new("backend", config.backend, &metrics).err())),
     ];
     let fault = |(key, message): (&str, Option<String>)| {
         Some(ConfigFault { key: key.to_owned(), message: message?, origin: None })

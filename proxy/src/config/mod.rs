@@ -17,11 +17,12 @@ mod units;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderName;
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use sigv4::SecretAccessKey;
 
 pub use crate::iam::policy::Network;
@@ -142,20 +143,126 @@ impl fmt::Debug for AdminToken {
 /// Where authorized requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
+    /// Where it is; at least one.
+    pub endpoints: Vec<BackendEndpoint>,
+    /// Who the backend believes is asking.
+    pub auth: BackendAuth,
+    /// How requests name their bucket to it.
+    pub addressing: Addressing,
+    /// Whether it understands `STREAMING-UNSIGNED-PAYLOAD-TRAILER`.
+    pub trailers: bool,
+    /// TLS with it.
+    pub tls: BackendTls,
+    /// Time for a connection to open, TLS included.
+    pub connect_timeout: Duration,
+    /// Time from the end of the request to the first byte of the response head.
+    pub response_timeout: Duration,
+    /// Time without a byte while a body is on its way.
+    pub stall_timeout: Duration,
+    /// Time for a whole exchange, bodies included.
+    pub total_timeout: Option<Duration>,
+    /// Time an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Idle connections that each worker keeps for an address.
+    pub max_idle_connections: usize,
+    /// Requests at the same time at an address.
+    pub max_connections: usize,
+    /// Time that a request beyond these waits for its turn.
+    pub queue_timeout: Duration,
+    /// Attempts at a request, the first included.
+    pub max_tries: usize,
+    /// Percentage of requests that may be sent again.
+    pub retry_percent: u32,
+    /// How often names of endpoints are looked up.
+    pub resolve_interval: Duration,
+    /// When an address gets no requests for a while.
+    pub ejection: Ejection,
+    /// Checks of the endpoints' health.
+    pub health_check: Option<HealthCheck>,
+}
+
+/// One place where a backend is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendEndpoint {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// Host and optional port.
     pub authority: Authority,
-    /// Who the backend believes is asking.
-    pub auth: BackendAuth,
-    /// Time for a connection to open.
-    pub connect_timeout: Duration,
-    /// Time from the end of the request to the first byte of the response head.
-    pub response_timeout: Duration,
-    /// Time an idle connection is kept.
-    pub idle_timeout: Duration,
-    /// Certificate authorities that sign the backend's certificate, PEM; the web's when absent.
+}
+
+/// How requests name their bucket to the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// In the path: `host/bucket/key`.
+    Path,
+    /// In the host: `bucket.host/key`, where the bucket can be part of a host name.
+    Virtual,
+}
+
+/// TLS with a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendTls {
+    /// Certificate authorities that sign its certificate, PEM; the web's when absent.
     pub ca_file: Option<PathBuf>,
+    /// The name its certificate must have; the endpoint's host when absent.
+    pub server_name: Option<String>,
+    /// What is shown to a backend that asks who connects.
+    pub identity: Option<TlsFiles>,
+}
+
+/// When an address of a backend gets no requests for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// For how long at first; each further ejection takes twice as long.
+    pub time: Duration,
+    /// For how long at most.
+    pub longest: Duration,
+}
+
+/// Checks of the endpoints' health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked for, unsigned.
+    pub path: PathAndQuery,
+    /// How often.
+    pub interval: Duration,
+    /// Time for the answer.
+    pub timeout: Duration,
+    /// Statuses of an endpoint that is well.
+    pub status: RangeInclusive<u16>,
+}
+
+impl Backend {
+    /// A backend with the defaults of the file.
+    pub fn new(endpoints: Vec<BackendEndpoint>, auth: BackendAuth) -> Self {
+        let raw = raw::Backend::default();
+        Self {
+            endpoints,
+            auth,
+            addressing: Addressing::Path,
+            trailers: raw.trailers,
+            tls: BackendTls::default(),
+            connect_timeout: raw.connect_timeout.0,
+            response_timeout: raw.response_timeout.0,
+            stall_timeout: raw.stall_timeout.0,
+            total_timeout: None,
+            idle_timeout: raw.idle_timeout.0,
+            max_idle_connections: raw.max_idle_connections,
+            max_connections: raw.max_connections,
+            queue_timeout: raw.queue_timeout.0,
+            max_tries: raw.max_tries,
+            retry_percent: raw.retry_percent,
+            resolve_interval: raw.resolve_interval.0,
+            ejection: Ejection {
+                failures: raw.eject_after,
+                time: raw.eject_time.0,
+                longest: raw.max_eject_time.0,
+            },
+            health_check: None,
+        }
+    }
 }
 
 /// Who the backend believes is asking.

@@ -99,6 +99,8 @@ pub(super) struct Admin {
 pub(super) struct Backend {
     /// `http://host[:port]` or `https://host[:port]`.
     pub(super) endpoint: Option<String>,
+    /// Several of these, between which requests are divided; instead of `endpoint`.
+    pub(super) endpoints: Vec<String>,
     /// Who the backend believes is asking.
     pub(super) auth: BackendAuth,
     /// `resign`: the backend's access key id.
@@ -109,14 +111,72 @@ pub(super) struct Backend {
     pub(super) secret_access_key_env: Option<String>,
     /// `resign`: the backend's region; the gateway's first when absent.
     pub(super) region: Option<String>,
+    /// How requests name their bucket to the backend.
+    pub(super) addressing: Addressing,
+    /// `resign`: whether the backend understands `STREAMING-UNSIGNED-PAYLOAD-TRAILER`.
+    pub(super) trailers: bool,
     /// Certificate authorities that sign the backend's certificate, PEM; the web's when absent.
     pub(super) ca_file: Option<PathBuf>,
-    /// Time for a connection to open.
+    /// The name the backend's certificate must have; the endpoint's host when absent.
+    pub(super) server_name: Option<String>,
+    /// Certificate chain that is shown to the backend, PEM, leaf first.
+    pub(super) certificate_file: Option<PathBuf>,
+    /// Private key of its leaf, PEM.
+    pub(super) private_key_file: Option<PathBuf>,
+    /// Time for a connection to open, TLS included.
     pub(super) connect_timeout: Span,
     /// Time from the end of the request to the first byte of the response head.
     pub(super) response_timeout: Span,
+    /// Time without a byte while a body is on its way.
+    pub(super) stall_timeout: Span,
+    /// Time for a whole exchange, bodies included; unlimited when absent.
+    pub(super) total_timeout: Option<Span>,
     /// Time an idle connection is kept.
     pub(super) idle_timeout: Span,
+    /// Idle connections that each worker keeps for an address.
+    pub(super) max_idle_connections: usize,
+    /// Requests at the same time at an address.
+    pub(super) max_connections: usize,
+    /// Time that a request beyond these waits for its turn.
+    pub(super) queue_timeout: Span,
+    /// Attempts at a request, the first included.
+    pub(super) max_tries: usize,
+    /// Percentage of requests that may be sent again.
+    pub(super) retry_percent: u32,
+    /// How often names of endpoints are looked up.
+    pub(super) resolve_interval: Span,
+    /// Failures in a row after which an address is ejected.
+    pub(super) eject_after: u32,
+    /// Time of the first ejection; each further one takes twice as long.
+    pub(super) eject_time: Span,
+    /// Time of the longest ejection.
+    pub(super) max_eject_time: Span,
+    /// Checks of the endpoints' health.
+    pub(super) health_check: HealthCheck,
+}
+
+/// `backend.addressing`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Addressing {
+    /// In the path.
+    Path,
+    /// In the host.
+    Virtual,
+}
+
+/// `[backend.health_check]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct HealthCheck {
+    /// What is asked for, unsigned; no checks when absent.
+    pub(super) path: Option<String>,
+    /// How often.
+    pub(super) interval: Span,
+    /// Time for the answer.
+    pub(super) timeout: Span,
+    /// Statuses of an endpoint that is well: `200` or `200-399`.
+    pub(super) status: String,
 }
 
 /// `backend.auth`
@@ -246,16 +306,41 @@ impl Default for Backend {
     fn default() -> Self {
         Self {
             endpoint: None,
+            endpoints: Vec::new(),
             auth: BackendAuth::Resign,
             access_key_id: None,
             secret_access_key_file: None,
             secret_access_key_env: None,
             region: None,
+            addressing: Addressing::Path,
+            trailers: true,
             ca_file: None,
+            server_name: None,
+            certificate_file: None,
+            private_key_file: None,
             connect_timeout: Span::seconds(5),
             response_timeout: Span::seconds(120),
+            stall_timeout: Span::seconds(60),
+            total_timeout: None,
             idle_timeout: Span::seconds(60),
+            max_idle_connections: 256,
+            max_connections: 10_000,
+            queue_timeout: Span::seconds(5),
+            max_tries: 3,
+            retry_percent: 20,
+            resolve_interval: Span::seconds(30),
+            eject_after: 5,
+            eject_time: Span::seconds(5),
+            max_eject_time: Span::seconds(300),
+            health_check: HealthCheck::default(),
         }
+    }
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        let status = "200-399".into();
+        Self { path: None, interval: Span::seconds(10), timeout: Span::seconds(2), status }
     }
 }
 

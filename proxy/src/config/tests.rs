@@ -261,7 +261,48 @@ fn names_the_backend_key_that_breaks_a_rule() {
             format!("endpoint = \"https://a\"\nauth = \"{auth}\"\nregion = \"r\"\naccess_key_id = \"b\"");
         assert_eq!(with(&backend), ["backend.access_key_id", "backend.region"], "{auth}");
     }
-    assert_eq!(with("endpoint = \"https://a\"\nauth = \"identity\"\nca_file = \".\""), ["backend.ca_file"]);
+    let base = "endpoint = \"https://a\"\nauth = \"identity\"\n";
+    for (line, key) in [
+        ("ca_file = \".\"", "backend.ca_file"),
+        ("endpoints = [\"http://b\"]", "backend.endpoint"),
+        ("server_name = \"a b\"", "backend.server_name"),
+        ("certificate_file = \"ca.pem\"", "backend.private_key_file"),
+        ("stall_timeout = \"0s\"", "backend.stall_timeout"),
+        ("total_timeout = \"0s\"", "backend.total_timeout"),
+        ("max_connections = 0", "backend.max_connections"),
+        ("max_tries = 0", "backend.max_tries"),
+        ("retry_percent = 101", "backend.retry_percent"),
+        ("max_eject_time = \"1s\"", "backend.max_eject_time"),
+        ("health_check.path = \"health\"", "backend.health_check.path"),
+        ("health_check.status = \"399-200\"", "backend.health_check.status"),
+    ] {
+        assert_eq!(with(&format!("{base}{line}")), [key], "{line}");
+    }
+    let identity = |lines: &str| with(&format!("auth = \"identity\"\n{lines}"));
+    assert_eq!(identity("endpoints = [\"http://a\", \"http://A:80/x\"]"), ["backend.endpoints[1]"]);
+    assert_eq!(identity("endpoints = [\"http://a\", \"http://A\"]"), ["backend.endpoints[1]"], "twice");
+    let address = "endpoint = \"http://127.0.0.1\"\naddressing = \"virtual\"";
+    assert_eq!(identity(address), ["backend.addressing"]);
+}
+
+#[test]
+fn a_backend_may_be_in_several_places() {
+    let text = r#"
+        store = { sealing_key_files = ["sealing.key"] }
+        [backend]
+        auth = "identity"
+        endpoints = ["http://a:9000", "https://[::1]"]
+        [backend.health_check]
+        path = "/health"
+        status = "204"
+    "#;
+    let backend = load(text, &[]).unwrap().backend;
+    let authorities: Vec<_> = backend.endpoints.iter().map(|endpoint| endpoint.authority.as_str()).collect();
+    assert_eq!(authorities, ["a:9000", "[::1]"]);
+    assert_eq!(backend.health_check.unwrap().status, 204..=204);
+    let defaults = Backend::new(backend.endpoints.clone(), BackendAuth::Identity);
+    let loaded = load(&text.replace("path = \"/health\"", ""), &[]).unwrap().backend;
+    assert_eq!(format!("{loaded:?}"), format!("{defaults:?}"));
 }
 
 #[test]

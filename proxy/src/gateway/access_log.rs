@@ -13,10 +13,10 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Peer;
+use super::UpstreamAnswer;
 use super::body::Verdict;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
 use crate::clock::UnixMillis;
@@ -24,6 +24,7 @@ use crate::iam::{AccessKeyId, Credential};
 use crate::s3::{Action, Target};
 use crate::sts;
 use crate::telemetry::ACCESS_LOG;
+use crate::upstream::AnswerError;
 
 /// Makes request ids: unique within the process, not guessable from one another's neighbours in other processes.
 pub(super) struct RequestIds {
@@ -269,13 +270,13 @@ pub struct AnswerBody {
 }
 
 enum Source {
-    Streaming(Incoming),
+    Streaming(UpstreamAnswer),
     Whole(Option<Bytes>),
 }
 
 impl AnswerBody {
     /// The backend's answer, as it comes.
-    pub(super) fn streaming(body: Incoming) -> Self {
+    pub(super) fn streaming(body: UpstreamAnswer) -> Self {
         Self { source: Source::Streaming(body), call: None }
     }
 
@@ -287,12 +288,12 @@ impl AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = match &mut self.source {
             Source::Streaming(body) => ready!(Pin::new(body).poll_frame(context)),
             Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),

@@ -92,6 +92,11 @@ impl Verdict {
         matches!(self.0.outcome.get(), Some(Outcome::Refused(_) | Outcome::ClientGone))
     }
 
+    /// Whether the body is over, one way or another.
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.outcome.get().is_some()
+    }
+
     /// Waits for the end of the body; whether all of it has been proved.
     pub(super) async fn proved(&self) -> bool {
         matches!(self.0.outcome.wait().await, Outcome::Proved)

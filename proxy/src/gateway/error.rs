@@ -135,11 +135,14 @@ impl GatewayError {
             Self::Preflight => preflight(parts),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
             Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
-            Self::Upstream(UpstreamError::Connect(_) | UpstreamError::Broken(_)) | Self::UpstreamHasty => {
-                s3::service_unavailable()
-            }
+            Self::Upstream(
+                UpstreamError::Unresolved(_) | UpstreamError::Connect(_) | UpstreamError::Broken(_),
+            )
+            | Self::UpstreamHasty => s3::service_unavailable(),
             Self::Upstream(UpstreamError::Unwritable(_)) => s3::internal_error(),
-            Self::UpstreamTimeout => s3::slow_down(),
+            Self::Upstream(UpstreamError::Busy(_) | UpstreamError::TooLong(_)) | Self::UpstreamTimeout => {
+                s3::slow_down()
+            }
         }
     }
 

@@ -35,6 +35,7 @@ use tokio::time::timeout;
 
 pub use access_log::AnswerBody;
 use access_log::{Call, Ledger};
+use body::ProvingBody;
 use error::GatewayError;
 pub(crate) use lingering::Lingering;
 use metrics::GatewayMetrics;
@@ -48,7 +49,10 @@ use crate::metrics::Metrics;
 use crate::s3::{Action, Asked, Target};
 use crate::store::Store;
 use crate::sts::{self, Sts};
-use crate::upstream::{Outbound, UpstreamOptionsError, strip_hop_by_hop};
+use crate::upstream::{Answer, Outbound, UpstreamMetrics, UpstreamOptionsError, strip_hop_by_hop};
+
+/// The body of a backend's answer.
+type UpstreamAnswer = Answer<ProvingBody<Lingering>>;
 
 /// Who is on the other end of a connection.
 #[derive(Clone, Debug)]
@@ -78,6 +82,7 @@ pub struct Gateway {
     /// What STS remembers, for the plans to come.
     sts: Arc<Sts>,
     metrics: Arc<GatewayMetrics>,
+    upstream_metrics: UpstreamMetrics,
     ids: Arc<access_log::RequestIds>,
     /// What is in force at this worker, and at each of them.
     plan: Arc<ArcSwap<Plan>>,
@@ -102,13 +107,15 @@ impl Gateway {
         let GatewayParts { plan, store, identities, clock } = parts;
         let endpoint = plan::endpoint(&plan.settings);
         let sts = Sts::new(store.clone(), identities.clone(), &endpoint, plan.saml.clone(), metrics);
-        let plan = Arc::new(ArcSwap::from_pointee(Plan::new(plan, &sts)?));
+        let upstream_metrics = UpstreamMetrics::register(metrics);
+        let plan = Arc::new(ArcSwap::from_pointee(Plan::new(plan, &sts, &upstream_metrics)?));
         Ok(Self {
             store,
             identities,
             clock,
             sts: Arc::new(sts),
             metrics: Arc::new(GatewayMetrics::register(metrics)),
+            upstream_metrics,
             ids: Arc::new(access_log::RequestIds::new()),
             plans: Arc::new(Mutex::new(vec![Arc::clone(&plan)])),
             plan,
@@ -129,6 +136,7 @@ impl Gateway {
             clock: self.clock.clone(),
             sts: Arc::clone(&self.sts),
             metrics: Arc::clone(&self.metrics),
+            upstream_metrics: self.upstream_metrics.clone(),
             ids: Arc::clone(&self.ids),
             plan,
             plans: Arc::clone(&self.plans),
@@ -140,7 +148,7 @@ impl Gateway {
     /// # Errors
     /// The way to a backend cannot be set up. What is in force stays so.
     pub fn plan(&self, parts: PlanParts) -> Result<Plan, UpstreamOptionsError> {
-        Plan::new(parts, &self.sts)
+        Plan::new(parts, &self.sts, &self.upstream_metrics)
     }
 
     /// Serves every request that begins from now on by `plan`, at every worker. Those that have begun end as they
@@ -227,7 +235,7 @@ impl Serving<'_> {
 
         let (mut body, content) = content::of_request(upstream, parts, action, payload, incoming)?;
         let verdict = body.verdict();
-        let vigil = Vigil { patience: upstream.response_timeout(), verdict: &verdict };
+        let vigil = Vigil { upstream, verdict: &verdict };
         call.receive(verdict.clone());
         let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
         let circumstances = self.circumstances(parts, call);

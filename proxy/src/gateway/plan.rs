@@ -15,7 +15,7 @@ use crate::config;
 use crate::iam::saml::RelyingParty;
 use crate::s3::Domains;
 use crate::sts::Sts;
-use crate::upstream::{Upstream, UpstreamOptionsError};
+use crate::upstream::{Upstream, UpstreamMetrics, UpstreamOptionsError};
 
 /// A way to one backend.
 pub(super) type Backend = Upstream<ProvingBody<Lingering>>;
@@ -53,7 +53,11 @@ impl Plan {
     ///
     /// # Errors
     /// The way to a backend cannot be set up.
-    pub(super) fn new(parts: PlanParts, sts: &Sts) -> Result<Self, UpstreamOptionsError> {
+    pub(super) fn new(
+        parts: PlanParts,
+        sts: &Sts,
+        metrics: &UpstreamMetrics,
+    ) -> Result<Self, UpstreamOptionsError> {
         let PlanParts { settings, backend, saml, access_log } = parts;
         let endpoint = endpoint(&settings);
         Ok(Self {
@@ -61,7 +65,7 @@ impl Plan {
             domains: Arc::new(Domains::new(&settings.domains)),
             endpoint: Arc::new(endpoint),
             settings: Arc::new(settings),
-            route: Route { upstream: Arc::new(Upstream::new(backend)?) },
+            route: Route { upstream: Arc::new(Upstream::new("backend", backend, metrics)?) },
             access_log,
         })
     }

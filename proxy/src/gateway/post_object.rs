@@ -91,14 +91,14 @@ impl Serving<'_> {
         let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
         drop(directory);
         let upstream = &*plan.route.upstream;
-        let patience = upstream.response_timeout();
+        let patience = upstream.stall_timeout();
         if !upstream.is_passthrough() {
             let length = file_length(form.file(), &mut incoming, length, patience).await?;
             headers.insert(CONTENT_LENGTH, length.into());
         }
         let (mut body, content) = content::of_form(&headers, payload, incoming, length)?;
         let verdict = body.verdict();
-        let vigil = Vigil { patience, verdict: &verdict };
+        let vigil = Vigil { upstream, verdict: &verdict };
         call.receive(verdict.clone());
         vigil.prime(&mut body).await?;
 

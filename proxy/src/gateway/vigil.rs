@@ -4,19 +4,20 @@
 use std::time::Duration;
 
 use http::Response;
-use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
+use super::UpstreamAnswer;
 use super::body::{ProvingBody, Verdict};
 use super::error::GatewayError;
 use super::lingering::Lingering;
 use super::metrics::GatewayMetrics;
+use super::plan::Backend;
 use crate::upstream::UpstreamError;
 
 /// The wait for one request.
 pub(super) struct Vigil<'v> {
-    /// How long nothing may move.
-    pub(super) patience: Duration,
+    /// How long nothing may move is the backend's affair.
+    pub(super) upstream: &'v Backend,
     /// What becomes of the request body meanwhile.
     pub(super) verdict: &'v Verdict,
 }
@@ -34,9 +35,9 @@ impl Vigil<'_> {
     /// Waits for the head of the backend's answer while the body is on its way.
     pub(super) async fn response(
         &self,
-        sending: impl Future<Output = Result<Response<Incoming>, UpstreamError>>,
+        sending: impl Future<Output = Result<Response<UpstreamAnswer>, UpstreamError>>,
         metrics: &GatewayMetrics,
-    ) -> Result<Response<Incoming>, GatewayError> {
+    ) -> Result<Response<UpstreamAnswer>, GatewayError> {
         let started = Instant::now();
         let result = self.patiently(sending).await;
         metrics.upstream(started.elapsed());
@@ -68,16 +69,24 @@ impl Vigil<'_> {
         }
     }
 
+    /// How long nothing may move: an answer may take longer than the next piece of a body.
+    fn patience(&self) -> Duration {
+        match self.verdict.is_settled() {
+            true => self.upstream.response_timeout(),
+            false => self.upstream.stall_timeout(),
+        }
+    }
+
     /// Runs a future until it completes, or until nothing has moved for as long as patience lasts.
     pub(super) async fn patiently<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = std::pin::pin!(future);
         loop {
-            let deadline = self.verdict.last_activity() + self.patience;
+            let deadline = self.verdict.last_activity() + self.patience();
             tokio::select! {
                 biased;
                 output = &mut future => return Some(output),
                 () = sleep_until(deadline) => {
-                    if self.verdict.last_activity() + self.patience <= Instant::now() {
+                    if self.verdict.last_activity() + self.patience() <= Instant::now() {
                         return None;
                     }
                 }

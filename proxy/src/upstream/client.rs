@@ -1,4 +1,4 @@
-//! Connections to the backend, and the one function that sends a request over them.
+//! The one function that sends a request to a backend, and what it takes to do that again when it may.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,28 +6,42 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sigv4::{SignError, Timestamp};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
+use super::address::{Address, target};
+use super::answer::Answer;
+use super::balance::{Endpoints, Unresolved, keep_resolved};
+use super::connect::{ConnectError, Connector};
+use super::endpoint::{Endpoint, EndpointId, NoServerName, Origin, Slot};
+use super::health::{self, Finding};
+use super::metrics::UpstreamMetrics;
+use super::pool::{Lease, Pool};
+use super::request_body::RequestBody;
 use super::resign::BackendSigner;
-use super::tls::{ClientTlsError, client_tls};
+use super::retry::{Budget, is_repeatable};
+use super::tls::{ClientTlsError, client_tls_as};
 use super::{Content, headers, identity, query};
 use crate::auth::Permitted;
-use crate::config::{Backend, BackendAuth};
+use crate::config::{Addressing, Backend, BackendAuth, BackendEndpoint};
 
-/// The backend, and a pool of connections to it.
+/// A backend, and one worker's connections to it.
 pub struct Upstream<B> {
-    client: Client<HttpsConnector<HttpConnector>, B>,
-    connector: HttpsConnector<HttpConnector>,
-    backend: Arc<Backend>,
-    auth: Arc<Auth>,
+    shared: Arc<Shared>,
+    pool: Pool<B>,
+    budget: Budget,
+}
+
+/// What all workers know about a backend.
+struct Shared {
+    settings: Backend,
+    auth: Auth,
+    endpoints: Arc<Endpoints>,
+    connector: Arc<Connector>,
 }
 
 enum Auth {
@@ -39,12 +53,21 @@ enum Auth {
 /// Why the backend gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
+    /// No address of it is known.
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
     /// No connection could be opened.
     #[error("cannot connect to the backend: {0}")]
-    Connect(#[source] hyper_util::client::legacy::Error),
+    Connect(#[from] ConnectError),
     /// The connection broke, or the request body did.
     #[error("the backend broke off: {0}")]
-    Broken(#[source] hyper_util::client::legacy::Error),
+    Broken(#[source] hyper::Error),
+    /// It has as many requests as it may, and none ended in time.
+    #[error("the backend has {0} requests under way already")]
+    Busy(usize),
+    /// The whole exchange took too long.
+    #[error("no answer within {0:?}")]
+    TooLong(Duration),
     /// The request could not be signed or written.
     #[error("the request cannot be written for the backend: {0}")]
     Unwritable(String),
@@ -60,8 +83,11 @@ impl From<SignError> for UpstreamError {
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamOptionsError {
     /// The file of certificate authorities, most likely.
-    #[error("backend.ca_file: {0}")]
+    #[error("TLS to the backend: {0}")]
     Tls(#[from] ClientTlsError),
+    /// An endpoint.
+    #[error("backend.endpoints: {0}")]
+    Endpoint(#[from] NoServerName),
 }
 
 /// A request as the backend will see it, but for its authentication.
@@ -78,91 +104,233 @@ pub struct Outbound<'a> {
     pub now: Timestamp,
 }
 
+/// A request that got no answer.
+struct Failed<B> {
+    error: UpstreamError,
+    /// The body, where nothing of the request has been sent.
+    unsent: Option<RequestBody<B>>,
+    /// Whether the connection had served before: then it is the connection that failed, and not the endpoint.
+    stale: bool,
+}
+
 impl<B> Upstream<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Sets up TLS and an empty pool; opens no connection.
-    pub fn new(backend: Backend) -> Result<Self, UpstreamOptionsError> {
-        let mut http = HttpConnector::new();
-        http.set_connect_timeout(Some(backend.connect_timeout));
-        http.set_nodelay(true);
-        http.enforce_http(false);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(client_tls(backend.ca_file.as_ref().into())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        let auth = match &backend.auth {
+    /// Sets up TLS and an empty pool; opens no connection. Where names must be looked up or endpoints checked, tasks of
+    /// the current runtime do that for as long as the backend is needed.
+    pub fn new(
+        name: &str,
+        settings: Backend,
+        metrics: &UpstreamMetrics,
+    ) -> Result<Self, UpstreamOptionsError> {
+        let server_name = settings.tls.server_name.as_deref();
+        let origin = |endpoint: &BackendEndpoint| {
+            let metrics = metrics.origin(name, endpoint.authority.as_str());
+            Origin::new(endpoint, server_name, metrics).map(Arc::new)
+        };
+        let origins = settings.endpoints.iter().map(origin).collect::<Result<Vec<_>, _>>()?;
+        let needs_tls = origins.iter().any(|origin| origin.server_name.is_some());
+        let tls = needs_tls
+            .then(|| client_tls_as(settings.tls.ca_file.as_ref().into(), settings.tls.identity.as_ref()));
+        let tls = tls.transpose()?.map(|config| TlsConnector::from(Arc::new(config)));
+        let connector = Arc::new(Connector { tls, timeout: settings.connect_timeout });
+        let endpoints = Arc::new(Endpoints::new(origins, settings.clone()));
+        // Without a runtime the settings are only tried out.
+        if let Ok(runtime) = Handle::try_current() {
+            if endpoints.has_names() {
+                runtime.spawn(keep_resolved(Arc::downgrade(&endpoints), settings.resolve_interval));
+            }
+            if let Some(check) = settings.health_check.clone() {
+                runtime.spawn(health::keep_checked(
+                    Arc::downgrade(&endpoints),
+                    Arc::clone(&connector),
+                    check,
+                ));
+            }
+        }
+        let auth = match &settings.auth {
             BackendAuth::Resign { access_key_id, secret, region } => {
                 Auth::Resign(BackendSigner::new(access_key_id.clone(), secret.clone(), region.clone()))
             }
             BackendAuth::Identity => Auth::Identity,
             BackendAuth::Passthrough => Auth::Passthrough,
         };
-        let client = client(&backend, connector.clone());
-        Ok(Self { client, connector, backend: Arc::new(backend), auth: Arc::new(auth) })
+        Ok(Self {
+            pool: Pool::new(settings.max_idle_connections, settings.idle_timeout),
+            budget: Budget::new(settings.retry_percent),
+            shared: Arc::new(Shared { settings, auth, endpoints, connector }),
+        })
     }
 
-    /// The same backend with an empty pool of its own.
+    /// The same backend with connections of its own. Load and health of the endpoints are known to both.
     #[must_use]
     pub fn for_worker(&self) -> Self {
+        let settings = &self.shared.settings;
         Self {
-            client: client(&self.backend, self.connector.clone()),
-            connector: self.connector.clone(),
-            backend: Arc::clone(&self.backend),
-            auth: Arc::clone(&self.auth),
+            shared: Arc::clone(&self.shared),
+            pool: Pool::new(settings.max_idle_connections, settings.idle_timeout),
+            budget: Budget::new(settings.retry_percent),
         }
     }
 
-    /// Whether `other` is configured alike, secrets included.
+    /// Whether both are ways to a backend that is configured in the same way, secrets included.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.backend == other.backend
+        self.shared.settings == other.shared.settings
     }
 
     /// Whether the client's bytes and signature go through untouched.
     pub fn is_passthrough(&self) -> bool {
-        matches!(*self.auth, Auth::Passthrough)
+        matches!(self.shared.auth, Auth::Passthrough)
     }
 
     /// Whether the backend understands chunks with a trailing checksum.
     pub fn takes_trailers(&self) -> bool {
-        matches!(*self.auth, Auth::Resign(_))
+        matches!(self.shared.auth, Auth::Resign(_)) && self.shared.settings.trailers
     }
 
     /// How long a response head may take after the request is complete.
     pub fn response_timeout(&self) -> Duration {
-        self.backend.response_timeout
+        self.shared.settings.response_timeout
+    }
+
+    /// How long nothing may move while a body is on its way.
+    pub fn stall_timeout(&self) -> Duration {
+        self.shared.settings.stall_timeout
     }
 
     /// Sends a permitted request; the answer's body streams.
     ///
-    /// The head is written before the future is first polled; the future borrows nothing of it.
-    pub fn forward(
+    /// What has not been sent goes to another endpoint if one fails, and what is safe to repeat (GET and the like,
+    /// without a body) even if it has been: as often as the configuration allows. Nothing else is ever sent twice.
+    pub async fn forward(
         &self,
         permitted: &Permitted,
         outbound: &Outbound<'_>,
         body: B,
-    ) -> impl Future<Output = Result<Response<Incoming>, UpstreamError>> + Send + use<B> {
-        let sent = self.request(permitted, outbound, body).map(|request| self.client.request(request));
-        async move {
-            sent?.await.map_err(|error| {
-                if error.is_connect() { UpstreamError::Connect(error) } else { UpstreamError::Broken(error) }
-            })
+    ) -> Result<Response<Answer<B>>, UpstreamError> {
+        let total = self.shared.settings.total_timeout;
+        let Some(total) = total else { return self.send(permitted, outbound, body, None).await };
+        let deadline = Instant::now() + total;
+        let sent = timeout_at(deadline, self.send(permitted, outbound, body, Some(deadline))).await;
+        sent.unwrap_or(Err(UpstreamError::TooLong(total)))
+    }
+
+    async fn send(
+        &self,
+        permitted: &Permitted,
+        outbound: &Outbound<'_>,
+        body: B,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Answer<B>>, UpstreamError> {
+        let settings = &self.shared.settings;
+        let mut body = RequestBody::new(body);
+        let repeatable = body.is_empty() && is_repeatable(&outbound.parts.method);
+        let (mut tried, mut stale) = (Vec::new(), false);
+        self.budget.earn();
+        loop {
+            let endpoint = self.endpoint(&tried).await?;
+            let slot = endpoint.enter(settings.queue_timeout).await;
+            let slot = slot.ok_or(UpstreamError::Busy(settings.max_connections))?;
+            let request = self.request(permitted, outbound, &endpoint.origin, body)?;
+            let failed = match self.exchange(slot, request, stale).await {
+                Ok((answer, lease)) => {
+                    let stall = settings.stall_timeout;
+                    return Ok(answer.map(|body| Answer::new(body, lease, stall, deadline)));
+                }
+                Err(failed) => failed,
+            };
+            stale = failed.stale;
+            if !stale {
+                tried.push(endpoint.id);
+            }
+            let elsewhere = stale || tried.len() < self.shared.endpoints.current().len();
+            body = match failed.unsent {
+                Some(unsent) => unsent,
+                None if repeatable => RequestBody::Empty,
+                None => return Err(failed.error),
+            };
+            if !elsewhere || tried.len() >= settings.max_tries || !self.budget.spend() {
+                return Err(failed.error);
+            }
+            endpoint.origin.metrics.retries.inc();
         }
+    }
+
+    /// Where the next attempt goes. Names are looked up here only if that has never succeeded.
+    async fn endpoint(&self, tried: &[EndpointId]) -> Result<Arc<Endpoint>, UpstreamError> {
+        loop {
+            if let Some(endpoint) = self.shared.endpoints.choose(tried) {
+                return Ok(endpoint);
+            }
+            self.shared.endpoints.resolve().await?;
+        }
+    }
+
+    /// One attempt: over an idle connection unless those are `stale`, or over a new one.
+    async fn exchange(
+        &self,
+        slot: Slot,
+        mut request: Request<RequestBody<B>>,
+        stale: bool,
+    ) -> Result<(Response<hyper::body::Incoming>, Lease<B>), Failed<B>> {
+        let endpoint = Arc::clone(slot.endpoint());
+        while let Some(mut link) = self.pool.take(endpoint.id).filter(|_| !stale) {
+            match link.send(request).await {
+                Ok(answer) => return Ok(self.answered(answer, Lease { link, slot, pool: self.pool.clone() })),
+                Err(mut error) => match error.take_message() {
+                    // It was closed in the meantime: no harm is done.
+                    Some(unsent) => request = unsent,
+                    None => {
+                        let error = UpstreamError::Broken(error.into_error());
+                        return Err(Failed { error, unsent: None, stale: true });
+                    }
+                },
+            }
+        }
+        let mut link = match self.shared.connector.open(&endpoint).await {
+            Ok(link) => link,
+            Err(error) => {
+                let unsent = Some(request.into_body());
+                return Err(Failed { error: error.into(), unsent, stale: false });
+            }
+        };
+        match link.send(request).await {
+            Ok(answer) => Ok(self.answered(answer, Lease { link, slot, pool: self.pool.clone() })),
+            Err(mut error) => {
+                let unsent = error.take_message().map(Request::into_body);
+                let error = error.into_error();
+                // What went wrong with the client's body is not the endpoint's fault.
+                if !error.is_user() {
+                    endpoint.note(Finding::Failed);
+                }
+                Err(Failed { error: UpstreamError::Broken(error), unsent, stale: false })
+            }
+        }
+    }
+
+    fn answered(
+        &self,
+        answer: Response<hyper::body::Incoming>,
+        lease: Lease<B>,
+    ) -> (Response<hyper::body::Incoming>, Lease<B>) {
+        let failed = [500, 502, 503, 504].contains(&answer.status().as_u16());
+        lease.slot.endpoint().note(if failed { Finding::Failed } else { Finding::Answered });
+        (answer, lease)
     }
 
     fn request(
         &self,
         permitted: &Permitted,
         outbound: &Outbound<'_>,
-        body: B,
-    ) -> Result<Request<B>, UpstreamError> {
+        origin: &Origin,
+        body: RequestBody<B>,
+    ) -> Result<Request<RequestBody<B>>, UpstreamError> {
         let parts = outbound.parts;
         let mut headers = headers::end_to_end(&parts.headers, |name| permitted.signs(name));
         let raw_query = parts.uri.query();
-        let query = match &*self.auth {
+        let query = match &self.shared.auth {
             Auth::Passthrough => raw_query.map(Into::into),
             Auth::Resign(_) | Auth::Identity => {
                 headers::strip_authentication(&mut headers);
@@ -171,62 +339,39 @@ where
                 raw_query.map(query::without_authentication).filter(|rest| !rest.is_empty())
             }
         };
-        match &*self.auth {
-            Auth::Passthrough => {}
+        let style = match &self.shared.auth {
+            Auth::Passthrough => Addressing::Path,
+            Auth::Resign(_) | Auth::Identity => self.shared.settings.addressing,
+        };
+        let Address { host, path } = Address::new(style, &origin.authority, outbound.path)?;
+        match &self.shared.auth {
+            Auth::Passthrough => keep_host(parts, host, &mut headers),
             Auth::Identity => {
                 forwarded(outbound, &mut headers);
-                headers.insert(HOST, self.host()?);
+                headers.insert(HOST, host);
                 identity::add(permitted.credential(), &mut headers);
             }
             Auth::Resign(signer) => {
-                headers.insert(HOST, self.host()?);
-                let target = sigv4::Target {
-                    method: parts.method.as_str(),
-                    path: outbound.path,
-                    query: query.as_deref().map(str::as_bytes),
-                };
+                headers.insert(HOST, host);
+                let method = parts.method.as_str();
+                let target = sigv4::Target { method, path, query: query.as_deref().map(str::as_bytes) };
                 signer.sign(target, &outbound.content, &mut headers, outbound.now)?;
             }
         }
         let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = self.uri(outbound.path, query.as_deref())?;
+        *request.uri_mut() = target(path, query.as_deref())?;
         *request.headers_mut() = headers;
         Ok(request)
     }
-
-    fn host(&self) -> Result<HeaderValue, UpstreamError> {
-        HeaderValue::from_str(self.backend.authority.as_str())
-            .map_err(|error| UpstreamError::Unwritable(error.to_string()))
-    }
-
-    /// The bytes of path and query stand in the target as they stood in the client's.
-    fn uri(&self, path: &[u8], query: Option<&str>) -> Result<Uri, UpstreamError> {
-        let target = match query {
-            Some(query) => [path, b"?", query.as_bytes()].concat(),
-            None => path.to_vec(),
-        };
-        let target = PathAndQuery::from_maybe_shared(Bytes::from(target));
-        let target = target.map_err(|error| UpstreamError::Unwritable(error.to_string()))?;
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(self.backend.scheme.clone());
-        uri.authority = Some(self.backend.authority.clone());
-        uri.path_and_query = Some(target);
-        Uri::from_parts(uri).map_err(|error| UpstreamError::Unwritable(error.to_string()))
-    }
 }
 
-fn client<B>(
-    backend: &Backend,
-    connector: HttpsConnector<HttpConnector>,
-) -> Client<HttpsConnector<HttpConnector>, B>
-where
-    B: Body<Data = Bytes> + Send,
-{
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(backend.idle_timeout)
-        .build(connector)
+/// The client's own `Host`, which its signature covers, wherever its protocol puts it.
+fn keep_host(parts: &Parts, endpoint: HeaderValue, headers: &mut HeaderMap) {
+    if !headers.contains_key(HOST) {
+        let asked = parts.uri.authority().and_then(|asked| HeaderValue::from_str(asked.as_str()).ok());
+        headers.insert(HOST, asked.unwrap_or(endpoint));
+    }
 }
 
 /// Says where the request came from. Whatever the client itself claimed has been removed.

@@ -1,14 +1,37 @@
-//! The way to the backend: which headers go, how they are signed, over which connection.
+//! The way to the backend: which headers go, how they are signed, to which endpoint, over which connection.
+//!
+//! ```text
+//! forward ─► choose an endpoint ─► take a place there ─► address and sign ─► idle connection, or a new one ─► Answer
+//!    ▲          (balance, health)      (endpoint)       (headers, resign)        (pool, connect)
+//!    └──────────────────────── once more, where that cannot write twice (retry) ──────┘
+//! ```
+//!
+//! Endpoints, their load and their health are known to all workers; connections belong to the worker that opened
+//! them.
 
+mod address;
+mod answer;
+mod balance;
 mod client;
+mod connect;
+mod endpoint;
+#[cfg(test)]
+mod fixtures;
 mod headers;
+mod health;
 mod identity;
+mod metrics;
+mod pool;
 mod query;
+mod request_body;
 mod resign;
+mod retry;
 mod tls;
 
+pub use answer::{Answer, AnswerError};
 pub use client::{Outbound, Upstream, UpstreamError, UpstreamOptionsError};
 pub use headers::strip_hop_by_hop;
+pub use metrics::UpstreamMetrics;
 pub use tls::{Authorities, ClientTlsError, client_tls, is_this_machine};
 
 use sigv4::ChecksumAlgorithm;

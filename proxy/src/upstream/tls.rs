@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use http::Uri;
 use hyper_rustls::ConfigBuilderExt;
-use rustls::pki_types::CertificateDer;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+
+use crate::config::TlsFiles;
 
 /// Who may vouch for a server.
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +44,56 @@ pub enum ClientTlsError {
     /// One of the authorities is no certificate, or the TLS library refused its own defaults.
     #[error("certificate authorities: {0}")]
     Tls(#[from] rustls::Error),
+    /// The gateway's own certificate or its key cannot be read.
+    #[error("{}: {source}", path.display())]
+    Identity {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: pem::Error,
+    },
+    /// They do not fit, or are of an unsupported kind.
+    #[error("certificate and private key: {0}")]
+    Pair(rustls::Error),
 }
 
-/// Trusts `authorities`.
+/// Trusts `authorities`, and says to nobody who it is.
 pub fn client_tls(authorities: Authorities<'_>) -> Result<ClientConfig, ClientTlsError> {
+    Ok(trusting(authorities)?.with_no_client_auth())
+}
+
+/// Trusts `authorities`, and shows `identity` to servers that ask. Speaks HTTP/1.1 only.
+pub(super) fn client_tls_as(
+    authorities: Authorities<'_>,
+    identity: Option<&TlsFiles>,
+) -> Result<ClientConfig, ClientTlsError> {
+    let builder = trusting(authorities)?;
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(TlsFiles { certificate_file, private_key_file }) => {
+            let unreadable = |path: &Path| {
+                let path = path.to_owned();
+                move |source| ClientTlsError::Identity { path, source }
+            };
+            let chain = CertificateDer::pem_file_iter(certificate_file)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(unreadable(certificate_file))?;
+            let key = PrivateKeyDer::from_pem_file(private_key_file).map_err(unreadable(private_key_file))?;
+            builder.with_client_auth_cert(chain, key).map_err(ClientTlsError::Pair)?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn trusting(
+    authorities: Authorities<'_>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, ClientTlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let read;
     let certificates = match authorities {
-        Authorities::Web => return Ok(builder.with_webpki_roots().with_no_client_auth()),
+        Authorities::Web => return Ok(builder.with_webpki_roots()),
         Authorities::File(path) => {
             let unreadable = |source| ClientTlsError::Unreadable { path: path.to_owned(), source };
             read = std::fs::read(path).map_err(unreadable)?;
@@ -64,7 +108,7 @@ pub fn client_tls(authorities: Authorities<'_>) -> Result<ClientConfig, ClientTl
     if roots.is_empty() {
         return Err(ClientTlsError::NoCertificate);
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    Ok(builder.with_root_certificates(roots))
 }
 
 /// Whether a URL's host is this machine, so that nobody stands between here and there.

@@ -13,3 +13,4 @@ mod post_object;
 mod rig;
 mod store;
 mod sts;
+mod upstream;

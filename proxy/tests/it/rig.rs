@@ -127,29 +127,47 @@ impl Rig {
         Self::start_in(tempfile::tempdir().unwrap(), auth, config::Iam::default()).await
     }
 
+    /// A gateway whose backend is at these addresses and believes its headers. `Rig::backend` is not one of them.
+    pub(crate) async fn before(
+        endpoints: &[String],
+        settings: impl FnOnce(config::Backend) -> config::Backend,
+    ) -> Self {
+        let endpoints = endpoints.iter().map(|authority| endpoint(authority)).collect();
+        let backend = settings(config::Backend::new(endpoints, BackendAuth::Identity));
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_with(directory, backend, Backend::default(), config::Iam::default()).await
+    }
+
     async fn start_in(directory: tempfile::TempDir, auth: BackendAuth, iam: config::Iam) -> Self {
-        let sealing_key = directory.path().join("sealing.key");
-        Keyring::create(&sealing_key).unwrap();
         let backend = Backend::default();
         let address = backend.start().await;
+        let settings = config::Backend {
+            response_timeout: Duration::from_secs(5),
+            ..config::Backend::new(vec![endpoint(&address.to_string())], auth)
+        };
+        Self::start_with(directory, settings, backend, iam).await
+    }
+
+    async fn start_with(
+        directory: tempfile::TempDir,
+        settings: config::Backend,
+        backend: Backend,
+        iam: config::Iam,
+    ) -> Self {
+        let sealing_key = directory.path().join("sealing.key");
+        Keyring::create(&sealing_key).unwrap();
         let clock = Clock::manual(NOW);
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config {
             gateway: config::Gateway {
                 listen: any_port,
                 domains: vec!["s3.test".into()],
+                // One thread, so that the connections it opens can be counted.
+                workers: 1,
                 ..config::Gateway::default()
             },
             admin: config::Admin { listen: any_port, tls: None, token: None },
-            backend: config::Backend {
-                scheme: Scheme::HTTP,
-                authority: Authority::try_from(address.to_string()).unwrap(),
-                auth,
-                connect_timeout: Duration::from_secs(5),
-                response_timeout: Duration::from_secs(5),
-                idle_timeout: Duration::from_secs(5),
-                ca_file: None,
-            },
+            backend: settings,
             store: config::Store {
                 path: directory.path().join("events.redb"),
                 sealing_key_files: vec![sealing_key],
@@ -222,6 +240,11 @@ impl Rig {
         drop(tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.unwrap());
         Answer(String::from_utf8_lossy(&answer).into_owned())
     }
+}
+
+fn endpoint(authority: &str) -> config::BackendEndpoint {
+    let authority = Authority::try_from(authority).unwrap();
+    config::BackendEndpoint { scheme: Scheme::HTTP, authority }
 }
 
 fn principal(user: &str) -> Principal {

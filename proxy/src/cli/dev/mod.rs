@@ -13,8 +13,8 @@ use sigv4::SecretAccessKey;
 
 use crate::clock::Clock;
 use crate::config::{
-    Admin, Audit, Backend as BackendConfig, BackendAuth, Config, DeclaredAccessKey, Drain, Environment,
-    Gateway, Iam, Log, LogFormat, Store as StoreConfig,
+    Admin, Audit, Backend as BackendConfig, BackendAuth, BackendEndpoint, Config, DeclaredAccessKey, Drain,
+    Environment, Gateway, Iam, Log, LogFormat, Store as StoreConfig,
 };
 use crate::events::{Keyring, KeyringError};
 use crate::iam::{
@@ -187,19 +187,16 @@ impl AccessKey {
 }
 
 fn backend_config(address: SocketAddr, key: AccessKey) -> BackendConfig {
-    BackendConfig {
+    let endpoint = BackendEndpoint {
         scheme: Scheme::HTTP,
         authority: Authority::try_from(address.to_string()).expect("an address is an authority"),
-        auth: BackendAuth::Resign {
-            access_key_id: key.id.as_str().to_owned(),
-            secret: key.secret,
-            region: REGION.into(),
-        },
-        connect_timeout: Duration::from_secs(5),
-        response_timeout: Duration::from_secs(60),
-        idle_timeout: Duration::from_secs(60),
-        ca_file: None,
-    }
+    };
+    let auth = BackendAuth::Resign {
+        access_key_id: key.id.as_str().to_owned(),
+        secret: key.secret,
+        region: REGION.into(),
+    };
+    BackendConfig::new(vec![endpoint], auth)
 }
 
 fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: BackendConfig, log: Log) -> Config {

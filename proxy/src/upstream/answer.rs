@@ -1,0 +1,118 @@
+//! The body of a backend's answer: it ends well only if the backend ended it well, and in time.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::pool::Lease;
+
+/// Why an answer ended early. The client's connection is then cut, so that no part can be taken for the whole.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The backend broke off.
+    #[error("the backend broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    /// It fell silent in the middle.
+    #[error("the backend sent nothing for {0:?}")]
+    Stalled(Duration),
+    /// The whole exchange took too long.
+    #[error("the answer took longer than backend.total_timeout")]
+    TooLong,
+}
+
+/// The body of an answer, as it comes. Its connection serves the next request once it has ended.
+pub struct Answer<B: Send + 'static> {
+    body: Incoming,
+    lease: Option<Lease<B>>,
+    /// Longest time without a byte.
+    stall: Duration,
+    /// When all must be over.
+    deadline: Option<Instant>,
+    /// Since when there has been nothing to read.
+    waiting_since: Option<Instant>,
+    /// Made when it is first needed, which most answers never get to.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B: Send + 'static> Answer<B> {
+    pub(super) fn new(body: Incoming, lease: Lease<B>, stall: Duration, deadline: Option<Instant>) -> Self {
+        let mut answer = Self { body, lease: Some(lease), stall, deadline, waiting_since: None, timer: None };
+        if answer.body.is_end_stream() {
+            answer.end();
+        }
+        answer
+    }
+
+    fn end(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.end();
+        }
+    }
+
+    /// Nothing is there to be read: for how long may that go on?
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<AnswerError> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let stalled = since + self.stall;
+        let until = self.deadline.map_or(stalled, |deadline| deadline.min(stalled));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if timer.deadline() > until {
+            timer.as_mut().reset(until);
+        }
+        // A timer that was set for an earlier wait goes off early and is set anew.
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= until {
+                let late = self.deadline.is_some_and(|deadline| deadline <= stalled);
+                return Poll::Ready(if late {
+                    AnswerError::TooLong
+                } else {
+                    AnswerError::Stalled(self.stall)
+                });
+            }
+            timer.as_mut().reset(until);
+        }
+        Poll::Pending
+    }
+}
+
+impl<B: Send + Unpin + 'static> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            return this.wait(context).map(|error| {
+                this.lease = None;
+                Some(Err(error))
+            });
+        };
+        this.waiting_since = None;
+        if this.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            this.lease = None;
+            return Poll::Ready(Some(Err(AnswerError::TooLong)));
+        }
+        match &frame {
+            Some(Err(_)) => this.lease = None,
+            None => this.end(),
+            Some(Ok(_)) if this.body.is_end_stream() => this.end(),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(AnswerError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
