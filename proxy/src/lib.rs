@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! listen ──► gateway::handle                          request id, the time, once
-//!              │ 1 auth::authenticate                 parse → store (hit: no wait) → signing key → verify
+//!              │ 1 admission::authenticate            limits → parse → store (hit: no wait) → signing key → verify
 //!              │ 2 s3::Target, s3::Action             only authenticated input reaches S3 parsing
 //!              │ 3 auth::unrevoked, authorize          the revocation index, then policies ──► Permitted
 //!              │ 4 ProvingBody                        a body that cannot end well unproved
@@ -36,6 +36,7 @@ pub mod audit;
 pub mod store;
 pub mod identities;
 pub mod auth;
+pub mod admission;
 pub mod upstream;
 pub mod sts;
 pub mod gateway;

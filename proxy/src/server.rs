@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{Admin, AdminParts, Readiness};
+use crate::admission::Admission;
 use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
@@ -74,6 +75,7 @@ pub struct Server {
     admin: SocketAddr,
     store: Store,
     identities: Identities,
+    admission: Arc<Admission>,
     /// As the configuration declares them, and at which intervals to see whether their users have changed.
     access_keys: Vec<DeclaredAccessKey>,
     poll_interval: Duration,
@@ -130,10 +132,7 @@ impl Server {
             audit: audit(&config.audit, &metrics)?,
         };
         let store = Store::open(&options, keyring, clock.clone(), &metrics)?;
-        let identities = match &config.iam.directory {
-            Some(root) => Identities::open(root, &config.store.iam_register(), clock.clone(), &metrics)?,
-            None => Identities::none(clock.clone(), &metrics),
-        };
+        let identities = identities(&config, clock.clone(), &metrics)?;
         reconcile(&store, &identities, &config.access_keys).await?;
 
         let limits = Limits {
@@ -158,6 +157,7 @@ impl Server {
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         }));
+        let admission = Arc::new(Admission::new(config.limits, &metrics));
         let gateway = Gateway::new(
             GatewayParts {
                 plan: PlanParts {
@@ -168,6 +168,7 @@ impl Server {
                 },
                 store: store.clone(),
                 identities: identities.clone(),
+                admission: Arc::clone(&admission),
                 clock,
             },
             &metrics,
@@ -191,6 +192,7 @@ impl Server {
             admin: admin_address,
             store,
             identities,
+            admission,
             access_keys: config.access_keys,
             poll_interval: config.iam.poll_interval,
             readiness,
@@ -242,11 +244,16 @@ impl Server {
     async fn reload<E: std::fmt::Display>(&mut self, reload: &impl Fn() -> Result<Config, E>) {
         self.identities.reload(&self.store).await;
         match reload() {
-            Ok(config) => self.access_keys = config.access_keys,
+            Ok(config) => {
+                self.access_keys = config.access_keys;
+                self.admission.reload(config.limits);
+            }
             Err(error) => return tracing::error!(%error, "configuration not reloaded"),
         }
         if self.reconcile().await {
-            tracing::info!("IAM directory and declared access keys reloaded; other settings take a restart");
+            tracing::info!(
+                "IAM directory, declared access keys and limits reloaded; other settings take a restart"
+            );
         }
     }
 
@@ -304,6 +311,13 @@ fn bind(
     match listen::bind(address, count) {
         Ok((address, sockets)) => Ok((sockets, address)),
         Err(source) => Err(ServerError::Bind { listener, address, source }),
+    }
+}
+
+fn identities(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Identities, IdentitiesError> {
+    match &config.iam.directory {
+        Some(root) => Identities::open(root, &config.store.iam_register(), clock, metrics),
+        None => Ok(Identities::none(clock, metrics)),
     }
 }
 

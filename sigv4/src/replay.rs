@@ -25,6 +25,11 @@ impl ReplayKey {
         Self(signature)
     }
 
+    /// One of `n` places, at least one, over which requests spread evenly.
+    pub fn spread(&self, n: usize) -> usize {
+        usize::from(u16::from_be_bytes([self.0[0], self.0[1]])) % n
+    }
+
     /// There are many ECDSA signatures of a string, and whoever has one can make another of it without the key. So
     /// the name is what was signed, and by whom.
     pub(crate) fn of_ecdsa(string_to_sign: &[u8], access_key_id: &str) -> Self {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use sigv4::{
-    Algorithm, Endpoint, Head, ParseError, PayloadMode, PostError, PostForm, Presented, SignedForm,
-    SignedRequest, Verified, VerifiedForm, VerifyError,
+    Algorithm, Endpoint, ParseError, PayloadMode, PostError, PostForm, Presented, SignedForm, SignedRequest,
+    Timestamp, Verified, VerifiedForm, VerifyError,
 };
 
 use crate::clock::UnixMillis;
@@ -19,6 +19,8 @@ use crate::store::{Record, Store, StoreError, UnsealError};
 pub struct Authenticated {
     record: Arc<Record>,
     verified: Verified,
+    /// When the request was signed. A form is good for as long as its policy says.
+    signed_at: Option<Timestamp>,
 }
 
 impl Authenticated {
@@ -32,8 +34,8 @@ impl Authenticated {
         self.verified.plus_is_space()
     }
 
-    pub(super) fn into_parts(self) -> (Arc<Record>, Verified) {
-        (self.record, self.verified)
+    pub(super) fn into_parts(self) -> (Arc<Record>, Verified, Option<Timestamp>) {
+        (self.record, self.verified, self.signed_at)
     }
 
     /// What must be proved about the body.
@@ -92,23 +94,7 @@ pub enum FormAuthError {
     },
 }
 
-/// Parses the head, looks the credential up, verifies. A cached credential costs no wait.
-///
-/// `body` is the whole body in the Generic dialect, where the signature covers its hash, and `None` in S3's.
-/// Whether the credential has been revoked is not asked here but by [`unrevoked`](super::unrevoked).
-pub async fn authenticate(
-    store: &Store,
-    head: Head<'_>,
-    endpoint: &Endpoint,
-    now: UnixMillis,
-    body: Option<&[u8]>,
-) -> Result<Authenticated, AuthError> {
-    let signed = SignedRequest::parse(head, endpoint, now.timestamp())?;
-    let record = find(store, signed.access_key_id(), signed.session_token(), now).await?;
-    authenticate_with(signed, record, now, body)
-}
-
-/// The same for a form posted to `bucket`: looks the credential up, verifies, holds the form against its policy.
+/// The line of a form posted to `bucket`: looks the credential up, verifies, holds the form against its policy.
 pub async fn authenticate_form(
     store: &Store,
     form: &PostForm,
@@ -119,17 +105,17 @@ pub async fn authenticate_form(
     let signed = SignedForm::parse(form, bucket, endpoint, now.timestamp())
         .map_err(|source| FormAuthError::Form { access_key_id: String::new(), source })?;
     let access_key_id = signed.access_key_id();
-    let record = find(store, access_key_id, signed.session_token(), now).await?;
+    let record = look_up(store, access_key_id, signed.session_token(), now).await?;
     let record = live(record, access_key_id, signed.session_token(), now)?;
     let key = record.form_signing_key(&signed.scope(), now.timestamp());
     match signed.verify(&key) {
-        Ok(form) => Ok((Authenticated { record, verified: form.verified() }, form)),
+        Ok(form) => Ok((Authenticated { record, verified: form.verified(), signed_at: None }, form)),
         Err(source) => Err(FormAuthError::Form { access_key_id: id_of(&record), source }),
     }
 }
 
 /// The record from the cache, from the log, or from the session token where the log does not hold the session.
-async fn find(
+pub async fn look_up(
     store: &Store,
     access_key_id: &str,
     token: Presented<'_>,
@@ -148,9 +134,10 @@ async fn find(
     }
 }
 
-/// The part of [`authenticate`] after the look-up: key, token, expiry, signature, in this order.
+/// What follows the look-up: key, token, expiry, signature, in this order.
 ///
-/// No key is derived for a credential that is unknown, over, or presented with a wrong token.
+/// `body` is the whole body in the Generic dialect, where the signature covers its hash, and `None` in S3's.
+/// Whether the credential has been revoked is not asked here but by [`unrevoked`](super::unrevoked). No key is derived for a credential that is unknown, over, or presented with a wrong token.
 pub fn authenticate_with(
     signed: SignedRequest<'_>,
     record: Option<Arc<Record>>,
@@ -158,8 +145,9 @@ pub fn authenticate_with(
     body: Option<&[u8]>,
 ) -> Result<Authenticated, AuthError> {
     let record = live(record, signed.access_key_id(), signed.session_token(), now)?;
+    let signed_at = Some(signed.date());
     match prove(signed, &record, body.unwrap_or_default()) {
-        Ok(verified) => Ok(Authenticated { record, verified }),
+        Ok(verified) => Ok(Authenticated { record, verified, signed_at }),
         Err(source) => Err(AuthError::Verify { access_key_id: id_of(&record), source }),
     }
 }

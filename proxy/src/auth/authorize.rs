@@ -6,33 +6,44 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sigv4::{Mechanism, PayloadMode, SignedNames};
+use sigv4::{Mechanism, PayloadMode, ReplayKey, SignedNames, Timestamp};
 
-use super::{Authenticated, Circumstances, Nobody, Standing};
+use super::{Authenticated, Circumstances, Nobody, Standing, Unsigned};
 use crate::iam::directory::Directory;
 use crate::iam::policy::{Decision, Layer, Name, Request, Value, evaluate};
 use crate::iam::{Arn, Credential};
 use crate::s3::{Asked, Need, Unclear};
 use crate::store::{Record, RevokedBy, Store};
 
-/// A request that may be forwarded. The upstream takes nothing else. Made by [`Unrevoked::authorize`] only.
+/// A request that may be forwarded. The upstream takes nothing else. Made by [`Unrevoked::authorize`] and
+/// [`Unsigned::authorize`] only.
 #[must_use]
-pub struct Permitted(Unrevoked);
+pub struct Permitted {
+    /// `None`: nobody signed, and everybody may.
+    signer: Option<Unrevoked>,
+}
 
 impl Permitted {
-    /// The credential that signed.
-    pub fn credential(&self) -> &Credential {
-        self.0.credential()
+    /// Made by [`Unsigned::authorize`] only.
+    pub(super) fn anonymous(_: Unsigned) -> Self {
+        Self { signer: None }
     }
 
-    /// Where the signature stood.
-    pub fn mechanism(&self) -> Mechanism {
-        self.0.mechanism
+    /// The credential that signed. `None`: nobody did, and everybody may.
+    pub fn credential(&self) -> Option<&Credential> {
+        self.signer.as_ref().map(Unrevoked::credential)
     }
 
-    /// Whether the signature covers the header `name`.
+    /// Whether a signature covers the header `name`.
     pub fn signs(&self, name: &str) -> bool {
-        self.0.signed_headers.contains(name)
+        self.signer.as_ref().is_some_and(|signer| signer.signed_headers.contains(name))
+    }
+
+    /// By what the request is known if it comes again, and when it was signed. `None` for what is there to be used
+    /// many times, as on AWS: presigned requests and forms, until they expire; and for what nobody signed.
+    pub fn replayable(&self) -> Option<(ReplayKey, Timestamp)> {
+        let signer = self.signer.as_ref().filter(|signer| signer.mechanism == Mechanism::Header)?;
+        signer.replay_key.zip(signer.signed_at)
     }
 }
 
@@ -42,6 +53,8 @@ pub struct Unrevoked {
     record: Arc<Record>,
     mechanism: Mechanism,
     signed_headers: SignedNames,
+    replay_key: Option<ReplayKey>,
+    signed_at: Option<Timestamp>,
 }
 
 /// An authenticated request that is refused.
@@ -102,13 +115,13 @@ impl Denied {
 ///
 /// What must be proved about the body comes out beside: the body is read on its own.
 pub fn unrevoked(store: &Store, authenticated: Authenticated) -> Result<(Unrevoked, PayloadMode), Denied> {
-    let (record, verified) = authenticated.into_parts();
+    let (record, verified, signed_at) = authenticated.into_parts();
     match store.revoked(record.credential()) {
         Some(by) => Err(Denied { record, why: Refusal::Revoked(by) }),
         None => {
-            let mechanism = verified.mechanism();
+            let (mechanism, replay_key) = (verified.mechanism(), verified.replay_key());
             let (payload, signed_headers) = verified.into_parts();
-            Ok((Unrevoked { record, mechanism, signed_headers }, payload))
+            Ok((Unrevoked { record, mechanism, signed_headers, replay_key, signed_at }, payload))
         }
     }
 }
@@ -145,7 +158,7 @@ impl Unrevoked {
         circumstances: &Circumstances<'_>,
     ) -> Result<Permitted, Denied> {
         match self.refusal(directory, asked, circumstances) {
-            None => Ok(Permitted(self)),
+            None => Ok(Permitted { signer: Some(self) }),
             Some(why) => Err(Denied { record: self.record, why }),
         }
     }

@@ -4,6 +4,7 @@
 //! A method returns `None` exactly when it has reported a fault. What is checked about backends stands in `backend`.
 
 mod backend;
+mod limits;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -70,6 +71,7 @@ impl Check<'_> {
         let backend = self.backend(raw.backend, default_region);
         let store = self.store(raw.store);
         let iam = self.iam(raw.iam);
+        let limits = self.limits(raw.limits);
         let access_keys = self.access_keys(raw.access_keys);
         let log = self.log(raw.log);
         let audit = self.audit(raw.audit);
@@ -80,6 +82,7 @@ impl Check<'_> {
             backend: backend?,
             store: store?,
             iam: iam?,
+            limits: limits?,
             access_keys: access_keys?,
             log: log?,
             audit: audit?,

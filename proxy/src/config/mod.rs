@@ -9,6 +9,7 @@
 //! [`Environment`].
 
 mod check;
+mod limits;
 mod raw;
 mod sources;
 #[cfg(test)]
@@ -29,7 +30,9 @@ pub use crate::iam::policy::Network;
 use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, KeyStatus, Principal};
 
+pub use limits::Limits;
 pub use sources::Environment;
+pub use units::Rate;
 
 /// Everything the server needs to run, checked.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Config {
     pub store: Store,
     /// Who is declared, and what they may do.
     pub iam: Iam,
+    /// Who may take how much.
+    pub limits: Limits,
     /// Long-term keys declared here rather than through events.
     pub access_keys: Vec<DeclaredAccessKey>,
     /// Logs.

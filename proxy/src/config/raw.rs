@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::LogFormat;
+use super::limits::RawLimits;
 use super::units::{Size, Span};
 use crate::iam::KeyStatus;
 use crate::iam::saml::RelyingParty;
@@ -25,6 +26,8 @@ pub(super) struct Raw {
     pub(super) store: Store,
     /// Who is declared, and what they may do.
     pub(super) iam: Iam,
+    /// Who may take how much.
+    pub(super) limits: RawLimits,
     /// Long-term keys declared here rather than through events.
     pub(super) access_keys: Vec<AccessKey>,
     /// Logs.

@@ -1,6 +1,7 @@
-//! Durations and sizes as operators write them: `"15m"`, `"64 MiB"`.
+//! Durations, sizes and rates as operators write them: `"15m"`, `"64 MiB"`, `"100/s"`.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,20 @@ pub(super) struct Span(pub(super) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Size(pub(super) u64);
+
+/// How often something may happen: `"100/s"`, `"20/m"`, `"5/h"`, or with a burst of its own, `"100/s burst 500"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Rate {
+    /// Times in each [`per`](Self::per).
+    pub count: NonZeroU32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+    /// Times at once after a pause; `count` where nothing else is said.
+    pub burst: NonZeroU32,
+}
+
+const PERIODS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 
 /// Units in descending order, each with what it is worth.
 const SPANS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -43,6 +58,39 @@ impl TryFrom<String> for Size {
         parse(&text, &SIZES)
             .map(Self)
             .ok_or_else(|| format!("{text:?} is not a size such as \"512 B\", \"64 KiB\" or \"1 GiB\""))
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let read = || {
+            let (rate, burst) =
+                text.split_once(" burst ").map_or((&*text, None), |(rate, burst)| (rate, Some(burst)));
+            let (count, unit) = rate.split_once('/')?;
+            let (_, seconds) = PERIODS.iter().find(|(name, _)| *name == unit.trim())?;
+            let count = count.trim().parse().ok()?;
+            let burst = burst.map_or(Some(count), |burst| burst.trim().parse().ok())?;
+            Some(Self { count, per: Duration::from_secs(*seconds), burst })
+        };
+        read().ok_or_else(|| {
+            format!("{text:?} is not a rate such as \"100/s\", \"20/m\" or \"100/s burst 500\"")
+        })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = PERIODS.iter().find(|(_, seconds)| *seconds == self.per.as_secs());
+        write!(f, "{}/{}", self.count, unit.map_or("s", |(name, _)| name))?;
+        if self.burst == self.count { Ok(()) } else { write!(f, " burst {}", self.burst) }
+    }
+}
+
+impl From<Rate> for String {
+    fn from(rate: Rate) -> Self {
+        rate.to_string()
     }
 }
 
@@ -117,6 +165,21 @@ mod tests {
         }
         for text in ["", "64", "64 MB", "64 mib", "MiB", "99999999999 GiB"] {
             assert_eq!(size(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_has_a_period_and_may_have_a_burst() {
+        let rate = |text: &str| Rate::try_from(text.to_owned()).ok();
+        let parts = |text| rate(text).map(|rate| (rate.count.get(), rate.per.as_secs(), rate.burst.get()));
+        assert_eq!(parts("100/s"), Some((100, 1, 100)));
+        assert_eq!(parts("20 / m burst 5"), Some((20, 60, 5)));
+        for text in ["", "100", "/s", "0/s", "-1/s", "1/d", "1.5/s", "1/s burst 0", "1/s burst", "1/sburst 2"]
+        {
+            assert_eq!(rate(text), None, "{text:?}");
+        }
+        for text in ["100/s", "20/m burst 5", "1/h"] {
+            assert_eq!(rate(text).map(|rate| rate.to_string()).as_deref(), Some(text));
         }
     }
 

@@ -19,6 +19,7 @@ use super::Peer;
 use super::UpstreamAnswer;
 use super::body::Verdict;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
+use crate::admission::Ticket;
 use crate::clock::UnixMillis;
 use crate::iam::{AccessKeyId, Credential};
 use crate::s3::{Action, Target};
@@ -80,6 +81,8 @@ pub(super) struct Call {
     ledger: Ledger,
     #[expect(dead_code, reason = "held for its Drop: until then the request is in flight")]
     in_flight: InFlight,
+    /// Held like that, for the limit on requests in flight. `None` of those that were refused by it.
+    ticket: Option<Ticket>,
 }
 
 /// What was asked, and of whom.
@@ -116,6 +119,7 @@ impl Call {
     ) -> Self {
         Self {
             in_flight: ledger.metrics.in_flight(),
+            ticket: None,
             ledger,
             status: None,
             sent: 0,
@@ -135,6 +139,11 @@ impl Call {
             refused: None,
             error_code: None,
         }
+    }
+
+    /// Holds the place that the request takes, until it is over.
+    pub(super) fn admit(&mut self, ticket: Ticket) {
+        self.ticket = Some(ticket);
     }
 
     pub(super) fn elapsed(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! Every way a request can end badly, and the one place where it becomes an answer.
 
-use http::header::{AUTHORIZATION, CONNECTION, ORIGIN};
+use http::header::{AUTHORIZATION, CONNECTION, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
 use sigv4::{Dialect, PostError};
@@ -9,6 +9,7 @@ use super::access_log::{AnswerBody, Call};
 use super::body::Verdict;
 use super::lingering::expects_continue;
 use super::metrics::Reason;
+use crate::admission::{NotAdmitted, Refused};
 use crate::auth::{AuthError, Denied, FormAuthError, NotPermitted, Refusal};
 use crate::config;
 use crate::fault::{Fault, form, payload, signature};
@@ -23,6 +24,9 @@ pub(super) enum GatewayError {
     /// Who asked is not proved.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// It would take more than it may.
+    #[error(transparent)]
+    Limited(#[from] Refused),
     /// Who asked is known and may not.
     #[error("the credential is revoked, or does not permit what is asked")]
     Denied(Denied),
@@ -102,6 +106,15 @@ impl From<Denied> for GatewayError {
     }
 }
 
+impl From<NotAdmitted> for GatewayError {
+    fn from(error: NotAdmitted) -> Self {
+        match error {
+            NotAdmitted::Auth(error) => Self::Auth(error),
+            NotAdmitted::Refused(refused) => Self::Limited(refused),
+        }
+    }
+}
+
 impl From<FormAuthError> for GatewayError {
     fn from(error: FormAuthError) -> Self {
         match error {
@@ -116,6 +129,7 @@ impl GatewayError {
     fn fault(&self, parts: &Parts, access_key_id: &str) -> Fault {
         match self {
             Self::Auth(error) => error.fault(Dialect::S3),
+            Self::Limited(refused) => refused.fault(),
             Self::Denied(denied) => denied.fault(),
             Self::Target(error) => error.fault(),
             Self::Deletions(malformed) => malformed.fault(),
@@ -166,6 +180,7 @@ impl GatewayError {
             | Self::TransferCoding
             | Self::Method
             | Self::StsBodyTooLarge { .. } => Reason::Malformed,
+            Self::Limited(_) => Reason::Limited,
             Self::Payload(_) => Reason::Payload,
             Self::Body(verdict) if verdict.refused().is_some() => Reason::Payload,
             Self::Body(_) | Self::ClientStalled | Self::ClientGone => Reason::ClientGone,
@@ -174,15 +189,9 @@ impl GatewayError {
         }
     }
 
-    /// The answer. What only the operator may know is logged here, once.
-    pub(super) fn into_response(
-        self,
-        parts: &Parts,
-        call: &mut Call,
-        settings: &config::Gateway,
-        sts: Option<&Sts>,
-    ) -> Response<AnswerBody> {
-        match &self {
+    /// Logs, once, what only the operator may know.
+    fn tell_operator(&self, call: &mut Call) {
+        match self {
             Self::Upstream(error) => {
                 tracing::warn!(request_id = call.request_id, error = %with_causes(error), "no answer from the backend");
             }
@@ -212,6 +221,7 @@ impl GatewayError {
                 }
             }
             Self::Auth(_)
+            | Self::Limited(_)
             | Self::Target(_)
             | Self::Deletions(_)
             | Self::Payload(_)
@@ -229,19 +239,38 @@ impl GatewayError {
             | Self::ClientStalled
             | Self::ClientGone => {}
         }
+    }
+
+    /// The answer.
+    pub(super) fn into_response(
+        self,
+        parts: &Parts,
+        call: &mut Call,
+        settings: &config::Gateway,
+        sts: Option<&Sts>,
+    ) -> Response<AnswerBody> {
+        self.tell_operator(call);
         let mut fault = self.fault(parts, call.access_key_id());
         if !settings.explain_mismatch {
             fault = signature::without_explanation(fault);
         }
         let is_ambiguous = matches!(self, Self::TransferCoding);
+        let sts = sts.filter(|_| sts::is_sts_request(parts));
+        let limited = if let Self::Limited(refused) = &self { Some(refused) } else { None };
+        if let Some(refused) = limited.filter(|_| sts.is_some()) {
+            fault = refused.sts_fault();
+        }
         call.refuse(self.reason(), fault.code);
-        let mut response = match sts.filter(|_| sts::is_sts_request(parts)) {
+        let mut response = match sts {
             Some(sts) => {
                 call.aim_at_sts();
                 sts.refuse(parts, fault, &call.request_id)
             }
             None => s3::respond(&fault, &call.request_id, call.host_id, parts.method == Method::HEAD),
         };
+        if let Some(seconds) = limited.and_then(|refused| refused.retry_after) {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         let withheld = expects_continue(&parts.headers) && !call.has_read_body();
         if withheld || is_ambiguous {
             // The client may still send its body, or not; or another reader would see another end of it.

@@ -54,6 +54,8 @@ pub(super) enum Reason {
     FormPolicy,
     Revoked,
     NotPermitted,
+    /// It would have taken more than it may.
+    Limited,
     Payload,
     ClientGone,
     Upstream,
@@ -61,7 +63,7 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Anonymous,
         Self::Malformed,
         Self::Skew,
@@ -74,6 +76,7 @@ impl Reason {
         Self::FormPolicy,
         Self::Revoked,
         Self::NotPermitted,
+        Self::Limited,
         Self::Payload,
         Self::ClientGone,
         Self::Upstream,
@@ -95,6 +98,7 @@ impl Reason {
             Self::FormPolicy => "form_policy",
             Self::Revoked => "revoked",
             Self::NotPermitted => "not_permitted",
+            Self::Limited => "limited",
             Self::Payload => "payload",
             Self::ClientGone => "client_gone",
             Self::Upstream => "upstream",

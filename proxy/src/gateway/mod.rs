@@ -30,7 +30,6 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use sigv4::Head;
 use tokio::time::timeout;
 
 pub use access_log::AnswerBody;
@@ -42,13 +41,14 @@ use metrics::GatewayMetrics;
 pub use plan::{Plan, PlanParts};
 use vigil::Vigil;
 
+use crate::admission::{Admission, Attempt, Proved};
 use crate::auth;
 use crate::clock::Clock;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::s3::{Action, Asked, Target};
 use crate::store::Store;
-use crate::sts::{self, Sts};
+use crate::sts::{self, Sts, StsParts};
 use crate::upstream::{Answer, Outbound, UpstreamMetrics, UpstreamOptionsError, strip_hop_by_hop};
 
 /// The body of a backend's answer.
@@ -78,6 +78,7 @@ impl Peer {
 pub struct Gateway {
     store: Store,
     identities: Identities,
+    admission: Arc<Admission>,
     clock: Clock,
     /// What STS remembers, for the plans to come.
     sts: Arc<Sts>,
@@ -97,6 +98,8 @@ pub struct GatewayParts {
     pub store: Store,
     /// Who is declared, and what they may do.
     pub identities: Identities,
+    /// Who may take how much.
+    pub admission: Arc<Admission>,
     /// What time it is.
     pub clock: Clock,
 }
@@ -104,14 +107,21 @@ pub struct GatewayParts {
 impl Gateway {
     /// Puts the parts together; opens nothing.
     pub fn new(parts: GatewayParts, metrics: &Metrics) -> Result<Self, UpstreamOptionsError> {
-        let GatewayParts { plan, store, identities, clock } = parts;
+        let GatewayParts { plan, store, identities, admission, clock } = parts;
         let endpoint = plan::endpoint(&plan.settings);
-        let sts = Sts::new(store.clone(), identities.clone(), &endpoint, plan.saml.clone(), metrics);
+        let sts = StsParts {
+            store: store.clone(),
+            identities: identities.clone(),
+            admission: Arc::clone(&admission),
+            saml: plan.saml.clone(),
+        };
+        let sts = Sts::new(sts, &endpoint, metrics);
         let upstream_metrics = UpstreamMetrics::register(metrics);
         let plan = Arc::new(ArcSwap::from_pointee(Plan::new(plan, &sts, &upstream_metrics)?));
         Ok(Self {
             store,
             identities,
+            admission,
             clock,
             sts: Arc::new(sts),
             metrics: Arc::new(GatewayMetrics::register(metrics)),
@@ -133,6 +143,7 @@ impl Gateway {
         Self {
             store: self.store.clone(),
             identities: self.identities.clone(),
+            admission: Arc::clone(&self.admission),
             clock: self.clock.clone(),
             sts: Arc::clone(&self.sts),
             metrics: Arc::clone(&self.metrics),
@@ -190,6 +201,7 @@ impl Serving<'_> {
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
+        call.admit(self.gateway.admission.enter(call.peer.address.ip())?);
         let max_bytes = self.plan.settings.max_head_bytes;
         match &self.plan.sts {
             _ if head_bytes(parts) > max_bytes => {
@@ -219,10 +231,17 @@ impl Serving<'_> {
         if let Some(target) = self.upload_target(parts) {
             return self.post_object(parts, target, incoming, call).await;
         }
-        let head = Head::from_parts(parts);
-        let authenticated = auth::authenticate(&gateway.store, head, &plan.endpoint, call.now, None).await;
+        let attempt = Attempt {
+            parts,
+            endpoint: &plan.endpoint,
+            now: call.now,
+            body: None,
+            address: call.peer.address.ip(),
+            hosts: &[],
+        };
+        let proved = gateway.admission.authenticate(&gateway.store, attempt).await;
         gateway.metrics.verified(call.elapsed());
-        let authenticated = authenticated?;
+        let Proved { authenticated, host: _ } = proved?;
         call.identify(authenticated.credential());
 
         let upstream = &*plan.route.upstream;
@@ -232,6 +251,7 @@ impl Serving<'_> {
         let action = Action::of(&parts.method, &target, query, &parts.headers);
         call.aim(action, &target);
         let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
+        gateway.admission.principal(unrevoked.credential())?;
 
         let (mut body, content) = content::of_request(upstream, parts, action, payload, incoming)?;
         let verdict = body.verdict();
@@ -265,7 +285,9 @@ impl Serving<'_> {
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
         let settings = &self.plan.settings;
+        let place = self.gateway.admission.sts_body();
         let incoming = Lingering::new(incoming, &parts.headers);
+        let place = place?;
         let limited = Limited::new(incoming, settings.max_sts_body_bytes);
         let body = match timeout(settings.head_timeout, limited.collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -275,6 +297,7 @@ impl Serving<'_> {
             Ok(Err(_)) => return Err(GatewayError::ClientGone),
             Err(_) => return Err(GatewayError::ClientStalled),
         };
+        drop(place);
         let origin = sts::Origin { address: call.peer.address.ip(), tls: call.peer.tls };
         let incoming =
             sts::Incoming { parts, body: &body, request_id: &call.request_id, origin, now: call.now };

@@ -74,14 +74,20 @@ impl Serving<'_> {
         let bucket = target.bucket().map(Bucket::as_str).unwrap_or_default();
 
         let form = read_form(boundary, &mut incoming, plan.settings.head_timeout).await?;
+        let address = call.peer.address.ip();
+        gateway.admission.may_try(address, None)?;
         let verdict = auth::authenticate_form(&gateway.store, &form, bucket, &plan.endpoint, call.now).await;
         gateway.metrics.verified(call.elapsed());
+        if let Err(error) = &verdict {
+            gateway.admission.form_failed(address, error);
+        }
         let (authenticated, form) = verdict?;
         call.identify(authenticated.credential());
         let key = s3::object_key(&form).map_err(GatewayError::Field)?;
         let target = target.object(key);
         call.aim(Action::PostObject, &target);
         let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
+        gateway.admission.principal(unrevoked.credential())?;
 
         let mut headers = s3::put_headers(&form).map_err(GatewayError::Field)?;
         let directory = gateway.identities.current();

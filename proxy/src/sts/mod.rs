@@ -45,8 +45,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use prometheus::IntCounter;
-use sigv4::{Dialect, Endpoint, Head};
+use sigv4::{Dialect, Endpoint};
 
+use crate::admission::{Admission, Attempt, NotAdmitted, Proved};
 use crate::audit::{Identity, Record};
 use crate::auth::{self, AuthError, Nobody, Standing};
 use crate::clock::UnixMillis;
@@ -75,12 +76,25 @@ pub(crate) const PRESIGNED_LIFETIME: u32 = 900;
 pub struct Sts {
     store: Store,
     identities: Identities,
+    admission: Arc<Admission>,
     endpoint: Endpoint,
     mint: Mint,
     saml: Saml,
     used_codes: Arc<UsedCodes>,
     web_identities: Arc<WebIdentityVerifier>,
     requests: Arc<Requests>,
+}
+
+/// What an STS is made of.
+pub struct StsParts {
+    /// Where credentials are looked up, and sessions issued into.
+    pub store: Store,
+    /// Who is declared, and what they may do.
+    pub identities: Identities,
+    /// Who may take how much.
+    pub admission: Arc<Admission>,
+    /// For whom SAML assertions have to be.
+    pub saml: RelyingParty,
 }
 
 /// A request for which [`is_sts_request`] holds, read to its end.
@@ -100,18 +114,13 @@ pub struct Incoming<'r> {
 
 impl Sts {
     /// An STS beside `s3`, for the same regions and as strict; the first region names the source of issued events.
-    /// `saml` is for whom SAML assertions have to be.
-    pub fn new(
-        store: Store,
-        identities: Identities,
-        s3: &Endpoint,
-        saml: RelyingParty,
-        metrics: &Metrics,
-    ) -> Self {
+    pub fn new(parts: StsParts, s3: &Endpoint, metrics: &Metrics) -> Self {
+        let StsParts { store, identities, admission, saml } = parts;
         let (endpoint, mint) = settings(&store, s3);
         Self {
             store,
             identities,
+            admission,
             endpoint,
             mint,
             saml: Saml::new(saml),
@@ -129,6 +138,7 @@ impl Sts {
         Self {
             store: self.store.clone(),
             identities: self.identities.clone(),
+            admission: Arc::clone(&self.admission),
             endpoint,
             mint,
             saml: self.saml.under(saml),
@@ -197,17 +207,26 @@ impl Sts {
             vouched_for: OnceLock::new(),
         };
         if !operation.is_signed() {
+            self.admission.unsigned_sts(origin.address).map_err(|refused| refused.sts_fault())?;
             let result = self.run(None, &call).await;
             if let Some(federation) = call.vouched_for.get() {
                 record.by(Identity::federated(federation));
             }
             return result;
         }
-        let head = Head::from_parts(parts);
-        let authenticated = match auth::authenticate(&self.store, head, &self.endpoint, now, Some(body)).await
+        let attempt = Attempt {
+            parts,
+            endpoint: &self.endpoint,
+            now,
+            body: Some(body),
+            address: origin.address,
+            hosts: &[],
+        };
+        let Proved { authenticated, host: _ } = match self.admission.authenticate(&self.store, attempt).await
         {
-            Ok(authenticated) => authenticated,
-            Err(error) => return Err(not_authenticated(&error)),
+            Ok(proved) => proved,
+            Err(NotAdmitted::Auth(error)) => return Err(not_authenticated(&error)),
+            Err(NotAdmitted::Refused(refused)) => return Err(refused.sts_fault()),
         };
         handled.caller = Some(Caller::of(authenticated.credential()));
         record.by(Identity::of(authenticated.credential()));
@@ -215,6 +234,7 @@ impl Sts {
             Ok(unrevoked) => unrevoked,
             Err(denied) => return Err(not_authorized(denied.credential(), operation)),
         };
+        self.admission.principal(unrevoked.credential()).map_err(|refused| refused.sts_fault())?;
         match unrevoked.standing(call.directory) {
             Ok(caller) => self.run(Some(&caller), &call).await,
             Err(Nobody) => Err(not_authorized(unrevoked.credential(), operation)),

@@ -17,7 +17,12 @@ use crate::iam::Credential;
 /// | `x-sigward-session-name` | session name, for sessions that have one |
 /// | `x-sigward-session-expires` | RFC 3339, for sessions |
 /// | `x-sigward-session-tags` | `key=value&…`, percent-encoded, for sessions with tags |
-pub(super) fn add(credential: &Credential, headers: &mut HeaderMap) {
+/// | `x-sigward-principal` | `anonymous`, and then none of the others |
+pub(super) fn add(credential: Option<&Credential>, headers: &mut HeaderMap) {
+    let Some(credential) = credential else {
+        headers.insert("x-sigward-principal", HeaderValue::from_static("anonymous"));
+        return;
+    };
     let mut put = |name: &'static str, text: &str| {
         if let Ok(value) = HeaderValue::from_str(&ascii(text, "")) {
             headers.insert(name, value);

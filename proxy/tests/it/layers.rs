@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the foundations to the command line.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "clock",
     "xml",
     "fault",
@@ -20,6 +20,7 @@ const ORDER: [&str; 20] = [
     "store",
     "identities",
     "auth",
+    "admission",
     "upstream",
     "sts",
     "gateway",

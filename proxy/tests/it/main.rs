@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod gateway;
 mod layers;
+mod limits;
 mod log;
 mod permissions;
 mod policy;

@@ -135,30 +135,50 @@ impl Rig {
         let endpoints = endpoints.iter().map(|authority| endpoint(authority)).collect();
         let backend = settings(config::Backend::new(endpoints, BackendAuth::Identity));
         let directory = tempfile::tempdir().unwrap();
-        Self::start_with(directory, backend, Backend::default(), config::Iam::default()).await
+        Self::start_with(directory, backend, Backend::default(), |_| {}).await
+    }
+
+    /// A gateway that signs anew and gives nobody more than that.
+    pub(crate) async fn limited(limits: config::Limits) -> Self {
+        Self::configured(|config| config.limits = limits).await
+    }
+
+    /// A gateway that signs anew, whose configuration is changed.
+    pub(crate) async fn configured(change: impl FnOnce(&mut Config)) -> Self {
+        let secret = SecretAccessKey::new("backend secret");
+        let auth = BackendAuth::Resign { access_key_id: BACKEND_KEY.into(), secret, region: REGION.into() };
+        Self::start_before_own(tempfile::tempdir().unwrap(), auth, change).await
     }
 
     async fn start_in(directory: tempfile::TempDir, auth: BackendAuth, iam: config::Iam) -> Self {
+        Self::start_before_own(directory, auth, |config| config.iam = iam).await
+    }
+
+    async fn start_before_own(
+        directory: tempfile::TempDir,
+        auth: BackendAuth,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let backend = Backend::default();
         let address = backend.start().await;
         let settings = config::Backend {
             response_timeout: Duration::from_secs(5),
             ..config::Backend::new(vec![endpoint(&address.to_string())], auth)
         };
-        Self::start_with(directory, settings, backend, iam).await
+        Self::start_with(directory, settings, backend, change).await
     }
 
     async fn start_with(
         directory: tempfile::TempDir,
         settings: config::Backend,
         backend: Backend,
-        iam: config::Iam,
+        change: impl FnOnce(&mut Config),
     ) -> Self {
         let sealing_key = directory.path().join("sealing.key");
         Keyring::create(&sealing_key).unwrap();
         let clock = Clock::manual(NOW);
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let config = Config {
+        let mut config = Config {
             gateway: config::Gateway {
                 listen: any_port,
                 domains: vec!["s3.test".into()],
@@ -173,7 +193,8 @@ impl Rig {
                 sealing_key_files: vec![sealing_key],
                 ..config::Store::default()
             },
-            iam,
+            iam: config::Iam::default(),
+            limits: config::Limits::default(),
             access_keys: vec![DeclaredAccessKey {
                 access_key_id: AccessKeyId::parse("AKIAALICE").unwrap(),
                 secret: SecretAccessKey::new("secret of AKIAALICE"),
@@ -184,6 +205,7 @@ impl Rig {
             log: config::Log { format: config::LogFormat::Text, filter: "off".into(), access_log: true },
             drain: config::Drain { delay: Duration::ZERO, timeout: Duration::from_secs(1) },
         };
+        change(&mut config);
         let server = Server::start(config, clock.clone()).await.unwrap();
         Self { server, backend, clock, _directory: directory }
     }

@@ -11,6 +11,7 @@ mod saml;
 mod web_identity;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
@@ -18,15 +19,17 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use ring::digest;
 use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Target, Timestamp};
+use sigward::admission::Admission;
 use sigward::audit::{Audit, AuditOptions};
 use sigward::clock::{Clock, UnixMillis};
+use sigward::config;
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
 use sigward::iam::saml::RelyingParty;
 use sigward::iam::{AccessKeyId, Credential, KeyStatus, Principal, SessionKind};
 use sigward::identities::{Identities, Reloaded};
 use sigward::metrics::Metrics;
 use sigward::store::{Store, StoreOptions};
-use sigward::sts::{Handled, Incoming, Operation, Origin, Sts, is_sts_request};
+use sigward::sts::{Handled, Incoming, Operation, Origin, Sts, StsParts, is_sts_request};
 
 use crate::log;
 
@@ -37,6 +40,21 @@ const SESSION: &str = "Action=GetSessionToken&Version=2011-06-15";
 
 /// The audit trail in the directory of a world.
 const AUDIT: &str = "audit.jsonl";
+
+/// An STS without limits.
+fn built(store: &Store, identities: &Identities, metrics: &Metrics) -> Sts {
+    limited(store, identities, metrics, config::Limits::default())
+}
+
+fn limited(store: &Store, identities: &Identities, metrics: &Metrics, limits: config::Limits) -> Sts {
+    let parts = StsParts {
+        store: store.clone(),
+        identities: identities.clone(),
+        admission: Arc::new(Admission::new(limits, &Metrics::new())),
+        saml: RelyingParty::default(),
+    };
+    Sts::new(parts, &strict(), metrics)
+}
 
 /// Someone who can sign.
 struct Signatory {
@@ -174,7 +192,7 @@ impl World {
             append(&store, access_key_id, EventData::AccessKeyCreated(credential)).await;
         }
         let identities = Identities::none(Clock::manual(NOW), &metrics);
-        let sts = Sts::new(store.clone(), identities.clone(), &strict(), RelyingParty::default(), &metrics);
+        let sts = built(&store, &identities, &metrics);
         Self { sts, store, identities, metrics, directory, keyring }
     }
 
@@ -189,7 +207,7 @@ impl World {
         let (root, register) = (directory.path().join("iam"), directory.path().join("register.json"));
         let clock = Clock::manual(NOW);
         let identities = Identities::open(&root, &register, clock, &metrics).unwrap();
-        let sts = Sts::new(store.clone(), identities.clone(), &strict(), RelyingParty::default(), &metrics);
+        let sts = built(&store, &identities, &metrics);
         let world = Self { sts, store, identities, metrics, directory, keyring };
         world.give_keys().await;
         world

@@ -14,7 +14,7 @@ use sigv4::SecretAccessKey;
 use crate::clock::Clock;
 use crate::config::{
     Admin, Audit, Backend as BackendConfig, BackendAuth, BackendEndpoint, Config, DeclaredAccessKey, Drain,
-    Environment, Gateway, Iam, Log, LogFormat, Store as StoreConfig,
+    Environment, Gateway, Iam, Limits, Log, LogFormat, Store as StoreConfig,
 };
 use crate::events::{Keyring, KeyringError};
 use crate::iam::{
@@ -216,6 +216,7 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             ..StoreConfig::default()
         },
         iam: Iam { directory: args.iam.clone(), poll_interval: POLL_INTERVAL, ..Iam::default() },
+        limits: Limits::default(),
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
             secret: key.secret.clone(),

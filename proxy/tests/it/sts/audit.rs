@@ -72,7 +72,7 @@ async fn a_strict_trail_that_cannot_be_written_answers_nothing() {
     let audit = Audit::start(&options, &metrics).unwrap();
     let options = StoreOptions { audit, ..StoreOptions::new(directory.path().join("store.redb"), 1 << 20) };
     let store = Store::open(&options, world.keyring.clone(), Clock::manual(NOW), &metrics).unwrap();
-    let sts = Sts::new(store.clone(), world.identities.clone(), &strict(), RelyingParty::default(), &metrics);
+    let sts = built(&store, &world.identities, &metrics);
     let strict = World { sts, store, directory, metrics, ..world };
     let alice = Principal {
         arn: "arn:aws:iam::123456789012:user/alice".into(),

@@ -321,7 +321,7 @@ async fn sessions_outlive_a_restart() {
     let store = open(&directory, &keyring, &metrics);
     let (root, register) = (directory.path().join("iam"), directory.path().join("register.json"));
     let identities = Identities::open(&root, &register, Clock::manual(NOW), &metrics).unwrap();
-    let sts = Sts::new(store.clone(), identities.clone(), &strict(), RelyingParty::default(), &metrics);
+    let sts = built(&store, &identities, &metrics);
     let world = World { sts, store, identities, metrics, directory, keyring };
     let identity = world.post(&session, IDENTITY).await;
     assert_eq!(element(&identity, "Arn"), "arn:aws:sts::123456789012:assumed-role/reader/s1");

@@ -1,0 +1,77 @@
+//! What is too much is refused early, in the words of AWS, and hurts nobody else.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use sigward::config::{Limits, Rate};
+
+use crate::rig::{ALICE, Call, Rig, UNSIGNED, Who};
+
+const NOBODY: Who = Who { access_key_id: "AKIANOBODY", token: None };
+
+/// So many an hour: no token comes back while a test runs.
+fn rate(count: u32) -> Option<Rate> {
+    let count = NonZeroU32::new(count).unwrap();
+    Some(Rate { count, per: Duration::from_secs(3600), burst: count })
+}
+
+fn get(who: &Who) -> Vec<u8> {
+    Call::new("GET", "/bucket/key").signed(who, UNSIGNED, "").0
+}
+
+const STS: &[u8] = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+    content-length: 44\r\nconnection: close\r\n\r\nAction=AssumeRoleWithSAML&Version=2011-06-15";
+
+#[tokio::test]
+async fn an_address_gets_its_rate_and_is_asked_to_slow_down() {
+    let rig = Rig::limited(Limits { requests_per_address: rate(2), ..Limits::default() }).await;
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+    assert_eq!(rig.send(&get(&NOBODY)).await.verdict(), (403, "InvalidAccessKeyId"));
+    let refused = rig.send(&get(&ALICE)).await;
+    assert_eq!(refused.verdict(), (503, "SlowDown"));
+    assert!(refused.0.to_ascii_lowercase().contains("\r\nretry-after: "), "{}", refused.0);
+    let refused = rig.send(STS).await;
+    assert_eq!(refused.verdict(), (400, "Throttling"), "{}", refused.0);
+    assert_eq!(rig.backend.take().len(), 1);
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("sigward_limited_total{limit=\"address\"} 2"), "{metrics}");
+    assert!(metrics.contains("sigward_rejections_total{reason=\"limited\"} 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_principal_gets_its_rate_and_a_wrong_signature_takes_nothing_of_it() {
+    let rig = Rig::limited(Limits { requests_per_principal: rate(1), ..Limits::default() }).await;
+    let mut forged = get(&ALICE);
+    let at = forged.windows(10).position(|window| window == b"Signature=").unwrap() + 10;
+    forged[at] = if forged[at] == b'0' { b'1' } else { b'0' };
+    assert_eq!(rig.send(&forged).await.verdict(), (403, "SignatureDoesNotMatch"));
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+    assert_eq!(rig.send(&get(&ALICE)).await.verdict(), (503, "SlowDown"));
+}
+
+#[tokio::test]
+async fn who_guesses_is_slowed_down_and_who_works_at_the_same_address_is_not() {
+    let rig = Rig::limited(Limits { failures_per_address: rate(2), ..Limits::default() }).await;
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+    for _ in 0..2 {
+        assert_eq!(rig.send(&get(&NOBODY)).await.verdict(), (403, "InvalidAccessKeyId"));
+    }
+    assert_eq!(rig.send(&get(&NOBODY)).await.verdict(), (503, "SlowDown"));
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn sts_throttles_what_nobody_signs() {
+    let rig = Rig::limited(Limits { unsigned_sts_per_address: rate(1), ..Limits::default() }).await;
+    assert_ne!(rig.send(STS).await.code(), "Throttling");
+    assert_eq!(rig.send(STS).await.verdict(), (400, "Throttling"));
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_place_is_taken_until_the_request_is_over() {
+    let rig = Rig::limited(Limits { max_requests_in_flight: 1, ..Limits::default() }).await;
+    for _ in 0..3 {
+        assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+    }
+}
