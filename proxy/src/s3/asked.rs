@@ -17,6 +17,7 @@ use http::{HeaderMap, StatusCode};
 use sigv4::{Mechanism, Timestamp, uri};
 
 use super::action::Action;
+use super::copy_source::CopySource;
 use super::target::{Bucket, Key, Target};
 use crate::clock::UnixMillis;
 use crate::fault::Fault;
@@ -166,28 +167,19 @@ impl Asked<'_> {
 
     /// To read what is to be copied.
     fn source(&self, partition: &str) -> Result<Need, Unclear> {
-        const NAME: &str = "x-amz-copy-source";
-        let unclear = || Unclear::Ambiguous(NAME);
-        let raw = self.header(NAME)?.ok_or_else(unclear)?;
-        let path = raw.strip_prefix('/').unwrap_or(&raw);
-        let (path, version) =
-            path.split_once("?versionId=").map_or((path, None), |(path, version)| (path, Some(version)));
-        // Some read a `+` as a space, and some look for the version when the rest is decoded.
-        let decoded = |text: &str| {
-            let bytes = uri::decode_path(text.as_bytes()).ok()?.into_owned();
-            String::from_utf8(bytes)
-                .ok()
-                .filter(|plain| !text.contains('+') && !plain.contains("?versionId="))
-        };
-        let path = decoded(path).ok_or_else(unclear)?;
-        let (bucket, key) = path.split_once('/').filter(|(_, key)| !key.is_empty()).ok_or_else(unclear)?;
-        let bucket = Bucket::parse(bucket).map_err(|_| unclear())?;
-        let version = match version {
-            Some(version) => Some(decoded(version).filter(|text| !text.is_empty()).ok_or_else(unclear)?),
-            None => None,
-        };
+        let CopySource { bucket, key, version } = self.copy_source()?;
         let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-        Ok(Need { action, resource: arn(partition, Some(&bucket), Some(key)), version })
+        Ok(Need { action, resource: arn(partition, Some(&bucket), Some(&key)), version })
+    }
+
+    /// What is to be copied.
+    ///
+    /// # Errors
+    /// Nothing is named, or what is could be read in two ways.
+    pub fn copy_source(&self) -> Result<CopySource, Unclear> {
+        const NAME: &str = "x-amz-copy-source";
+        let raw = self.header(NAME)?;
+        raw.as_deref().and_then(CopySource::parse).ok_or(Unclear::Ambiguous(NAME))
     }
 
     /// What conditions may ask about the request.

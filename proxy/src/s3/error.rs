@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
+use super::target::{Bucket, Target};
 use crate::fault::Fault;
 use crate::xml::XmlWriter;
 
@@ -50,6 +51,20 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 /// Refused for who asks: revoked, or not permitted. SDKs do not retry it.
 pub fn access_denied() -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
+}
+
+/// No backend is there for `target`: nobody has such a bucket, and nobody may list those of all.
+pub fn nowhere(target: &Target) -> Fault {
+    match target.bucket() {
+        Some(bucket) => no_such_bucket(bucket),
+        None => access_denied(),
+    }
+}
+
+/// There is no such bucket.
+pub fn no_such_bucket(bucket: &Bucket) -> Fault {
+    Fault::new(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist.")
+        .with("BucketName", bucket.as_str())
 }
 
 /// Something failed on this side that asking again may cure. SDKs retry it.

@@ -3,22 +3,28 @@
 
 mod action;
 mod asked;
+mod copy_source;
 mod cors;
 mod deletions;
 mod error;
 mod post_object;
+pub mod rename;
 mod route;
+mod selector;
 mod tagging;
 mod target;
 
 pub use crate::fault::form::entity_too_large;
 pub use action::Action;
 pub use asked::{Asked, Facts, Need, ObjectVersion, Unclear};
+pub use copy_source::CopySource;
 pub use cors::{CORS_METHODS, Cors, CorsRule, Wildcard};
 pub use deletions::{MAX_DELETIONS_BYTES, MalformedDeletions, deletions};
 pub use error::{
     access_denied, head_too_large, internal_error, method_not_allowed, missing_checksum,
-    missing_content_length, request_timeout, respond, service_unavailable, slow_down,
+    missing_content_length, no_such_bucket, nowhere, request_timeout, respond, service_unavailable,
+    slow_down,
 };
 pub use post_object::{Stored, Success, object_key, put_headers, stored};
-pub use target::{Bucket, Domains, Key, Target, TargetError};
+pub use selector::{BucketPattern, HostPattern, PathPrefix, Selector, resolved};
+pub use target::{Bucket, Domains, Key, Target, TargetError, without_port};

@@ -67,6 +67,22 @@ impl Target {
         Self { key: Key::parse(key.into()), ..self.clone() }
     }
 
+    /// The object called `key`, which is not empty, in `bucket`.
+    #[must_use]
+    pub fn in_bucket(bucket: Bucket, key: &str) -> Self {
+        Self { bucket: Some(bucket), key: Key::parse(key.into()), virtual_hosted: false }
+    }
+
+    /// The key as it stands in `path`, which is as received; empty if there is none.
+    pub fn key_on_wire<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        let wire = path.strip_prefix(b"/").unwrap_or(path);
+        match wire.iter().position(|&b| b == b'/') {
+            _ if self.virtual_hosted => wire,
+            Some(slash) => &wire[slash + 1..],
+            None => b"",
+        }
+    }
+
     /// The path under which a backend that is reached in path style has this target: `path` as received, behind
     /// the bucket if that came from the host. No byte of `path` is changed.
     pub fn backend_path<'a>(&self, path: &'a [u8]) -> Cow<'a, [u8]> {
@@ -185,7 +201,7 @@ fn decoded(wire: &[u8]) -> Option<Cow<'_, str>> {
 /// The host without port and without the dot that ends a fully qualified name; `None` if what follows it is no port.
 ///
 /// Source: <https://www.rfc-editor.org/rfc/rfc3986#section-3.2>
-fn without_port(host: &[u8]) -> Option<&[u8]> {
+pub fn without_port(host: &[u8]) -> Option<&[u8]> {
     let end = match host.strip_prefix(b"[") {
         Some(address) => address.iter().position(|&b| b == b']')? + 2,
         None => host.iter().position(|&b| b == b':').unwrap_or(host.len()),
