@@ -19,12 +19,11 @@ use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
 use crate::events::{Keyring, KeyringError};
-use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK, Peer, PlanParts};
+use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK, Peer, PlanError, PlanParts};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
 use crate::listen::{self, Ending, Limits, Listener, TlsError, Workers};
 use crate::metrics::Metrics;
 use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
-use crate::upstream::UpstreamOptionsError;
 
 /// Bounds on the connections of operators and probes.
 const ADMIN_LIMITS: Limits =
@@ -42,9 +41,9 @@ pub enum ServerError {
     /// The IAM directory.
     #[error("iam.directory: {0}")]
     Identities(#[from] IdentitiesError),
-    /// The way to the backend.
+    /// The ways to the backends.
     #[error(transparent)]
-    Upstream(#[from] UpstreamOptionsError),
+    Plan(#[from] PlanError),
     /// The file of the audit trail.
     #[error("audit.file: {0}")]
     Audit(std::io::Error),
@@ -135,11 +134,7 @@ impl Server {
         let identities = identities(&config, clock.clone(), &metrics)?;
         reconcile(&store, &identities, &config.access_keys).await?;
 
-        let limits = Limits {
-            connections: config.gateway.max_connections,
-            head_timeout: config.gateway.head_timeout,
-            head_bytes: config.gateway.max_head_bytes + HEAD_SLACK,
-        };
+        let limits = limits(&config.gateway);
         let (gateway_drain, gateway_draining) = watch::channel(false);
         let (admin_drain, admin_draining) = watch::channel(false);
         let (gateway_sockets, gateway_address) =
@@ -163,6 +158,8 @@ impl Server {
                 plan: PlanParts {
                     settings: config.gateway,
                     backend: config.backend,
+                    backends: config.backends,
+                    routes: config.routes,
                     saml: config.iam.saml,
                     access_log: config.log.access_log,
                 },
@@ -318,6 +315,15 @@ fn identities(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Identi
     match &config.iam.directory {
         Some(root) => Identities::open(root, &config.store.iam_register(), clock, metrics),
         None => Ok(Identities::none(clock, metrics)),
+    }
+}
+
+/// Bounds on the connections of clients.
+fn limits(gateway: &config::Gateway) -> Limits {
+    Limits {
+        connections: gateway.max_connections,
+        head_timeout: gateway.head_timeout,
+        head_bytes: gateway.max_head_bytes + HEAD_SLACK,
     }
 }
 

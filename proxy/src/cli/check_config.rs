@@ -41,12 +41,18 @@ fn unusable_files(config: Config) -> Vec<ConfigFault> {
         ("store.sealing_key_files", text(Keyring::load(&config.store.sealing_key_files).err())),
         ("gateway.tls", text(tls(config.gateway.tls.as_ref()))),
         ("admin.tls", text(tls(config.admin.tls.as_ref()))),
-        ("backend", text(Upstream::<Full<Bytes>>::new("backend", config.backend, &metrics).err())),
     ];
     let fault = |(key, message): (&str, Option<String>)| {
         Some(ConfigFault { key: key.to_owned(), message: message?, origin: None })
     };
-    found.into_iter().filter_map(fault).chain(identities).collect()
+    let found: Vec<_> = found.into_iter().filter_map(fault).chain(identities).collect();
+    let named = config.backends.into_iter().map(|(name, backend)| (format!("backends ({name})"), backend));
+    let backends = config.backend.into_iter().map(|backend| ("backend".to_owned(), backend)).chain(named);
+    let backends = backends.filter_map(|(key, backend)| {
+        let error = Upstream::<Full<Bytes>>::new(&key, backend, &metrics).err()?;
+        Some(ConfigFault { key, message: error.to_string(), origin: None })
+    });
+    found.into_iter().chain(backends).collect()
 }
 
 /// What is wrong with the IAM directory, and access keys that would speak for nobody in it.

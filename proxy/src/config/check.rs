@@ -5,6 +5,7 @@
 
 mod backend;
 mod limits;
+mod routes;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -23,6 +24,8 @@ use super::{
     Admin, AdminToken, Audit, Config, ConfigError, ConfigFault, DeclaredAccessKey, Drain, Environment,
     Gateway, Iam, Log, Store, TlsFiles,
 };
+use routes::Backends;
+
 use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 
@@ -46,7 +49,7 @@ pub(super) fn check(
     base: &Path,
 ) -> Result<Config, ConfigError> {
     let (raw, faults) = sources.raw();
-    let mut check = Check { sources, environment, base, faults };
+    let mut check = Check { sources, environment, base, table: None, faults };
     match check.config(raw) {
         Some(config) if check.faults.is_empty() => Ok(config),
         _ => Err(ConfigError { faults: check.faults }),
@@ -57,6 +60,8 @@ struct Check<'a> {
     sources: &'a Sources,
     environment: &'a Environment,
     base: &'a Path,
+    /// The table whose keys are checked as if they stood in another one: `backends[0]` as `backend`.
+    table: Option<(&'static str, String)>,
     faults: Vec<ConfigFault>,
 }
 
@@ -68,7 +73,8 @@ impl Check<'_> {
         if let (Some(gateway), Some(admin)) = (&gateway, &admin) {
             self.separate(gateway.listen, admin.listen);
         }
-        let backend = self.backend(raw.backend, default_region);
+        let backends = self.backends(raw.backend, raw.backends, &default_region);
+        let routes = self.routes(raw.routes, backends.as_ref());
         let store = self.store(raw.store);
         let iam = self.iam(raw.iam);
         let limits = self.limits(raw.limits);
@@ -76,10 +82,13 @@ impl Check<'_> {
         let log = self.log(raw.log);
         let audit = self.audit(raw.audit);
         let drain = self.drain(raw.drain);
+        let Backends { default, named: backends } = backends?;
         Some(Config {
             gateway: gateway?,
             admin: admin?,
-            backend: backend?,
+            backend: default,
+            backends,
+            routes: routes?,
             store: store?,
             iam: iam?,
             limits: limits?,
@@ -271,6 +280,12 @@ impl Check<'_> {
 impl Check<'_> {
     /// Reports a fault, unless the key has been reported already.
     fn fault<T>(&mut self, key: &str, message: impl Display) -> Option<T> {
+        let renamed = self.table.as_ref().and_then(|(like, table)| {
+            key.strip_prefix(like)
+                .filter(|rest| rest.is_empty() || rest.starts_with('.'))
+                .map(|rest| format!("{table}{rest}"))
+        });
+        let key = renamed.as_deref().unwrap_or(key);
         let known = |fault: &ConfigFault| key == fault.key || within(key, &fault.key);
         if !self.faults.iter().any(known) {
             let origin = self.sources.origin(key);

@@ -16,6 +16,7 @@ mod sources;
 mod tests;
 mod units;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -29,6 +30,8 @@ use sigv4::SecretAccessKey;
 pub use crate::iam::policy::Network;
 use crate::iam::saml::RelyingParty;
 use crate::iam::{AccessKeyId, KeyStatus, Principal};
+use crate::s3::Selector;
+use crate::s3::rename::Rename;
 
 pub use limits::Limits;
 pub use sources::Environment;
@@ -41,8 +44,12 @@ pub struct Config {
     pub gateway: Gateway,
     /// The listener for operators and probes.
     pub admin: Admin,
-    /// Where authorized requests go.
-    pub backend: Backend,
+    /// Where authorized requests go that no route sends elsewhere; there unless routes name others.
+    pub backend: Option<Backend>,
+    /// Further backends, by the names that routes call them.
+    pub backends: BTreeMap<Box<str>, Backend>,
+    /// Which requests go to which backend: the first that matches.
+    pub routes: Vec<Route>,
     /// The event log.
     pub store: Store,
     /// Who is declared, and what they may do.
@@ -307,6 +314,17 @@ impl PartialEq for BackendAuth {
 }
 
 impl Eq for BackendAuth {}
+
+/// Which requests go to which backend, and under which names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Which requests it is for.
+    pub selector: Selector,
+    /// Name of a backend that there is; `None`: the one without a name.
+    pub backend: Option<Box<str>>,
+    /// What buckets and keys are called there, if not what clients call them.
+    pub rename: Option<Rename>,
+}
 
 /// The event log.
 #[derive(Clone, Debug)]

@@ -20,8 +20,12 @@ pub(super) struct Raw {
     pub(super) gateway: Gateway,
     /// The listener for operators and probes.
     pub(super) admin: Admin,
-    /// Where authorized requests go.
+    /// Where authorized requests go that no route sends elsewhere.
     pub(super) backend: Backend,
+    /// Further backends, for routes.
+    pub(super) backends: Vec<Backend>,
+    /// Which requests go to which backend, and under which names: the first that matches.
+    pub(super) routes: Vec<Route>,
     /// The event log and the credential cache.
     pub(super) store: Store,
     /// Who is declared, and what they may do.
@@ -96,10 +100,12 @@ pub(super) struct Admin {
     pub(super) tls: Tls,
 }
 
-/// `[backend]`
+/// `[backend]`, `[[backends]]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Backend {
+    /// `[[backends]]`: what routes call it.
+    pub(super) name: Option<String>,
     /// `http://host[:port]` or `https://host[:port]`.
     pub(super) endpoint: Option<String>,
     /// Several of these, between which requests are divided; instead of `endpoint`.
@@ -192,6 +198,24 @@ pub(super) enum BackendAuth {
     Identity,
     /// The client's own signature goes through; the backend knows the same secrets.
     Passthrough,
+}
+
+/// `[[routes]]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Route {
+    /// Hosts, or `*.` and the domain they are below.
+    pub(super) hosts: Vec<String>,
+    /// Buckets: names, or globs with `*` and `?`.
+    pub(super) buckets: Vec<String>,
+    /// Beginning of the decoded path: `/bucket/…/`.
+    pub(super) path_prefix: Option<String>,
+    /// Name of a backend; the one without a name when absent.
+    pub(super) backend: Option<String>,
+    /// What the bucket is called there; `*` for what the only `*` of `buckets` stands for.
+    pub(super) bucket: Option<String>,
+    /// What stands before each key there.
+    pub(super) key_prefix: Option<String>,
 }
 
 /// `[store]`
@@ -308,6 +332,7 @@ impl Default for Admin {
 impl Default for Backend {
     fn default() -> Self {
         Self {
+            name: None,
             endpoint: None,
             endpoints: Vec::new(),
             auth: BackendAuth::Resign,

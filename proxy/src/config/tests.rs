@@ -44,13 +44,22 @@ fn shipped_file_is_the_defaults() {
 #[test]
 fn shipped_file_shows_every_key() {
     let full: Raw = toml::from_str(&shipped_with_every_key()).unwrap();
-    let known = Raw { access_keys: vec![Default::default()], ..Raw::default() };
+    let known = Raw {
+        access_keys: vec![Default::default()],
+        backends: vec![Default::default()],
+        routes: vec![Default::default()],
+        ..Raw::default()
+    };
     let [mut shown, mut expected] = [BTreeSet::new(), BTreeSet::new()];
     // Null members too: serde writes a key whose value is `None`.
     keys_of(&serde_json::to_value(&known).unwrap(), "", &mut expected);
     let document: serde_json::Value = toml::from_str(&shipped_with_every_key()).unwrap();
     keys_of(&document, "", &mut shown);
-    assert_eq!(shown, expected);
+    // Named backends have the keys of the one without a name, which are shown once.
+    let once = |keys: BTreeSet<String>| -> BTreeSet<String> {
+        keys.into_iter().map(|key| key.replacen("backends.", "backend.", 1)).collect()
+    };
+    assert_eq!(once(shown), once(expected));
     assert_eq!(full.access_keys.len(), 1);
 }
 
@@ -92,7 +101,9 @@ fn paths_start_at_the_file_and_secrets_lose_their_line_feed() {
     let dir = directory();
     let config = load_in(dir.path(), GOOD, &[]).unwrap();
     assert_eq!(config.store.sealing_key_files, [dir.path().join("sealing.key")]);
-    let BackendAuth::Resign { secret, region, .. } = config.backend.auth else { panic!("resign by default") };
+    let BackendAuth::Resign { secret, region, .. } = config.backend.unwrap().auth else {
+        panic!("resign by default")
+    };
     assert_eq!(secret.expose_secret(), b"s3cret");
     assert_eq!(&*region, "us-east-1");
 }
@@ -127,7 +138,7 @@ fn environment_wins_over_the_file() {
     assert_eq!(config.gateway.domains, ["s3.example.com"]);
     assert_eq!(config.gateway.max_connections, 7);
     assert_eq!(config.gateway.head_timeout, Duration::from_secs(3));
-    let BackendAuth::Resign { access_key_id, .. } = config.backend.auth else { panic!("resign") };
+    let BackendAuth::Resign { access_key_id, .. } = config.backend.unwrap().auth else { panic!("resign") };
     assert_eq!(access_key_id, "0123");
 }
 
@@ -296,12 +307,12 @@ fn a_backend_may_be_in_several_places() {
         path = "/health"
         status = "204"
     "#;
-    let backend = load(text, &[]).unwrap().backend;
+    let backend = load(text, &[]).unwrap().backend.unwrap();
     let authorities: Vec<_> = backend.endpoints.iter().map(|endpoint| endpoint.authority.as_str()).collect();
     assert_eq!(authorities, ["a:9000", "[::1]"]);
     assert_eq!(backend.health_check.unwrap().status, 204..=204);
     let defaults = Backend::new(backend.endpoints.clone(), BackendAuth::Identity);
-    let loaded = load(&text.replace("path = \"/health\"", ""), &[]).unwrap().backend;
+    let loaded = load(&text.replace("path = \"/health\"", ""), &[]).unwrap().backend.unwrap();
     assert_eq!(format!("{loaded:?}"), format!("{defaults:?}"));
 }
 
@@ -350,4 +361,61 @@ fn a_rotated_secret_makes_another_backend() {
     assert_ne!(auth("a", "s"), auth("b", "s"));
     assert_ne!(BackendAuth::Identity, BackendAuth::Passthrough);
     assert_ne!(auth("a", "s"), BackendAuth::Identity);
+}
+
+/// [`GOOD`] with a backend called `archive` and these routes, one a line.
+fn routed(routes: &[&str]) -> String {
+    let routes: String =
+        routes.iter().map(|route| format!("[[routes]]\n{}\n", route.replace("; ", "\n"))).collect();
+    format!(
+        "{GOOD}\n[[backends]]\nname = \"archive\"\nendpoint = \"http://a\"\nauth = \"identity\"\n{routes}"
+    )
+}
+
+#[test]
+fn routes_lead_to_named_backends() {
+    let text = routed(&[
+        "buckets = [\"logs-*\"]; backend = \"archive\"; bucket = \"old-*\"; key_prefix = \"a/\"",
+        "hosts = [\"*.example.com\"]",
+    ]);
+    let config = load(&text, &[]).unwrap();
+    assert!(config.backend.is_some() && config.backends.contains_key("archive"));
+    let [archive, host] = &config.routes[..] else { panic!("two routes") };
+    assert_eq!((archive.backend.as_deref(), host.backend.as_deref()), (Some("archive"), None));
+    assert!(archive.rename.is_some() && host.rename.is_none());
+}
+
+#[test]
+fn the_backend_without_a_name_may_be_left_out_where_others_are() {
+    let text = "store.sealing_key_files = [\"sealing.key\"]\n[[backends]]\nname = \"a\"\nendpoint = \"http://a\"\nauth = \"identity\"\n";
+    let config = load(text, &[]).unwrap();
+    assert!(config.backend.is_none());
+    assert_eq!(faulty_keys(&format!("{text}[[routes]]\nbuckets = [\"b\"]"), &[]), ["routes[0].backend"]);
+    let twice = format!("{text}{}", &text[text.find("[[").unwrap()..]);
+    assert_eq!(faulty_keys(&twice, &[]), ["backends[1].name"]);
+    let nameless = text.replace("name = \"a\"\n", "").replace("http://a", "ftp://a");
+    assert_eq!(faulty_keys(&nameless, &[]), ["backends[0].name", "backends[0].endpoint"]);
+    let named = GOOD.replace("backend = { ", "backend = { name = \"a\", ");
+    assert_eq!(faulty_keys(&named, &[]), ["backend.name"]);
+}
+
+#[test]
+fn names_the_route_that_breaks_a_rule() {
+    for (routes, keys) in [
+        (&["backend = \"archive\""][..], &["routes[0]"][..]),
+        (&["buckets = [\"b\"]; backend = \"nobody\""], &["routes[0].backend"]),
+        (&["buckets = [\"a/b\", \"b\"]"], &["routes[0].buckets[0]"]),
+        (&["hosts = [\"a:80\"]"], &["routes[0].hosts[0]"]),
+        (&["path_prefix = \"/b/../c/\""], &["routes[0].path_prefix"]),
+        (&["buckets = [\"a\"]; path_prefix = \"/b/c/\""], &["routes[0].path_prefix"]),
+        (&["buckets = [\"b\"]; bucket = \"a-*\""], &["routes[0].bucket"]),
+        (&["hosts = [\"h\"]; bucket = \"a\""], &["routes[0].bucket"]),
+        (&["buckets = [\"b\"]; key_prefix = \"a\""], &["routes[0].key_prefix"]),
+        (&["buckets = [\"b-*\"]", "buckets = [\"b-1\"]"], &["routes[1]"]),
+        (&["buckets = [\"b\"]", "buckets = [\"b\"]; hosts = [\"h\"]"], &["routes[1]"]),
+    ] {
+        assert_eq!(faulty_keys(&routed(routes), &[]), keys, "{routes:?}");
+    }
+    let text = routed(&["buckets = [\"b\"]; backend = \"archive\"; key_prefix = \"a/\""]);
+    assert_eq!(faulty_keys(&text.replace("\"identity\"", "\"passthrough\""), &[]), ["routes[0].backend"]);
 }

@@ -33,6 +33,9 @@ pub(super) enum GatewayError {
     /// The target names neither bucket nor object.
     #[error(transparent)]
     Target(#[from] s3::TargetError),
+    /// No backend is there for it, or none that all could agree on.
+    #[error("{}: {}", .0.code, .0.message)]
+    Unrouted(Fault),
     /// What is to be deleted cannot be said.
     #[error(transparent)]
     Deletions(#[from] s3::MalformedDeletions),
@@ -136,7 +139,7 @@ impl GatewayError {
             Self::Payload(error) => payload::payload_fault(error, access_key_id),
             Self::SignedForm => signature::several_mechanisms(parts.headers.get(AUTHORIZATION)),
             Self::Form { access_key_id, source } => form::post_fault(source, access_key_id),
-            Self::Field(fault) => fault.clone(),
+            Self::Field(fault) | Self::Unrouted(fault) => fault.clone(),
             Self::Body(verdict) => match verdict.refused() {
                 Some(error) => payload::payload_fault(error, access_key_id),
                 None => s3::request_timeout(),
@@ -171,6 +174,7 @@ impl GatewayError {
                 Refusal::NotPermitted(_) => Reason::NotPermitted,
             },
             Self::Target(_)
+            | Self::Unrouted(_)
             | Self::SignedForm
             | Self::Field(_)
             | Self::Deletions(_)
@@ -223,6 +227,7 @@ impl GatewayError {
             Self::Auth(_)
             | Self::Limited(_)
             | Self::Target(_)
+            | Self::Unrouted(_)
             | Self::Deletions(_)
             | Self::Payload(_)
             | Self::SignedForm

@@ -38,7 +38,7 @@ use body::ProvingBody;
 use error::GatewayError;
 pub(crate) use lingering::Lingering;
 use metrics::GatewayMetrics;
-pub use plan::{Plan, PlanParts};
+pub use plan::{Plan, PlanError, PlanParts};
 use vigil::Vigil;
 
 use crate::admission::{Admission, Attempt, Proved};
@@ -49,7 +49,7 @@ use crate::metrics::Metrics;
 use crate::s3::{Action, Asked, Target};
 use crate::store::Store;
 use crate::sts::{self, Sts, StsParts};
-use crate::upstream::{Answer, Outbound, UpstreamMetrics, UpstreamOptionsError, strip_hop_by_hop};
+use crate::upstream::{Answer, Outbound, UpstreamMetrics, strip_hop_by_hop};
 
 /// The body of a backend's answer.
 type UpstreamAnswer = Answer<ProvingBody<Lingering>>;
@@ -106,7 +106,7 @@ pub struct GatewayParts {
 
 impl Gateway {
     /// Puts the parts together; opens nothing.
-    pub fn new(parts: GatewayParts, metrics: &Metrics) -> Result<Self, UpstreamOptionsError> {
+    pub fn new(parts: GatewayParts, metrics: &Metrics) -> Result<Self, PlanError> {
         let GatewayParts { plan, store, identities, admission, clock } = parts;
         let endpoint = plan::endpoint(&plan.settings);
         let sts = StsParts {
@@ -158,7 +158,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The way to a backend cannot be set up. What is in force stays so.
-    pub fn plan(&self, parts: PlanParts) -> Result<Plan, UpstreamOptionsError> {
+    pub fn plan(&self, parts: PlanParts) -> Result<Plan, PlanError> {
         Plan::new(parts, &self.sts, &self.upstream_metrics)
     }
 
@@ -244,8 +244,8 @@ impl Serving<'_> {
         let Proved { authenticated, host: _ } = proved?;
         call.identify(authenticated.credential());
 
-        let upstream = &*plan.route.upstream;
-        let path = unambiguous_path(parts, authenticated.plus_is_space(), upstream.is_passthrough());
+        let plus_is_space = authenticated.plus_is_space();
+        let path = unambiguous_path(parts, plus_is_space);
         let target = Target::parse(&path, host(parts), &plan.domains)?;
         let query = parts.uri.query().map(str::as_bytes);
         let action = Action::of(&parts.method, &target, query, &parts.headers);
@@ -253,6 +253,7 @@ impl Serving<'_> {
         let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
         gateway.admission.principal(unrevoked.credential())?;
 
+        let upstream = &*plan.route(host(parts), &target)?.upstream;
         let (mut body, content) = content::of_request(upstream, parts, action, payload, incoming)?;
         let verdict = body.verdict();
         let vigil = Vigil { upstream, verdict: &verdict };
@@ -262,10 +263,11 @@ impl Serving<'_> {
         let permitted = self.authorize(unrevoked, asked, &circumstances, (&mut body, &vigil)).await?;
         vigil.prime(&mut body).await?;
 
-        let path = if upstream.is_passthrough() {
-            path
-        } else {
-            Cow::Owned(target.backend_path(&path).into_owned())
+        let path = match upstream.is_passthrough() {
+            // Who checks the client's signature gets a `+` as it was signed.
+            true if !plus_is_space => Cow::Borrowed(parts.uri.path().as_bytes()),
+            true => path,
+            false => Cow::Owned(target.backend_path(&path).into_owned()),
         };
         let outbound =
             Outbound { parts, path: &path, content, peer: call.peer.address.ip(), now: call.now.timestamp() };
@@ -331,14 +333,12 @@ fn is_plainly_framed(parts: &Parts) -> bool {
 }
 
 /// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them. It is
-/// spelt as what the signature says it means, since that is what is authorised and must be what the backend sees. A
-/// backend that checks the client's signature itself (`verbatim`) gets a `+` as it was signed.
-fn unambiguous_path(parts: &Parts, plus_is_space: bool, verbatim: bool) -> Cow<'_, [u8]> {
+/// spelt as what the signature says it means, since that is what is authorised and must be what the backend sees.
+fn unambiguous_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
     let path = parts.uri.path();
     match plus_is_space {
         _ if !path.contains('+') => path.as_bytes().into(),
         true => path.replace('+', "%20").into_bytes().into(),
-        false if verbatim => path.as_bytes().into(),
         false => path.replace('+', "%2B").into_bytes().into(),
     }
 }

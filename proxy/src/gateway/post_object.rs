@@ -96,7 +96,7 @@ impl Serving<'_> {
         let circumstances = self.circumstances(parts, call);
         let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
         drop(directory);
-        let upstream = &*plan.route.upstream;
+        let upstream = &*plan.route(host(parts), &target)?.upstream;
         let patience = upstream.stall_timeout();
         if !upstream.is_passthrough() {
             let length = file_length(form.file(), &mut incoming, length, patience).await?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -187,7 +188,9 @@ impl Rig {
                 ..config::Gateway::default()
             },
             admin: config::Admin { listen: any_port, tls: None, token: None },
-            backend: settings,
+            backend: Some(settings),
+            backends: BTreeMap::new(),
+            routes: Vec::new(),
             store: config::Store {
                 path: directory.path().join("events.redb"),
                 sealing_key_files: vec![sealing_key],

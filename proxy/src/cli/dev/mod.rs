@@ -3,6 +3,7 @@
 mod backend;
 mod keys;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -209,7 +210,9 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
             ..Gateway::default()
         },
         admin: Admin { listen: loopback(args.admin_port), tls: None, token: None },
-        backend,
+        backend: Some(backend),
+        backends: BTreeMap::new(),
+        routes: Vec::new(),
         store: StoreConfig {
             path: layout.state.join("events.redb"),
             sealing_key_files: vec![layout.state.join("sealing.key")],
