@@ -328,15 +328,16 @@ where
         body: RequestBody<B>,
     ) -> Result<Request<RequestBody<B>>, UpstreamError> {
         let parts = outbound.parts;
-        let mut headers = headers::end_to_end(&parts.headers, |name| permitted.signs(name));
         let raw_query = parts.uri.query();
-        let query = match &self.shared.auth {
-            Auth::Passthrough => raw_query.map(Into::into),
+        let signed = |name: &str| permitted.signs(name);
+        let (mut headers, query) = match &self.shared.auth {
+            Auth::Passthrough => (headers::end_to_end(&parts.headers, signed), raw_query.map(Into::into)),
             Auth::Resign(_) | Auth::Identity => {
-                headers::strip_authentication(&mut headers);
+                let mut headers = headers::unauthenticated(&parts.headers, signed);
                 headers::forget_dropped_trailer(parts, &outbound.content, &mut headers);
                 headers::describe(&outbound.content, takes_body(&parts.method), &mut headers);
-                raw_query.map(query::without_authentication).filter(|rest| !rest.is_empty())
+                let query = raw_query.map(query::without_authentication);
+                (headers, query.filter(|rest| !rest.is_empty()))
             }
         };
         let style = match &self.shared.auth {

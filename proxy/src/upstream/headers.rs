@@ -1,6 +1,6 @@
 //! Which headers of a request go on to the backend.
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -24,14 +24,7 @@ const HOP_BY_HOP: [&str; 9] = [
 
 /// Removes the headers of the connection, and those that `Connection` nominates, unless `keep` objects.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
-    let nominated: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !keep(name))
-        .collect();
-    for name in nominated {
+    for name in nominated(headers).filter(|name| !keep(name)).collect::<Vec<_>>() {
         headers.remove(name);
     }
     for name in HOP_BY_HOP {
@@ -39,22 +32,57 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> b
     }
 }
 
+/// What `Connection` nominates, but for what goes in any case.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        // What nearly everybody says.
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.eq_ignore_ascii_case(b"close"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+}
+
 /// The client's headers without those of its connection and without claims to an identity.
 ///
 /// `Connection` may not nominate a header away that carries meaning for the backend: a verified `x-amz-*`
 /// header that vanished on the way would make another request of the one that was signed.
 pub(super) fn end_to_end(received: &HeaderMap, signed: impl Fn(&str) -> bool) -> HeaderMap {
-    let mut headers = received.clone();
-    strip_hop_by_hop(&mut headers, |name| {
-        let name = name.as_str();
+    copy(received, |name| is_end_to_end(name, &signed), &signed)
+}
+
+/// [`end_to_end`] without what authenticated the request to the gateway and what only described its framing.
+pub(super) fn unauthenticated(received: &HeaderMap, signed: impl Fn(&str) -> bool) -> HeaderMap {
+    let keep = |name: &str| !is_of_authentication(name) && is_end_to_end(name, &signed);
+    let mut headers = copy(received, keep, &signed);
+    strip_aws_chunked(&mut headers);
+    headers
+}
+
+/// One pass, with room for what is going to be added: taking headers out of a copy of all costs more than the copy.
+fn copy(received: &HeaderMap, keep: impl Fn(&str) -> bool, signed: impl Fn(&str) -> bool) -> HeaderMap {
+    const ADDED: usize = 8;
+    let carries_meaning = |name: &str| {
         name.starts_with("x-amz-")
             || name.starts_with("content-")
             || ["authorization", "host", "range"].contains(&name)
             || signed(name)
-    });
-    headers.remove(EXPECT);
-    remove_where(&mut headers, |name| is_identity(name) || is_disguised(name, &signed));
+    };
+    let mut headers = HeaderMap::with_capacity(received.keys_len() + ADDED);
+    for (name, value) in received {
+        if keep(name.as_str()) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    for name in nominated(received).filter(|name| !carries_meaning(name.as_str())) {
+        headers.remove(name);
+    }
     headers
+}
+
+fn is_end_to_end(name: &str, signed: impl Fn(&str) -> bool) -> bool {
+    !HOP_BY_HOP.contains(&name) && name != EXPECT && !is_identity(name) && !is_disguised(name, signed)
 }
 
 /// Whether a name with `_` may stand for another header. Some backends read `_` as `-`: to them `x_amz_copy_source`
@@ -68,11 +96,8 @@ fn is_disguised(name: &str, signed: impl Fn(&str) -> bool) -> bool {
         && (!signed(name) || ACTED_UPON.iter().any(|prefix| begins_with_either_spelling(name, prefix)))
 }
 
-/// Takes away what authenticated the request to the gateway and what only described its framing.
-pub(super) fn strip_authentication(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION, HOST, CONTENT_LENGTH] {
-        headers.remove(name);
-    }
+/// Whether a header authenticated the request to the gateway, only described its framing, or is not the client's to say.
+fn is_of_authentication(name: &str) -> bool {
     const SIGV4: [&str; 6] = [
         "x-amz-date",
         "x-amz-security-token",
@@ -81,13 +106,8 @@ pub(super) fn strip_authentication(headers: &mut HeaderMap) {
         "x-amz-decoded-content-length",
         "x-amz-trailer",
     ];
-    for name in SIGV4 {
-        headers.remove(name);
-    }
-    strip_aws_chunked(headers);
-    remove_where(headers, |name| {
-        name == "forwarded" || name == "x-real-ip" || name.starts_with("x-forwarded-") || is_override(name)
-    });
+    const OTHERS: [&str; 5] = ["authorization", "host", "content-length", "forwarded", "x-real-ip"];
+    SIGV4.contains(&name) || OTHERS.contains(&name) || name.starts_with("x-forwarded-") || is_override(name)
 }
 
 /// Whether some backends take the header's value for the method or the target of the request. What was verified and
@@ -158,13 +178,6 @@ fn begins_with_either_spelling(name: &str, prefix: &str) -> bool {
     name.len() >= prefix.len() && name.bytes().zip(prefix.bytes()).all(same)
 }
 
-fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,15 +234,14 @@ mod tests {
 
     #[test]
     fn nothing_overrules_the_request_line() {
-        let mut headers = map(&[
+        let received = map(&[
             ("x-http-method-override", "DELETE"),
             ("x-method-override", "DELETE"),
             ("x-original-url", "/other/k"),
             ("x_rewrite_url", "/other/k"),
             ("x-amz-meta-a", "kept"),
         ]);
-        strip_authentication(&mut headers);
-        assert_eq!(headers, map(&[("x-amz-meta-a", "kept")]));
+        assert_eq!(unauthenticated(&received, |_| false), map(&[("x-amz-meta-a", "kept")]));
     }
 
     #[test]
