@@ -276,7 +276,7 @@ where
         stale: bool,
     ) -> Result<(Response<hyper::body::Incoming>, Lease<B>), Failed<B>> {
         let endpoint = Arc::clone(slot.endpoint());
-        while let Some(mut link) = self.pool.take(endpoint.id).filter(|_| !stale) {
+        while !stale && let Some(mut link) = self.pool.take(endpoint.id) {
             match link.send(request).await {
                 Ok(answer) => return Ok(self.answered(answer, Lease { link, slot, pool: self.pool.clone() })),
                 Err(mut error) => match error.take_message() {

@@ -103,11 +103,17 @@ impl Endpoint {
         let change = self.health.note(finding);
         if change.ejected {
             metrics.ejections.inc();
-            tracing::warn!(address = %self.address, ?finding, "an endpoint is taken out of rotation");
         }
+        let (host, address) = (&self.origin.host, self.address);
         match change.well {
-            Some(true) => metrics.healthy.inc(),
-            Some(false) => metrics.healthy.dec(),
+            Some(true) => {
+                metrics.healthy.inc();
+                tracing::info!(%host, %address, "an endpoint is well again");
+            }
+            Some(false) => {
+                metrics.healthy.dec();
+                tracing::warn!(%host, %address, ?finding, "an endpoint gets no requests for a while");
+            }
             None => {}
         }
     }
