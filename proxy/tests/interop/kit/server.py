@@ -172,7 +172,7 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
 
 def start_serve(
     directory: Path,
-    backend: str,
+    backend: str | list[str],
     backend_auth: dict[str, str],
     tls: bool = False,
     log_filter: str = "info",
@@ -181,7 +181,7 @@ def start_serve(
     store: dict | None = None,
     audit: dict | None = None,
 ) -> Gateway:
-    """`sigward serve` with a configuration of its own in front of `backend`.
+    """`sigward serve` with a configuration of its own in front of `backend`, or of several endpoints of one.
 
     `gateway`, `store` and `audit` hold further keys of these sections, `iam` is the directory of identities; `store`
     may name other sealing keys.
@@ -206,8 +206,8 @@ def start_serve(
         "[admin]",
         f'listen = "127.0.0.1:{admin_port}"',
         "[backend]",
-        f'endpoint = "{backend}"',
-        *(f'{name} = "{value}"' for name, value in backend_auth.items()),
+        f"{'endpoint' if isinstance(backend, str) else 'endpoints'} = {json.dumps(backend)}",
+        *(f"{name} = {json.dumps(value)}" for name, value in backend_auth.items()),
         "[store]",
         f'path = "{directory / "sigward.redb"}"',
         *(f"{name} = {json.dumps(value)}" for name, value in store.items()),

@@ -1,13 +1,13 @@
 """A backend that keeps nothing, so that moving gigabytes costs the machine little beside the gateway.
 
-`python -m kit.sink` prints its port, then serves until it is ended. `PUT` swallows a body; `GET /bucket/<n>`
+`python -m kit.sink` prints its port, which `--port` chooses, then serves until it is ended. `PUT` swallows a body; `GET /bucket/<n>`
 answers n zero bytes. With `--record` it prints one JSON line for each request: what arrived, the first 64 KiB of
 the body's bytes as Latin-1 among it, and whether the body came to its end.
 """
 
+import argparse
 import json
 import socketserver
-import sys
 
 BLOCK = memoryview(bytes(1 << 20))
 KEPT = 1 << 16
@@ -27,7 +27,9 @@ class Handler(socketserver.StreamRequestHandler):
             received, complete = self._swallow(headers)
             if self.server.record:
                 entry = {"method": method, "target": target, "headers": headers, "body": self.kept.decode("latin-1")}
-                print(json.dumps({**entry, "length": received, "complete": complete}), flush=True)
+                line = json.dumps({**entry, "length": received, "complete": complete})
+                # In one piece: connections are served by threads.
+                print(f"{line}\n", end="", flush=True)
             if not complete:
                 return
             self._answer(method, target)
@@ -78,8 +80,8 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, record: bool):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, record: bool, port: int):
+        super().__init__(("127.0.0.1", port), Handler)
         self.record = record
 
     def handle_error(self, request, client_address) -> None:
@@ -87,6 +89,9 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 if __name__ == "__main__":
-    with Server("--record" in sys.argv) as server:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--record", action="store_true")
+    arguments.add_argument("--port", type=int, default=0)
+    with Server(**vars(arguments.parse_args())) as server:
         print(server.server_address[1], flush=True)
         server.serve_forever()
