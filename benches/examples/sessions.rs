@@ -19,7 +19,9 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request};
 use sigv4::{Dialect, Endpoint, Scope, SecretAccessKey, Signer, SigningKey, Target};
+use sigward::admission::Admission;
 use sigward::clock::{Clock, UnixMillis};
+use sigward::config::Limits;
 use sigward::events::{Event, EventData, Keyring, RevocationScope};
 use sigward::iam::saml::RelyingParty;
 use sigward::iam::{
@@ -28,7 +30,7 @@ use sigward::iam::{
 use sigward::identities::Identities;
 use sigward::metrics::Metrics;
 use sigward::store::{Store, StoreOptions};
-use sigward::sts::{Incoming, Origin, Sts};
+use sigward::sts::{Incoming, Origin, Sts, StsParts};
 use tokio::task::JoinSet;
 
 const REGION: &str = "us-east-1";
@@ -62,13 +64,10 @@ async fn issue(directory: &Path) -> Result<(), Failure> {
         let (store, metrics) = open(directory.path(), 64 << 20)?;
         put(&store, vec![event("alice".to_owned(), EventData::AccessKeyCreated(alice()))]).await?;
         let identities = Identities::none(Clock::system(), &metrics);
-        let sts = Arc::new(Sts::new(
-            store.clone(),
-            identities,
-            &Endpoint::s3(REGION),
-            RelyingParty::default(),
-            &metrics,
-        ));
+        // Clients are as fast as they can: nothing of theirs is limited.
+        let admission = Arc::new(Admission::new(Limits::default(), &metrics));
+        let parts = StsParts { store: store.clone(), identities, admission, saml: RelyingParty::default() };
+        let sts = Arc::new(Sts::new(parts, &Endpoint::s3(REGION), &metrics));
         let ends = Instant::now() + ISSUING;
         let mut running = JoinSet::new();
         for _ in 0..clients {
