@@ -11,6 +11,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "release"
+# Another build can be compared with the same proxies.
+SIGWARD = Path(os.environ.get("SIGWARD_BIN", RELEASE / "sigward"))
 
 # What the load generator signs with.
 ACCESS_KEY_ID = "ASIAIOSFODNN7EXAMPLE"
@@ -170,15 +172,24 @@ backend origin
         self.ready("haproxy", child, plain, tls)
         return at("haproxy", plain, tls, child)
 
-    def sigward(self, name: str, backend: dict[str, str]) -> Contender:
+    def sigward(self, name: str, auth: str) -> Contender:
         """The gateway, once plain and once with TLS: it has one listener."""
+        return self._of_sigward(name, auth, lambda config, _: [SIGWARD, "serve", "--config", config])
+
+    def unverified(self) -> Contender:
+        """The gateway's listener and its way to the backend, without what is in between."""
+        program = RELEASE / "examples/unverified"
+        return self._of_sigward("unverified", "passthrough", lambda config, port: [program, config, f"127.0.0.1:{port}"])
+
+    def _of_sigward(self, name: str, auth: str, command) -> Contender:
         contender = Contender(name, None)
         for scheme in ("http", "https"):
             port, admin = free_port(), free_port()
             directory = self.directory / f"{name}-{scheme}"
             directory.mkdir()
-            config = self._sigward_config(directory, (port, admin), backend, scheme == "https")
-            child = self.start(directory.name, [RELEASE / "sigward", "serve", "--config", config], PROXY_CORE)
+            own = free_port() if name == "unverified" else port
+            config = self._sigward_config(directory, (own, admin), auth, scheme == "https")
+            child = self.start(directory.name, command(config, port), PROXY_CORE)
             self.ready(directory.name, child, port)
             if scheme == "http":
                 contender.plain, contender.plain_pids = f"http://127.0.0.1:{port}", [child.pid]
@@ -186,7 +197,7 @@ backend origin
                 contender.tls, contender.tls_pids = f"https://127.0.0.1:{port}", [child.pid]
         return contender
 
-    def _sigward_config(self, directory: Path, ports: tuple[int, int], backend: dict[str, str], tls: bool) -> Path:
+    def _sigward_config(self, directory: Path, ports: tuple[int, int], auth: str, tls: bool) -> Path:
         sealing, secret = directory / "sealing.key", directory / "secret"
         sealing.write_text(f"sigward-sealing-key-v1:bench:{base64.b64encode(os.urandom(32)).decode()}\n")
         secret.write_text(SECRET_ACCESS_KEY)
@@ -197,9 +208,8 @@ backend origin
         if tls:
             lines += [f'tls.certificate_file = "{self.certificate}"', f'tls.private_key_file = "{self.key}"']
         lines += ["[admin]", f'listen = "127.0.0.1:{ports[1]}"']
-        lines += ["[backend]", f'endpoint = "http://{self.origin_address}"']
-        lines += [f'{name} = "{value}"' for name, value in backend.items()]
-        if backend["auth"] == "resign":
+        lines += ["[backend]", f'endpoint = "http://{self.origin_address}"', f'auth = "{auth}"']
+        if auth == "resign":
             lines += ['access_key_id = "backend"', f'secret_access_key_file = "{secret}"']
         lines += ["[store]", f'path = "{directory / "events.redb"}"', f'sealing_key_files = ["{sealing}"]']
         lines += ["[log]", 'filter = "warn"', "access_log = false", "[drain]", 'delay = "0s"']

@@ -60,7 +60,7 @@ def latencies(findings: Findings, cases: list[Case], names: list[str]) -> str:
     for case in (case for case in cases if case.unit != "idle"):
         cells = [case.title]
         for name in names:
-            values = [found["latency_us"]["p99"] for found in findings.runs[case.name][name]]
+            values = [found["latency_us"]["p99"] for found in findings.runs[case.name][name] if found["requests"]]
             cells.append(f"{median(values) / 1e3:.2f}" if values else "–")
         table.add(cells)
     return f"### Latency, p99, ms, as fast as answers come\n\n{table}"
