@@ -239,6 +239,33 @@ fn receive<'a>(
     (Vec::from(out).concat(), verdict)
 }
 
+/// The signatures of two heads whose bodies come in chunks signed with SigV4a, without and with trailers. They can be
+/// verified and not made again: the chunks in the corpus chain on them.
+const ASYMMETRIC: [(&str, &str); 2] = [
+    (
+        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+        "3045022049f7c096c345a28f5be532b65cfcb013bde04fae9884c4b423eec104ed727c8c022100f2cc147d0e3f60195da300700a3c9dd79770e735e17a5a850cbc74762f8a918b",
+    ),
+    (
+        "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
+        "3045022100e9ddbf21f0596969be81484552d3d79bba9a679492503074c218d11a69b60ddf0220676e9067d975920f2c6221e768fd0b2b746f406ab569ff77fcfbdfbbcee21063",
+    ),
+];
+
+/// What one of the [`ASYMMETRIC`] heads says about its body.
+fn asymmetric((word, signature): (&'static str, &str)) -> PayloadMode {
+    let mut headers = headers();
+    headers.insert("x-amz-content-sha256", HeaderValue::from_static(word));
+    let authorization = format!(
+        "AWS4-ECDSA-P256-SHA256 Credential={ACCESS_KEY_ID}/20260312/s3/aws4_request,\
+         SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-region-set,Signature={signature}",
+    );
+    headers.insert("authorization", HeaderValue::try_from(authorization).expect("digits"));
+    let head = Head { method: "PUT", ..get(None, &headers) };
+    let verdict = verify(head, &endpoint(Dialect::S3)).expect("the head is well-formed");
+    verdict.expect("the head is signed").into_payload()
+}
+
 /// Form, trailer and length in the first bytes, how the wire is cut in the next, then the wire: however it is cut,
 /// data and verdict are the same.
 pub fn chunks(data: &[u8]) {
@@ -252,9 +279,10 @@ pub fn chunks(data: &[u8]) {
     }
     let mode = || {
         let chain = ChunkChain::new(&SIGNING_KEY, now(), Signature::parse(&[b'5'; 64]).expect("digits"));
-        match form % 3 {
-            0 => PayloadMode::UnsignedChunks,
-            1 => PayloadMode::SignedChunks { chain, trailer: false },
+        match form {
+            0x80 | 0x81 => asymmetric(ASYMMETRIC[usize::from(form & 1)]),
+            form if form % 3 == 0 => PayloadMode::UnsignedChunks,
+            form if form % 3 == 1 => PayloadMode::SignedChunks { chain, trailer: false },
             _ => PayloadMode::SignedChunks { chain, trailer: true },
         }
     };
