@@ -57,14 +57,30 @@ pub enum Reject {
     Malformed,
     /// Signed too long ago.
     Expired,
-    /// Signed with another key, by the standard form alone.
+    /// Signed with another key. The standard form alone is tried, and the answer does not explain itself.
     Mismatch,
+    /// The same, and the answer quotes canonical request and string to sign.
+    MismatchExplained,
+    /// The same, and the forms that deployed signers are known for are tried: here two more spellings of `host`.
+    MismatchEveryForm,
 }
 
 impl Reject {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::UnknownKey, Self::WrongRegion, Self::Malformed, Self::Expired, Self::Mismatch];
+    pub const ALL: [Self; 7] = [
+        Self::UnknownKey,
+        Self::WrongRegion,
+        Self::Malformed,
+        Self::Expired,
+        Self::Mismatch,
+        Self::MismatchExplained,
+        Self::MismatchEveryForm,
+    ];
+
+    /// Whether the signature is that of another key.
+    fn is_mismatch(self) -> bool {
+        matches!(self, Self::Mismatch | Self::MismatchExplained | Self::MismatchEveryForm)
+    }
 }
 
 impl Case {
@@ -213,8 +229,9 @@ impl Case {
             Reject::WrongRegion => self.endpoint = Endpoint::s3("eu-central-1"),
             Reject::Malformed => self.alter("Signature=", "Sign="),
             Reject::Expired => self.now = self.now.plus(7_200),
-            Reject::Mismatch => {
-                self.endpoint.strict = true;
+            Reject::Mismatch | Reject::MismatchExplained | Reject::MismatchEveryForm => {
+                self.endpoint.strict = !matches!(why, Reject::MismatchEveryForm);
+                self.endpoint.explain = !matches!(why, Reject::Mismatch);
                 self.key = SigningKey::derive(&SecretAccessKey::new("another"), &self.key.scope());
             }
         }
@@ -235,7 +252,7 @@ impl Case {
     pub fn refuse(&self, why: Reject) {
         match (why, self.parse()) {
             (Reject::UnknownKey, Ok(request)) => _ = black_box(request.access_key_id()),
-            (Reject::Mismatch, Ok(request)) => {
+            (why, Ok(request)) if why.is_mismatch() => {
                 assert!(matches!(request.verify(&self.key), Err(VerifyError::SignatureMismatch(_))));
             }
             (_, parsed) => assert!(parsed.is_err(), "{why:?} is well-formed"),

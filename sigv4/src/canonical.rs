@@ -2,6 +2,8 @@
 //!
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
+use std::cell::OnceCell;
+
 use ring::digest;
 
 use crate::algorithm::Algorithm;
@@ -10,7 +12,7 @@ use crate::inline::Inline;
 use crate::scope::Scope;
 use crate::signed_headers::{Field, Fields, put_value, transcode};
 use crate::time::Stamp;
-use crate::uri::{self, Pair, Path, Plus, Query};
+use crate::uri::{self, Pair, Pairs, Path, Plus, Query};
 use crate::{Dialect, presigned};
 
 /// What stands for the hash of a body that is not signed.
@@ -157,15 +159,13 @@ impl Form {
         Self::UnsignedPayload,
     ];
 
-    /// Whether the form is AWS's own and so tried even where only the standard is accepted.
-    pub(crate) fn is_standard(self) -> bool {
-        matches!(self, Self::Standard | Self::WithoutToken)
-    }
+    /// Those that are AWS's own and so tried even where only the standard is accepted.
+    pub(crate) const STANDARD_OTHERS: [Self; 1] = [Self::WithoutToken];
 
     /// Whether a signature that fails in the standard form is tried in this one. For SigV4 that costs a hash; for
     /// SigV4a it costs what the first try did, so only what its signers can be told to do is worth it.
     pub(crate) fn is_worth_trying(self, algorithm: Algorithm) -> bool {
-        algorithm == Algorithm::HmacSha256 || self == Self::Unnormalized
+        algorithm == Algorithm::HmacSha256 || matches!(self, Self::Unnormalized | Self::WithoutToken)
     }
 
     /// Whether the query is that of the standard form.
@@ -183,9 +183,16 @@ pub(crate) struct CanonicalRequest<'r> {
     pub(crate) fields: &'r Fields<'r>,
     /// The last line: hexadecimal hash or one of the words that stand for it.
     pub(crate) payload: &'r [u8],
+    /// The pairs of the query by name and value, once some form has asked for them. A query may have thousands, and
+    /// a request whose signature matches none of the forms is written in many.
+    pub(crate) sorted: OnceCell<Pairs<'r>>,
 }
 
-impl CanonicalRequest<'_> {
+impl<'r> CanonicalRequest<'r> {
+    fn sorted(&self) -> &[Pair<'r>] {
+        self.sorted.get_or_init(|| self.query.sorted()).as_slice()
+    }
+
     /// Whether `form` can differ from the standard form for this request at all.
     pub(crate) fn may_take(&self, form: Form) -> bool {
         let s3 = self.dialect == Dialect::S3;
@@ -196,7 +203,7 @@ impl CanonicalRequest<'_> {
             Form::PlusIsSpace => s3 && self.path.as_wire().contains(&b'+'),
             Form::WirePath => s3 && self.path_in(Form::Standard) != self.path.as_wire(),
             Form::Unnormalized => !s3 && self.path_in(form) != self.path_in(Form::Standard),
-            Form::WireOrder => self.query.repeats_a_name(),
+            Form::WireOrder => self.sorted().windows(2).any(|two| two[0].is_named_as(&two[1])),
             Form::HostWithoutPort => port(self.host()).is_some_and(|port| matches!(port, b"80" | b"443")),
             Form::HostWithPort80 | Form::HostWithPort443 => port(self.host()).is_none(),
             Form::Latin1Values => some_value(|value| !value.is_ascii()),
@@ -257,7 +264,7 @@ impl CanonicalRequest<'_> {
             _ if form == Form::WireOrder => {
                 self.put_pairs(sink, self.query.sorted_by_name().as_slice(), form, secrets);
             }
-            _ => self.put_pairs(sink, self.query.sorted().as_slice(), form, secrets),
+            _ => self.put_pairs(sink, self.sorted(), form, secrets),
         }
     }
 

@@ -302,9 +302,10 @@ pub enum VerifyError {
 /// canonical request as it was before that.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// The canonical request; bytes that are not UTF-8 are replaced.
+    /// The canonical request; bytes that are not UTF-8 are replaced. Empty unless the endpoint
+    /// [explains](crate::Endpoint::explain).
     pub canonical_request: String,
-    /// The string to sign.
+    /// The string to sign. Empty unless the endpoint [explains](crate::Endpoint::explain).
     pub string_to_sign: String,
     /// The signature the client sent.
     pub signature_provided: String,

@@ -1,6 +1,7 @@
 //! The signing side: headers, presigned URLs and the policies of forms. It shares the canonical request with verification.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt::Write;
 
 use base64::Engine as _;
@@ -83,6 +84,7 @@ impl Signer<'_> {
             query: &Query::read(target.query, |_| true)?,
             fields: &signed.find(&mut list, headers, &NotableHeaders::find(headers), None),
             payload: payload_sha256.as_bytes(),
+            sorted: OnceCell::new(),
         };
         let signature = self.signature(&request, now)?;
         let line = line(&signed);
@@ -140,6 +142,7 @@ impl Signer<'_> {
                 Dialect::S3 => UNSIGNED_PAYLOAD.as_bytes(),
                 Dialect::Generic => &hex::encode_hash(&sha256(b"")),
             },
+            sorted: OnceCell::new(),
         };
         let signature = self.signature(&request, now)?.to_hex();
         Ok(format!("{query}&{}={}", presigned::SIGNATURE, String::from_utf8_lossy(&signature)))

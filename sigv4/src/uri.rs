@@ -312,6 +312,11 @@ impl<'a> Pair<'a> {
         decoded.unwrap_or(Cow::Borrowed(self.name))
     }
 
+    /// Whether the names are the same, however they are spelled.
+    pub(crate) fn is_named_as(&self, other: &Self) -> bool {
+        self.cmp_name(other).is_eq()
+    }
+
     /// Whether the decoded name is `name`, which is all unreserved bytes.
     pub(crate) fn is_named(&self, name: &[u8]) -> bool {
         match self.normal_name() {
@@ -459,34 +464,46 @@ impl<'a> Query<'a> {
     }
 
     /// All pairs by name, then by value.
-    pub(crate) fn sorted(&self) -> Inline<Pair<'a>, 16> {
+    pub(crate) fn sorted(&self) -> Pairs<'a> {
         let mut pairs = self.pairs();
         pairs.as_mut_slice().sort_unstable_by(Pair::cmp);
         pairs
     }
 
     /// All pairs by name; those of one name as they came.
-    pub(crate) fn sorted_by_name(&self) -> Inline<Pair<'a>, 16> {
+    pub(crate) fn sorted_by_name(&self) -> Pairs<'a> {
         let mut pairs = self.pairs();
         pairs.as_mut_slice().sort_by(Pair::cmp_name);
         pairs
     }
 
-    fn pairs(&self) -> Inline<Pair<'a>, 16> {
+    fn pairs(&self) -> Pairs<'a> {
         let mut pairs = Inline::new();
-        each_pair(self.wire, |_, pair| pairs.push(pair)).expect("its escapes were checked by read");
+        self.each_pair(|pair| pairs.push(pair));
+        #[cfg(test)]
+        LISTED.with(|listed| listed.set(listed.get() + pairs.as_slice().len()));
         pairs
     }
 
-    /// Whether some name comes more than once.
-    pub(crate) fn repeats_a_name(&self) -> bool {
-        self.sorted().as_slice().windows(2).any(|two| two[0].cmp_name(&two[1]).is_eq())
+    fn each_pair(&self, mut each: impl FnMut(Pair<'a>)) {
+        each_pair(self.wire, |_, pair| each(pair)).expect("its escapes were checked by read");
     }
 
     /// Whether some pair has this name, which is all unreserved bytes.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.pairs().as_slice().iter().any(|pair| pair.is_named(name.as_bytes()))
+        let mut found = false;
+        self.each_pair(|pair| found |= pair.is_named(name.as_bytes()));
+        found
     }
+}
+
+/// The pairs of a query.
+pub(crate) type Pairs<'a> = Inline<Pair<'a>, 16>;
+
+#[cfg(test)]
+thread_local! {
+    /// How many pairs this thread has listed to sort them.
+    pub(crate) static LISTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Pairs that stand at the start of a query in canonical order and form, without gaps.

@@ -178,6 +178,7 @@ pub(super) fn endpoint(settings: &config::Gateway) -> Endpoint {
         regions: settings.regions.clone(),
         unsigned_headers: settings.unsigned_headers.clone(),
         strict: settings.strict,
+        explain: settings.explain_mismatch,
         sigv4a: settings.sigv4a,
         ..Endpoint::s3(region)
     }

@@ -345,6 +345,8 @@ fn settings(store: &Store, s3: &Endpoint) -> (Endpoint, Mint) {
     let endpoint = Endpoint {
         regions: s3.regions.clone(),
         strict: s3.strict,
+        // An STS answers a mismatch in one sentence.
+        explain: false,
         sigv4a: s3.sigv4a,
         presigned_lifetime: Some(PRESIGNED_LIFETIME),
         ..Endpoint::generic("sts", region)
