@@ -13,17 +13,24 @@ pub struct Pair {
     pub ratio: f64,
 }
 
-/// Times `first` and `second`, which return nanoseconds for one run, in `rounds` turns.
-///
-/// The best of each counts: whatever else a machine does only adds. The two are done in turns so that neither has the
-/// quiet hours to itself.
+/// Times `first` and `second`, which return nanoseconds for one run, as [`best_of`] does.
 pub fn in_turns(rounds: usize, mut first: impl FnMut() -> f64, mut second: impl FnMut() -> f64) -> Pair {
-    let (mut best_first, mut best_second) = (f64::INFINITY, f64::INFINITY);
+    let [first, second] = best_of(rounds, [&mut first, &mut second]);
+    Pair { first, second, ratio: second / first }
+}
+
+/// Times things, which return nanoseconds for one run, in `rounds` turns.
+///
+/// The best of each counts: whatever else a machine does only adds. They are done in turns so that none has the quiet
+/// hours to itself; what is compared or subtracted must come of the same turns.
+pub fn best_of<const N: usize>(rounds: usize, mut things: [&mut dyn FnMut() -> f64; N]) -> [f64; N] {
+    let mut best = [f64::INFINITY; N];
     for _ in 0..rounds {
-        best_first = best_first.min(first());
-        best_second = best_second.min(second());
+        for (best, thing) in best.iter_mut().zip(&mut things) {
+            *best = best.min(thing());
+        }
     }
-    Pair { first: best_first, second: best_second, ratio: best_second / best_first }
+    best
 }
 
 /// Nanoseconds that one of `runs` takes.

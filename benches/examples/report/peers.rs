@@ -24,7 +24,7 @@ use scratchstack_aws_signature::{
 };
 use sigv4::Timestamp;
 use sigward_benches::head::{ACCESS_KEY_ID, Case, REGION, SECRET_ACCESS_KEY};
-use sigward_benches::measure::{in_turns, time};
+use sigward_benches::measure::{best_of, in_turns, time};
 
 const ROUNDS: usize = 1_000;
 const RUNS: usize = 8;
@@ -38,16 +38,17 @@ pub(crate) fn compare() {
     let now = Timestamp::from_unix(Utc::now().timestamp());
     let (signed, unsigned) = (s3s_service(true), s3s_service(false));
     for case in Case::hot(now) {
-        let ours = || time(RUNS as u32, || case.verify());
+        let mut ours = || time(RUNS as u32, || case.verify());
         let scratchstack = match case.is_presigned() {
-            false => format!("{:.1}", in_turns(ROUNDS, ours, || scratchstack(&case, now)).ratio),
+            false => format!("{:.1}", in_turns(ROUNDS, &mut ours, || scratchstack(&case, now)).ratio),
             // It does not decode the credential.
             true => "refuses it".to_owned(),
         };
-        let rustack = in_turns(ROUNDS, ours, || rustack(&case)).ratio;
-        let whole = in_turns(ROUNDS, ours, || s3s(&signed, || case.request(s3s::Body::empty())));
-        let rest = in_turns(ROUNDS, ours, || s3s(&unsigned, || case.unsigned().request(s3s::Body::empty())));
-        let s3s = (whole.second - rest.second) / whole.first;
+        let mut whole = || s3s(&signed, || case.request(s3s::Body::empty()));
+        let mut rest = || s3s(&unsigned, || case.unsigned().request(s3s::Body::empty()));
+        let turns = best_of(ROUNDS, [&mut ours, &mut || rustack(&case), &mut whole, &mut rest]);
+        let [ours, rustack, whole, rest] = turns;
+        let (rustack, s3s) = (rustack / ours, (whole - rest) / ours);
         println!("| {} | {scratchstack} | {rustack:.1} | {s3s:.1} |", case.name);
     }
     println!();
