@@ -1,33 +1,30 @@
 //! Builds every part from the configuration, in order, runs them, drains them.
 
-use std::net::{SocketAddr, TcpListener};
+mod fronts;
+mod reload;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
+
+use fronts::{Certificates, Fronts};
+use reload::Reloading;
 
 use crate::admin::{Admin, AdminParts, Readiness};
 use crate::admission::Admission;
 use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
-use crate::config::{self, Config, DeclaredAccessKey, Drain, TlsFiles};
+use crate::config::{self, Config, DeclaredAccessKey, Drain, Fingerprint};
 use crate::events::{Keyring, KeyringError};
-use crate::gateway::{Gateway, GatewayParts, HEAD_SLACK, Peer, PlanError, PlanParts};
+use crate::gateway::{Gateway, GatewayParts, PlanError, PlanParts};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
-use crate::listen::{self, Ending, Limits, Listener, TlsError, Workers};
+use crate::listen::{DrainSwitch, Ending, TlsError, Workers};
 use crate::metrics::Metrics;
 use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
-
-/// Bounds on the connections of operators and probes.
-const ADMIN_LIMITS: Limits =
-    Limits { connections: 256, head_timeout: Duration::from_secs(10), head_bytes: 16 << 10 };
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +45,18 @@ pub enum ServerError {
     #[error("audit.file: {0}")]
     Audit(std::io::Error),
     /// A listener's certificate.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
+    #[error("{listener}.tls: {source}")]
+    Tls {
+        /// Which listener.
+        listener: String,
+        /// What is wrong with its files.
+        source: TlsError,
+    },
     /// A listener's address.
     #[error("{listener}.listen = {address}: {source}")]
     Bind {
         /// Which listener.
-        listener: &'static str,
+        listener: String,
         /// Where it should listen.
         address: SocketAddr,
         /// Why it cannot.
@@ -70,7 +72,7 @@ pub enum ServerError {
 
 /// A server that accepts connections.
 pub struct Server {
-    gateway: SocketAddr,
+    gateways: Vec<SocketAddr>,
     admin: SocketAddr,
     store: Store,
     identities: Identities,
@@ -79,32 +81,45 @@ pub struct Server {
     access_keys: Vec<DeclaredAccessKey>,
     poll_interval: Duration,
     readiness: Readiness,
+    clock: Clock,
     drain: Drain,
     /// Told to drain first.
-    gateway_drain: watch::Sender<bool>,
+    gateway_drain: DrainSwitch,
     workers: Workers,
     /// Keeps answering probes until the gateway has drained.
-    admin_drain: watch::Sender<bool>,
+    admin_drain: DrainSwitch,
     admin_tasks: JoinSet<()>,
+    certificates: Certificates,
+    reloading: Reloading,
+    plans: Gateway,
 }
 
-/// Runs until SIGTERM or SIGINT. SIGHUP reads the configuration again and reconciles the declared keys.
+/// Runs until SIGTERM or SIGINT, and says whether everything in flight was finished. Reads the configuration again on
+/// SIGHUP and when it has changed: see [`Server::until_signal`].
+///
+/// # Errors
+/// The server cannot start.
 pub async fn run<E: std::fmt::Display>(
-    config: Config,
-    reload: impl Fn() -> Result<Config, E>,
-) -> Result<(), ServerError> {
+    (config, fingerprint): (Config, Fingerprint),
+    reload: impl Fn() -> Result<(Config, Fingerprint), E>,
+) -> Result<Ending, ServerError> {
     let signals = Signals::catch()?;
-    let server = Server::start(config, Clock::system()).await?;
-    server.until_signal(signals, reload).await;
-    Ok(())
+    let mut server = Server::start(config, Clock::system()).await?;
+    server.reloading.started_with(fingerprint);
+    Ok(server.until_signal(signals, || Some(reload())).await)
 }
 
 /// The signals that a server obeys. Caught before it starts, so that one that comes early neither kills the process
 /// nor is lost.
 pub struct Signals {
+    end: End,
+    hangup: Signal,
+}
+
+/// Those that end the process.
+struct End {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
@@ -112,10 +127,22 @@ impl Signals {
     pub fn catch() -> Result<Self, ServerError> {
         let caught = |kind| signal(kind).map_err(ServerError::Signals);
         Ok(Self {
-            terminate: caught(SignalKind::terminate())?,
-            interrupt: caught(SignalKind::interrupt())?,
+            end: End {
+                terminate: caught(SignalKind::terminate())?,
+                interrupt: caught(SignalKind::interrupt())?,
+            },
             hangup: caught(SignalKind::hangup())?,
         })
+    }
+}
+
+impl End {
+    /// Completes when the process is told to end.
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -134,76 +161,72 @@ impl Server {
         let identities = identities(&config, clock.clone(), &metrics)?;
         reconcile(&store, &identities, &config.access_keys).await?;
 
-        let limits = limits(&config.gateway);
-        let (gateway_drain, gateway_draining) = watch::channel(false);
-        let (admin_drain, admin_draining) = watch::channel(false);
-        let (gateway_sockets, gateway_address) =
-            bind("gateway", config.gateway.listen, config.gateway.workers)?;
-        let (admin_sockets, admin_address) = bind("admin", config.admin.listen, 1)?;
-        let gateway_tls = tls(config.gateway.tls.as_ref())?;
-        let admin_tls = tls(config.admin.tls.as_ref())?;
-
+        let fronts = Fronts::open(&config, &metrics)?;
+        let reloading = Reloading::new(&config, &metrics);
         let readiness = Readiness::default();
         let admin = Arc::new(Admin::new(AdminParts {
-            settings: config.admin,
+            settings: config.admin.clone(),
             store: store.clone(),
             identities: identities.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         }));
-        let admission = Arc::new(Admission::new(config.limits, &metrics));
+        let admission = Arc::new(Admission::new(config.limits.clone(), &metrics));
+        let access_keys = config.access_keys.clone();
+        let (drain, poll_interval) = (config.drain, config.iam.poll_interval);
         let gateway = Gateway::new(
             GatewayParts {
-                plan: PlanParts {
-                    settings: config.gateway,
-                    backend: config.backend,
-                    backends: config.backends,
-                    routes: config.routes,
-                    saml: config.iam.saml,
-                    access_log: config.log.access_log,
-                },
+                plan: plan(config),
                 store: store.clone(),
                 identities: identities.clone(),
                 admission: Arc::clone(&admission),
-                clock,
+                clock: clock.clone(),
             },
             &metrics,
         )?;
-        let listener = Listener::new(gateway_tls, limits, gateway_draining);
-        let jobs = gateway_sockets.into_iter().map(|socket| {
-            let (gateway, listener) = (Arc::new(gateway.for_worker()), listener.clone());
-            move || serve(listener, socket, move |peer, request| Arc::clone(&gateway).handle(peer, request))
+        let (gateway_drain, gateway_draining) = DrainSwitch::new();
+        let workers = fronts.clients.into_workers(gateway_draining, || {
+            let gateway = Arc::new(gateway.for_worker());
+            move |peer, request| Arc::clone(&gateway).handle(peer, request)
         });
-        let workers = Workers::start(jobs).map_err(ServerError::Workers)?;
-        let listener = Listener::new(admin_tls, ADMIN_LIMITS, admin_draining);
-        let admin_tasks = admin_sockets.into_iter().map(|socket| {
-            let admin = Arc::clone(&admin);
-            serve(listener.clone(), socket, move |peer, request| Arc::clone(&admin).handle(peer, request))
-        });
-        let admin_tasks = admin_tasks.collect();
+        let workers = workers.map_err(ServerError::Workers)?;
+        let (admin_drain, admin_draining) = DrainSwitch::new();
+        let admin_tasks = fronts
+            .operators
+            .into_tasks(&admin_draining, move |peer, request| Arc::clone(&admin).handle(peer, request));
         readiness.set_ready();
-        tracing::info!(gateway = %gateway_address, admin = %admin_address, position = store.position(), "ready");
+        let (gateways, admin) = (fronts.gateways, fronts.admin);
+        tracing::info!(?gateways, %admin, position = store.position(), "ready");
         Ok(Self {
-            gateway: gateway_address,
-            admin: admin_address,
+            gateways,
+            admin,
             store,
             identities,
             admission,
-            access_keys: config.access_keys,
-            poll_interval: config.iam.poll_interval,
+            access_keys,
+            poll_interval,
             readiness,
-            drain: config.drain,
+            clock,
+            drain,
             gateway_drain,
             workers,
             admin_drain,
             admin_tasks,
+            certificates: fronts.certificates,
+            reloading,
+            plans: gateway,
         })
     }
 
     /// Where S3 and STS clients connect.
     pub fn gateway_address(&self) -> SocketAddr {
-        self.gateway
+        self.gateways[0]
+    }
+
+    /// Where they connect to each listener, in the order of the configuration.
+    pub fn gateway_addresses(&self) -> &[SocketAddr] {
+        &self.gateways
     }
 
     /// Where operators and probes connect.
@@ -216,42 +239,65 @@ impl Server {
         &self.store
     }
 
-    /// Runs until SIGTERM or SIGINT, then drains.
+    /// Runs until SIGTERM or SIGINT, then drains; a second such signal ends it at once.
     ///
-    /// Meanwhile it looks at the IAM directory every so often.
+    /// Meanwhile it looks every so often at the IAM directory, at the files of certificates, and at the configuration
+    /// with all that it names, unless `reload` says that there is none; SIGHUP looks at once.
     pub async fn until_signal<E: std::fmt::Display>(
         mut self,
         mut signals: Signals,
-        reload: impl Fn() -> Result<Config, E>,
-    ) {
+        reload: impl Fn() -> Option<Result<(Config, Fingerprint), E>>,
+    ) -> Ending {
         let mut poll = tokio::time::interval(self.poll_interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = signals.terminate.recv() => break,
-                _ = signals.interrupt.recv() => break,
-                _ = signals.hangup.recv() => self.reload(&reload).await,
-                _ = poll.tick() => self.reload_identities().await,
+                () = signals.end.told() => break,
+                _ = signals.hangup.recv() => {
+                    self.reload_identities().await;
+                    self.certificates.reload().await;
+                    self.reload(reload(), true).await;
+                }
+                _ = poll.tick() => {
+                    self.reload_identities().await;
+                    self.certificates.reload().await;
+                    self.reload(reload(), false).await;
+                }
             }
         }
-        self.shut_down().await;
+        tokio::select! {
+            ending = self.shut_down() => ending,
+            () = signals.end.told() => {
+                tracing::warn!("told to end a second time: what is in flight is cut off");
+                Ending::Cut
+            }
+        }
     }
 
-    /// A configuration that cannot be read changes nothing.
-    async fn reload<E: std::fmt::Display>(&mut self, reload: &impl Fn() -> Result<Config, E>) {
-        self.identities.reload(&self.store).await;
-        match reload() {
-            Ok(config) => {
-                self.access_keys = config.access_keys;
-                self.admission.reload(config.limits);
-            }
-            Err(error) => return tracing::error!(%error, "configuration not reloaded"),
+    /// Takes a configuration over, if it has changed: all of it that can be, or nothing. Requests in flight end as
+    /// they began.
+    async fn reload<E: std::fmt::Display>(
+        &mut self,
+        read: Option<Result<(Config, Fingerprint), E>>,
+        asked: bool,
+    ) {
+        let Some(config) = read.and_then(|read| self.reloading.look(read, asked)) else { return };
+        self.reloading.tell_fixed(&config);
+        let access_keys = config.access_keys.clone();
+        let (drain, limits) = (config.drain, config.limits.clone());
+        let plan = match self.plans.plan(plan(config)) {
+            Ok(plan) => plan,
+            Err(error) => return self.reloading.refused(&error),
+        };
+        let before = std::mem::replace(&mut self.access_keys, access_keys);
+        if !self.reconcile().await {
+            self.access_keys = before;
+            return self.reloading.refused(&"declared access keys not reconciled");
         }
-        if self.reconcile().await {
-            tracing::info!(
-                "IAM directory, declared access keys and limits reloaded; other settings take a restart"
-            );
-        }
+        self.plans.replace(&plan);
+        self.admission.reload(limits);
+        self.drain = drain;
+        self.reloading.succeeded(&self.clock);
     }
 
     /// Looks at the IAM directory, and takes it over if it has changed and nothing is wrong with it.
@@ -269,45 +315,36 @@ impl Server {
     }
 
     /// Fails readiness, waits for load balancers to notice, stops accepting, lets requests finish, closes the log.
-    pub async fn shut_down(mut self) {
+    pub async fn shut_down(mut self) -> Ending {
         self.readiness.set_draining();
         tracing::info!(delay = ?self.drain.delay, timeout = ?self.drain.timeout, "draining");
+        self.gateway_drain.leave();
         tokio::time::sleep(self.drain.delay).await;
-        self.gateway_drain.send_replace(true);
-        if self.workers.settle(self.drain.timeout).await == Ending::Cut {
+        self.gateway_drain.drain();
+        let ending = self.workers.settle(self.drain.timeout).await;
+        if ending == Ending::Cut {
             tracing::warn!(deadline = ?self.drain.timeout, "requests still in flight are cut off");
         }
-        self.admin_drain.send_replace(true);
+        self.admin_drain.drain();
         let answered = async { while self.admin_tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(Duration::from_secs(1), answered).await.is_err() {
             tracing::warn!("admin requests still in flight are cut off");
         }
         self.store.close().await;
         tracing::info!("stopped");
+        ending
     }
 }
 
-/// Serves what comes to `socket` until the listener has drained.
-async fn serve<H, F, B>(listener: Listener, socket: TcpListener, handle: H)
-where
-    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    if let Err(error) = listener.serve(socket, handle).await {
-        tracing::error!(%error, "nothing is accepted from a socket");
-    }
-}
-
-fn bind(
-    listener: &'static str,
-    address: SocketAddr,
-    count: usize,
-) -> Result<(Vec<TcpListener>, SocketAddr), ServerError> {
-    match listen::bind(address, count) {
-        Ok((address, sockets)) => Ok((sockets, address)),
-        Err(source) => Err(ServerError::Bind { listener, address, source }),
+/// How requests are served under `config`.
+fn plan(config: Config) -> PlanParts {
+    PlanParts {
+        settings: config.gateway,
+        backend: config.backend,
+        backends: config.backends,
+        routes: config.routes,
+        saml: config.iam.saml,
+        access_log: config.log.access_log,
     }
 }
 
@@ -318,22 +355,9 @@ fn identities(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Identi
     }
 }
 
-/// Bounds on the connections of clients.
-fn limits(gateway: &config::Gateway) -> Limits {
-    Limits {
-        connections: gateway.max_connections,
-        head_timeout: gateway.head_timeout,
-        head_bytes: gateway.max_head_bytes + HEAD_SLACK,
-    }
-}
-
 fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {
     let config::Audit { log, file, strict } = config.clone();
     Audit::start(&AuditOptions { log, file, strict }, metrics).map_err(ServerError::Audit)
-}
-
-fn tls(files: Option<&TlsFiles>) -> Result<Option<tokio_rustls::TlsAcceptor>, TlsError> {
-    files.map(listen::acceptor).transpose()
 }
 
 async fn reconcile(

@@ -15,6 +15,8 @@ pub struct Circumstances<'a> {
     pub address: IpAddr,
     /// Whether it came encrypted.
     pub tls: bool,
+    /// The names in the certificate of whoever sent it; none without one.
+    pub certificate: &'a [String],
     /// The region that is asked.
     pub region: &'a str,
     /// As received.
@@ -30,6 +32,7 @@ impl<'a> Circumstances<'a> {
         let mut context = Context::default();
         context.set(Name::SourceIp, Value::Address(self.address));
         context.set(Name::SecureTransport, Value::Flag(self.tls));
+        context.set(Name::ClientCertificate, Value::Strings(self.certificate));
         context.set(Name::RequestedRegion, Value::Text(self.region));
         context.set(Name::UserAgent, text(USER_AGENT));
         context.set(Name::Referer, text(REFERER));

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 
 use super::{ConfigArgs, Failure};
-use crate::config::{Config, ConfigError, ConfigFault, Environment, TlsFiles};
+use crate::config::{self, Config, ConfigError, ConfigFault, Environment};
 use crate::events::Keyring;
 use crate::iam::directory::DirectoryFault;
 use crate::identities::{Identities, IdentitiesError};
-use crate::listen;
+use crate::listen::Tls;
 use crate::metrics::Metrics;
 use crate::upstream::{Upstream, UpstreamMetrics};
 
@@ -34,18 +34,13 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
 
 /// Files that are there, but do not hold what a start would look for in them.
 fn unusable_files(config: Config) -> Vec<ConfigFault> {
-    let tls = |files: Option<&TlsFiles>| files.map(listen::acceptor).transpose().err();
-    let identities = identities_faults(&config);
+    let (identities, tls) = (identities_faults(&config), tls_faults(&config));
     let metrics = UpstreamMetrics::register(&Metrics::new());
-    let found = [
-        ("store.sealing_key_files", text(Keyring::load(&config.store.sealing_key_files).err())),
-        ("gateway.tls", text(tls(config.gateway.tls.as_ref()))),
-        ("admin.tls", text(tls(config.admin.tls.as_ref()))),
-    ];
+    let found = [("store.sealing_key_files", text(Keyring::load(&config.store.sealing_key_files).err()))];
     let fault = |(key, message): (&str, Option<String>)| {
         Some(ConfigFault { key: key.to_owned(), message: message?, origin: None })
     };
-    let found: Vec<_> = found.into_iter().filter_map(fault).chain(identities).collect();
+    let found: Vec<_> = found.into_iter().filter_map(fault).chain(tls).chain(identities).collect();
     let named = config.backends.into_iter().map(|(name, backend)| (format!("backends ({name})"), backend));
     let backends = config.backend.into_iter().map(|backend| ("backend".to_owned(), backend)).chain(named);
     let backends = backends.filter_map(|(key, backend)| {
@@ -53,6 +48,17 @@ fn unusable_files(config: Config) -> Vec<ConfigFault> {
         Some(ConfigFault { key, message: error.to_string(), origin: None })
     });
     found.into_iter().chain(backends).collect()
+}
+
+/// Certificates, keys and authorities that a listener could not use.
+fn tls_faults(config: &Config) -> Vec<ConfigFault> {
+    let clients = config.gateway.listeners().into_iter().map(|(name, listener)| (name, listener.tls));
+    let all = clients.chain([("admin".to_owned(), config.admin.tls.clone())]);
+    let fault = |(name, tls): (String, Option<config::Tls>)| {
+        let message = Tls::open(&tls?, true).err()?.to_string();
+        Some(ConfigFault { key: format!("{name}.tls"), message, origin: None })
+    };
+    all.filter_map(fault).collect()
 }
 
 /// What is wrong with the IAM directory, and access keys that would speak for nobody in it.

@@ -93,6 +93,9 @@ enum Failure {
     /// The server could not be started or failed while it ran.
     #[error("{0}")]
     Server(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server was told to end and did not finish everything in flight.
+    #[error("requests in flight were cut off")]
+    Cut,
     /// The admin listener did not do it.
     #[error("{0}")]
     Admin(#[from] client::ClientError),
@@ -111,6 +114,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::Cut => ExitCode::from(3),
             // Whoever reads our output has seen enough: `sigward sessions | head`.
             Self::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Config(_)

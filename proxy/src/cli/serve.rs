@@ -2,6 +2,7 @@
 
 use super::{ConfigArgs, Failure};
 use crate::config::{Config, Environment};
+use crate::listen::Ending;
 use crate::server;
 use crate::telemetry;
 
@@ -14,11 +15,15 @@ pub(super) struct Args {
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     let file = args.config.file(environment);
-    let config = Config::load(&file, environment)?;
-    telemetry::init(&config.log).map_err(|error| Failure::Server(Box::new(error)))?;
+    let loaded = Config::load_with_fingerprint(&file, environment)?;
+    telemetry::init(&loaded.0.log).map_err(|error| Failure::Server(Box::new(error)))?;
     // The environment of a process does not change under it; the file and the secrets may.
     // Clients are served by the workers, each with a runtime of its own: this one is for everything else.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let served = runtime.block_on(server::run(config, || Config::load(&file, environment)));
-    served.map_err(|error| Failure::Server(Box::new(error)))
+    let reload = || Config::load_with_fingerprint(&file, environment);
+    match runtime.block_on(server::run(loaded, reload)) {
+        Ok(Ending::Whole) => Ok(()),
+        Ok(Ending::Cut) => Err(Failure::Cut),
+        Err(error) => Err(Failure::Server(Box::new(error))),
+    }
 }

@@ -5,6 +5,7 @@
 
 mod backend;
 mod limits;
+mod listeners;
 mod routes;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderName;
+use ring::digest;
 use sigv4::SecretAccessKey;
 use tracing_subscriber::EnvFilter;
 
@@ -22,7 +24,7 @@ use super::sources::Sources;
 use super::units::{Size, Span};
 use super::{
     Admin, AdminToken, Audit, Config, ConfigError, ConfigFault, DeclaredAccessKey, Drain, Environment,
-    Gateway, Iam, Log, Store, TlsFiles,
+    Fingerprint, Gateway, Iam, Log, Store,
 };
 use routes::Backends;
 
@@ -47,11 +49,18 @@ pub(super) fn check(
     sources: &Sources,
     environment: &Environment,
     base: &Path,
-) -> Result<Config, ConfigError> {
+) -> Result<(Config, Fingerprint), ConfigError> {
     let (raw, faults) = sources.raw();
-    let mut check = Check { sources, environment, base, table: None, faults };
+    let mut read = digest::Context::new(&digest::SHA256);
+    // Secrets are not in it: it names where they stand, and what is read there is noted as well.
+    read.update(format!("{raw:?}").as_bytes());
+    let mut check = Check { sources, environment, base, table: None, faults, read };
     match check.config(raw) {
-        Some(config) if check.faults.is_empty() => Ok(config),
+        Some(config) if check.faults.is_empty() => {
+            let mut fingerprint = [0; 32];
+            fingerprint.copy_from_slice(check.read.finish().as_ref());
+            Ok((config, Fingerprint(fingerprint)))
+        }
         _ => Err(ConfigError { faults: check.faults }),
     }
 }
@@ -63,15 +72,19 @@ struct Check<'a> {
     /// The table whose keys are checked as if they stood in another one: `backends[0]` as `backend`.
     table: Option<(&'static str, String)>,
     faults: Vec<ConfigFault>,
+    /// What was read to get here.
+    read: digest::Context,
 }
 
 impl Check<'_> {
     fn config(&mut self, raw: Raw) -> Option<Config> {
         let default_region = raw.gateway.regions.first().cloned().unwrap_or_default();
         let gateway = self.gateway(raw.gateway);
+        let listeners = self.listeners(raw.listeners, gateway.as_ref());
+        let gateway = gateway.zip(listeners).map(|(gateway, listeners)| Gateway { listeners, ..gateway });
         let admin = self.admin(raw.admin);
         if let (Some(gateway), Some(admin)) = (&gateway, &admin) {
-            self.separate(gateway.listen, admin.listen);
+            self.separate(gateway, admin.listen);
         }
         let backends = self.backends(raw.backend, raw.backends, &default_region);
         let routes = self.routes(raw.routes, backends.as_ref());
@@ -103,6 +116,10 @@ impl Check<'_> {
         let listen = self.address("gateway.listen", &raw.listen);
         let workers = self.count("gateway.workers", raw.workers, 0..=MOST_WORKERS);
         let tls = self.tls("gateway.tls", raw.tls);
+        let proxy_protocol = self.networks("gateway.proxy_protocol", &raw.proxy_protocol);
+        let per_source = raw.max_connections_per_source;
+        let per_source = self.count("gateway.max_connections_per_source", per_source, 0..=MOST_CONNECTIONS);
+        let stall_timeout = self.wait("gateway.stall_timeout", raw.stall_timeout);
         let regions = self.regions(&raw.regions);
         let domains = self.each("gateway.domains", &raw.domains, "a domain name", domain);
         let what = "the name of an x-amz-* header";
@@ -118,6 +135,9 @@ impl Check<'_> {
             listen: listen?,
             workers: workers.map(self::workers)?,
             tls: tls?,
+            http2: raw.http2,
+            proxy_protocol: proxy_protocol?,
+            listeners: Vec::new(),
             regions: regions?,
             domains: domains?,
             unsigned_headers: unsigned_headers?,
@@ -125,6 +145,8 @@ impl Check<'_> {
             sigv4a: raw.sigv4a,
             explain_mismatch: raw.explain_mismatch,
             max_connections: max_connections?,
+            max_connections_per_source: Some(per_source?).filter(|most| *most > 0),
+            stall_timeout: stall_timeout?,
             head_timeout: head_timeout?,
             max_head_bytes: usize::try_from(max_head_bytes?).ok()?,
             max_sts_body_bytes: usize::try_from(max_sts_body_bytes?).ok()?,
@@ -154,16 +176,6 @@ impl Check<'_> {
             }
         };
         Some(Admin { listen: listen?, tls: tls?, token: token? })
-    }
-
-    /// Two listeners cannot share a port unless they listen on different addresses.
-    fn separate(&mut self, gateway: SocketAddr, admin: SocketAddr) {
-        let overlap =
-            gateway.ip() == admin.ip() || gateway.ip().is_unspecified() || admin.ip().is_unspecified();
-        if gateway.port() != 0 && gateway.port() == admin.port() && overlap {
-            let message = format!("{admin} is taken by gateway.listen ({gateway})");
-            let _: Option<()> = self.fault("admin.listen", message);
-        }
     }
 
     fn store(&mut self, raw: raw::Store) -> Option<Store> {
@@ -294,6 +306,12 @@ impl Check<'_> {
         None
     }
 
+    /// Remembers what was read.
+    fn note(&mut self, bytes: &[u8]) {
+        self.read.update(&(bytes.len() as u64).to_be_bytes());
+        self.read.update(bytes);
+    }
+
     fn parsed<T>(&mut self, key: &str, text: &str, what: &str, parse: fn(&str) -> Option<T>) -> Option<T> {
         parse(text).or_else(|| self.fault(key, format!("{text:?} is not {what}")))
     }
@@ -348,32 +366,17 @@ impl Check<'_> {
         }
     }
 
-    fn tls(&mut self, key: &str, raw: raw::Tls) -> Option<Option<TlsFiles>> {
-        let keys = [format!("{key}.certificate_file"), format!("{key}.private_key_file")];
-        match (raw.certificate_file, raw.private_key_file) {
-            (None, None) => Some(None),
-            (Some(certificate), Some(private_key)) => {
-                let certificate_file = self.readable(&keys[0], &certificate);
-                let private_key_file = self.readable(&keys[1], &private_key);
-                Some(Some(TlsFiles {
-                    certificate_file: certificate_file?,
-                    private_key_file: private_key_file?,
-                }))
-            }
-            (None, Some(_)) => self.fault(&keys[0], "is required beside private_key_file"),
-            (Some(_), None) => self.fault(&keys[1], "is required beside certificate_file"),
-        }
-    }
-
-    /// The path, resolved, if the file can be opened now.
+    /// The path, resolved, if the file can be read now.
     fn readable(&mut self, key: &str, path: &Path) -> Option<PathBuf> {
         let path = self.base.join(path);
-        let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
-        match opened {
-            Ok(metadata) if metadata.is_dir() => {
-                self.fault(key, format!("{} is a directory", path.display()))
+        if path.is_dir() {
+            return self.fault(key, format!("{} is a directory", path.display()));
+        }
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                self.note(&bytes);
+                Some(path)
             }
-            Ok(_) => Some(path),
             Err(error) => self.fault(key, format!("{}: {error}", path.display())),
         }
     }
@@ -407,6 +410,7 @@ impl Check<'_> {
             }
         };
         let mut bytes = bytes;
+        self.note(&bytes);
         bytes.truncate(bytes.trim_ascii_end().len());
         if bytes.is_empty() {
             self.fault(key, "the secret is empty")

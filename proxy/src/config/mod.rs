@@ -74,7 +74,13 @@ pub struct Gateway {
     /// Threads that serve clients; never 0.
     pub workers: usize,
     /// TLS, if the listener speaks it.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+    /// Networks whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: Vec<Network>,
+    /// Further listeners.
+    pub listeners: Vec<Listener>,
     /// Accepted regions; the first is named in errors.
     pub regions: Vec<Box<str>>,
     /// Domains of virtual-hosted-style requests: `bucket.<domain>`.
@@ -89,6 +95,10 @@ pub struct Gateway {
     pub explain_mismatch: bool,
     /// Connections at the same time; more wait in the backlog.
     pub max_connections: usize,
+    /// Connections at the same time from one address; `None`: as many as there may be.
+    pub max_connections_per_source: Option<usize>,
+    /// Time after which a client is cut off that takes no byte of its answer.
+    pub stall_timeout: Duration,
     /// Time for a request head to arrive, counted from the end of the answer before.
     pub head_timeout: Duration,
     /// Largest request head in bytes.
@@ -107,6 +117,9 @@ impl Default for Gateway {
             listen: raw.listen.parse().expect("the default is an address"),
             workers: check::workers(raw.workers),
             tls: None,
+            http2: raw.http2,
+            proxy_protocol: Vec::new(),
+            listeners: Vec::new(),
             regions: raw.regions.into_iter().map(Box::from).collect(),
             domains: Vec::new(),
             unsigned_headers: Vec::new(),
@@ -114,12 +127,71 @@ impl Default for Gateway {
             sigv4a: raw.sigv4a,
             explain_mismatch: raw.explain_mismatch,
             max_connections: raw.max_connections,
+            max_connections_per_source: None,
+            stall_timeout: raw.stall_timeout.0,
             head_timeout: raw.head_timeout.0,
             max_head_bytes: raw.max_head_size.0 as usize,
             max_sts_body_bytes: raw.max_sts_body_size.0 as usize,
             sts: raw.sts,
         }
     }
+}
+
+impl Gateway {
+    /// Every listener for clients, each with the prefix of its keys; the first is that of `[gateway]` itself.
+    pub fn listeners(&self) -> Vec<(String, Listener)> {
+        let first = Listener {
+            listen: self.listen,
+            domains: self.domains.clone(),
+            http2: self.http2,
+            proxy_protocol: self.proxy_protocol.clone(),
+            tls: self.tls.clone(),
+        };
+        let further = self.listeners.iter().cloned().enumerate();
+        let further = further.map(|(at, listener)| (format!("listeners[{at}]"), listener));
+        std::iter::once(("gateway".to_owned(), first)).chain(further).collect()
+    }
+}
+
+/// A listener for S3 and STS clients.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Domains of virtual-hosted-style requests.
+    pub domains: Vec<String>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+    /// Networks whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: Vec<Network>,
+    /// TLS, if it is spoken.
+    pub tls: Option<Tls>,
+}
+
+/// What a listener needs to speak TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The first is for clients that ask for no name, or for one that is in none of the others. Never empty.
+    pub certificates: Vec<TlsFiles>,
+    /// Whether clients have to prove a certificate of their own, and to whom it must go back.
+    pub client_auth: ClientAuth,
+    /// Authorities that sign clients' certificates; there unless nobody is asked for one.
+    pub client_ca_file: Option<PathBuf>,
+    /// Their revocation lists.
+    pub client_crl_file: Option<PathBuf>,
+}
+
+/// Whether clients prove a certificate of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// They are not asked.
+    #[default]
+    None,
+    /// They are asked and may decline.
+    Optional,
+    /// Without one there is no connection.
+    Required,
 }
 
 /// Certificate chain and private key, PEM.
@@ -132,12 +204,12 @@ pub struct TlsFiles {
 }
 
 /// The listener for operators and probes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Admin {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// TLS, if the listener speaks it.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Tls>,
     /// Bearer token for everything but probes and metrics. Without one these answer loopback peers only.
     pub token: Option<AdminToken>,
 }
@@ -441,6 +513,11 @@ pub struct Drain {
     pub timeout: Duration,
 }
 
+/// What a configuration was made of: its text, the environment laid over it, and every file it names. Two that are the
+/// same are equal; nothing can be read out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
 /// Why there is no [`Config`]: everything that is wrong with it, at once.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
@@ -465,6 +542,17 @@ impl Config {
     /// # Errors
     /// All faults of file and environment, and of the secrets and files they name.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::load_with_fingerprint(file, environment).map(|(config, _)| config)
+    }
+
+    /// The same, for whoever wants to know later whether anything has changed.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with_fingerprint(
+        file: &Path,
+        environment: &Environment,
+    ) -> Result<(Self, Fingerprint), ConfigError> {
         let sources = sources::Sources::read(file, environment)?;
         check::check(&sources, environment, file.parent().unwrap_or(Path::new("")))
     }

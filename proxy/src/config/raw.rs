@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::LogFormat;
 use super::limits::RawLimits;
 use super::units::{Size, Span};
+use super::{ClientAuth, LogFormat};
 use crate::iam::KeyStatus;
 use crate::iam::saml::RelyingParty;
 
@@ -18,6 +18,8 @@ use crate::iam::saml::RelyingParty;
 pub(super) struct Raw {
     /// The listener for S3 and STS clients.
     pub(super) gateway: Gateway,
+    /// Further listeners for them.
+    pub(super) listeners: Vec<Listener>,
     /// The listener for operators and probes.
     pub(super) admin: Admin,
     /// Where authorized requests go that no route sends elsewhere.
@@ -72,14 +74,56 @@ pub(super) struct Gateway {
     pub(super) max_head_size: Size,
     /// Largest STS request body.
     pub(super) max_sts_body_size: Size,
+    /// Connections at the same time from one address; 0: as many as there may be.
+    pub(super) max_connections_per_source: usize,
+    /// Time after which a client is cut off that takes no byte of its answer.
+    pub(super) stall_timeout: Span,
+    /// Whether HTTP/2 is spoken.
+    pub(super) http2: bool,
+    /// Networks of the load balancers that say whose connection it is, by the PROXY protocol.
+    pub(super) proxy_protocol: Vec<String>,
     /// TLS, if the listener speaks it.
     pub(super) tls: Tls,
 }
 
-/// `[gateway.tls]`, `[admin.tls]`: both files or neither.
+/// `[[listeners]]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listener {
+    /// Address and port.
+    pub(super) listen: Option<String>,
+    /// Domains of virtual-hosted-style requests; those of `[gateway]` when absent.
+    pub(super) domains: Option<Vec<String>>,
+    /// Whether HTTP/2 is spoken.
+    pub(super) http2: bool,
+    /// Networks of the load balancers that speak the PROXY protocol.
+    pub(super) proxy_protocol: Vec<String>,
+    /// TLS, if the listener speaks it.
+    pub(super) tls: Tls,
+}
+
+/// `[gateway.tls]`, `[admin.tls]`, `[listeners.tls]`: both files or neither.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tls {
+    /// Certificate chain, PEM, leaf first.
+    pub(super) certificate_file: Option<PathBuf>,
+    /// Private key of the leaf, PEM.
+    pub(super) private_key_file: Option<PathBuf>,
+    /// Further certificates, chosen by the name that a client asks for.
+    pub(super) certificates: Vec<Certificate>,
+    /// Whether clients have to prove a certificate of their own.
+    pub(super) client_auth: ClientAuth,
+    /// Authorities that sign clients' certificates, PEM.
+    pub(super) client_ca_file: Option<PathBuf>,
+    /// Their revocation lists, PEM.
+    pub(super) client_crl_file: Option<PathBuf>,
+}
+
+/// `[[gateway.tls.certificates]]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Certificate {
     /// Certificate chain, PEM, leaf first.
     pub(super) certificate_file: Option<PathBuf>,
     /// Private key of the leaf, PEM.
@@ -318,8 +362,18 @@ impl Default for Gateway {
             head_timeout: Span::seconds(30),
             max_head_size: Size(64 << 10),
             max_sts_body_size: Size(256 << 10),
+            max_connections_per_source: 0,
+            stall_timeout: Span::seconds(60),
+            http2: true,
+            proxy_protocol: Vec::new(),
             tls: Tls::default(),
         }
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self { listen: None, domains: None, http2: true, proxy_protocol: Vec::new(), tls: Tls::default() }
     }
 }
 

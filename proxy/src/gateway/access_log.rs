@@ -231,6 +231,7 @@ impl Call {
             target: ACCESS_LOG,
             request_id = self.request_id,
             remote_ip = %self.peer.address.ip(),
+            client_certificate = self.peer.certificate.as_ref().map(|names| names.join(",")),
             method = %self.method,
             path = self.path,
             operation = self.asked.name(),
@@ -304,7 +305,11 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let frame = match &mut self.source {
-            Source::Streaming(body) => ready!(Pin::new(body).poll_frame(context)),
+            // Trailers would need to be announced over HTTP/1.1, and no S3 client looks for any in an answer.
+            Source::Streaming(body) => match ready!(Pin::new(body).poll_frame(context)) {
+                Some(Ok(frame)) if frame.is_trailers() => None,
+                frame => frame,
+            },
             Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),
         };
         if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {

@@ -2,7 +2,7 @@
 
 use http::header::{AUTHORIZATION, CONNECTION, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderValue, Method, Response, Version};
 use sigv4::{Dialect, PostError};
 
 use super::access_log::{AnswerBody, Call};
@@ -277,7 +277,8 @@ impl GatewayError {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         let withheld = expects_continue(&parts.headers) && !call.has_read_body();
-        if withheld || is_ambiguous {
+        // Over HTTP/2 only the one stream is in doubt.
+        if (withheld || is_ambiguous) && parts.version != Version::HTTP_2 {
             // The client may still send its body, or not; or another reader would see another end of it.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

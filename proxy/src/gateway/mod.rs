@@ -13,6 +13,7 @@ mod access_log;
 mod body;
 mod content;
 mod error;
+mod http2;
 mod lingering;
 mod metrics;
 mod permission;
@@ -175,11 +176,15 @@ impl Gateway {
     pub async fn handle(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<AnswerBody> {
         // Not a guard: it would be held while the request waits, and each thread has room for few.
         let plan = self.plan.load_full();
-        let (parts, incoming) = request.into_parts();
+        let (mut parts, incoming) = request.into_parts();
+        let like_http1 = http2::like_http1(&mut parts);
         let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: plan.access_log };
         let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now(), ledger);
         let serving = Serving { gateway: &self, plan: &plan };
-        let answer = serving.answer(&parts, incoming, &mut call).await;
+        let answer = match like_http1 {
+            Ok(()) => serving.answer(&parts, incoming, &mut call).await,
+            Err(error) => Err(error),
+        };
         let answer = answer.unwrap_or_else(|error| {
             error.into_response(&parts, &mut call, &plan.settings, plan.sts.as_deref())
         });
@@ -204,7 +209,7 @@ impl Serving<'_> {
         call.admit(self.gateway.admission.enter(call.peer.address.ip())?);
         let max_bytes = self.plan.settings.max_head_bytes;
         match &self.plan.sts {
-            _ if head_bytes(parts) > max_bytes => {
+            _ if head_bytes(parts) > max_bytes || parts.headers.len() > MAX_HEADERS => {
                 Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
             }
             _ if !is_plainly_framed(parts) => Err(GatewayError::TransferCoding),
@@ -228,7 +233,7 @@ impl Serving<'_> {
         if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
             return Err(GatewayError::Method);
         }
-        if let Some(target) = self.upload_target(parts) {
+        if let Some(target) = self.upload_target(parts, call.peer.listener) {
             return self.post_object(parts, target, incoming, call).await;
         }
         let attempt = Attempt {
@@ -246,7 +251,7 @@ impl Serving<'_> {
 
         let plus_is_space = authenticated.plus_is_space();
         let path = unambiguous_path(parts, plus_is_space);
-        let target = Target::parse(&path, host(parts), &plan.domains)?;
+        let target = Target::parse(&path, host(parts), plan.domains(call.peer.listener))?;
         let query = parts.uri.query().map(str::as_bytes);
         let action = Action::of(&parts.method, &target, query, &parts.headers);
         call.aim(action, &target);
@@ -300,7 +305,9 @@ impl Serving<'_> {
             Err(_) => return Err(GatewayError::ClientStalled),
         };
         drop(place);
-        let origin = sts::Origin { address: call.peer.address.ip(), tls: call.peer.tls };
+        let peer = &call.peer;
+        let certificate = peer.certificate.as_deref().unwrap_or_default();
+        let origin = sts::Origin { address: peer.address.ip(), tls: peer.tls, certificate };
         let incoming =
             sts::Incoming { parts, body: &body, request_id: &call.request_id, origin, now: call.now };
         let mut response = sts.respond(&incoming).await;
@@ -314,6 +321,9 @@ impl Serving<'_> {
 /// By how much a head may exceed its limit and still be read, to be refused in the words of S3. The listener ends the
 /// connection of what is larger than that.
 pub const HEAD_SLACK: usize = 16 << 10;
+
+/// Most headers of a request; the listener holds HTTP/1.1 to it, but HTTP/2 only to their size.
+pub const MAX_HEADERS: usize = 128;
 
 /// What a head takes on the wire, give or take the bytes that separate its parts.
 fn head_bytes(parts: &Parts) -> usize {

@@ -31,10 +31,11 @@ impl<'g> Serving<'g> {
         Ok(unrevoked.authorize(directory.as_deref(), &asked, circumstances)?)
     }
 
-    pub(super) fn circumstances(self, parts: &'g Parts, call: &Call) -> Circumstances<'g> {
+    pub(super) fn circumstances(self, parts: &'g Parts, call: &'g Call) -> Circumstances<'g> {
         Circumstances {
             address: call.peer.address.ip(),
             tls: call.peer.tls,
+            certificate: call.peer.certificate.as_deref().unwrap_or_default(),
             region: self.plan.endpoint.regions.first().map_or("", |region| region),
             headers: &parts.headers,
             now: call.now,

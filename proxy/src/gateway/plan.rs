@@ -57,7 +57,8 @@ pub struct Plan {
     pub(super) settings: Arc<config::Gateway>,
     /// What signatures are verified against.
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) domains: Arc<Domains>,
+    /// Of each listener, in their order.
+    domains: Arc<[Domains]>,
     pub(super) sts: Option<Arc<Sts>>,
     pub(super) access_log: bool,
     backends: Backends,
@@ -96,7 +97,7 @@ impl Plan {
         let endpoint = endpoint(&settings);
         Ok(Self {
             sts: settings.sts.then(|| Arc::new(sts.under(&endpoint, saml))),
-            domains: Arc::new(Domains::new(&settings.domains)),
+            domains: settings.listeners().iter().map(|(_, at)| Domains::new(&at.domains)).collect(),
             endpoint: Arc::new(endpoint),
             settings: Arc::new(settings),
             access_log,
@@ -105,6 +106,12 @@ impl Plan {
             routes: routes.iter().filter_map(|rule| Route::to(rule, &backends)).collect(),
             backends,
         })
+    }
+
+    /// Under which domains a client of this listener addresses buckets. A listener that the plan does not know, because
+    /// it goes with the next restart, has those of the first.
+    pub(super) fn domains(&self, listener: usize) -> &Domains {
+        self.domains.get(listener).unwrap_or(&self.domains[0])
     }
 
     /// The same plan for a worker, with connections of its own: those of the worker's `previous` plan, to each

@@ -41,11 +41,12 @@ impl Serving<'_> {
     /// The bucket that a request uploads to by form, or would if its body were one.
     ///
     /// A signed request that is no form may be an operation that only the backend knows.
-    pub(super) fn upload_target(self, parts: &Parts) -> Option<Target> {
+    pub(super) fn upload_target(self, parts: &Parts, listener: usize) -> Option<Target> {
         if parts.method != Method::POST {
             return None;
         }
-        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), &self.plan.domains).ok()?;
+        let domains = self.plan.domains(listener);
+        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), domains).ok()?;
         let query = parts.uri.query().map(str::as_bytes);
         match Action::of(&parts.method, &target, query, &parts.headers) {
             Action::PostObject => Some(target),

@@ -15,11 +15,13 @@ use crate::iam::policy::Context;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin {
+pub struct Origin<'a> {
     /// The address of whoever sent it.
     pub address: IpAddr,
     /// Whether it came encrypted.
     pub tls: bool,
+    /// The names in the certificate of whoever sent it; none without one.
+    pub certificate: &'a [String],
 }
 
 /// What operations see of a call.
@@ -28,7 +30,7 @@ pub(super) struct Call<'c> {
     pub(super) parameters: &'c Parameters<'c>,
     /// As it was when the call came in, to its end.
     pub(super) directory: Option<&'c Directory>,
-    pub(super) origin: Origin,
+    pub(super) origin: Origin<'c>,
     pub(super) headers: &'c HeaderMap,
     pub(super) region: &'c str,
     pub(super) now: UnixMillis,
@@ -39,7 +41,8 @@ pub(super) struct Call<'c> {
 impl<'c> Call<'c> {
     /// What is known of the request, whoever made it.
     pub(super) fn context(&self) -> Context<'c> {
-        let Origin { address, tls } = self.origin;
-        Circumstances { address, tls, region: self.region, headers: self.headers, now: self.now }.context()
+        let Origin { address, tls, certificate } = self.origin;
+        let (region, headers, now) = (self.region, self.headers, self.now);
+        Circumstances { address, tls, certificate, region, headers, now }.context()
     }
 }

@@ -107,7 +107,7 @@ pub struct Incoming<'r> {
     /// Under which the answer is told.
     pub request_id: &'r str,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: Origin<'r>,
     /// When it came.
     pub now: UnixMillis,
 }

@@ -33,6 +33,10 @@ pub(super) fn begin(incoming: &Incoming<'_>, region: &str) -> Record {
     let user_agent = incoming.parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     let mut record = Record::of_request(incoming.request_id, incoming.now);
     record.from(incoming.origin.address, user_agent).in_region(region);
+    let certificate = incoming.origin.certificate;
+    if !certificate.is_empty() {
+        record.with("clientCertificate", certificate);
+    }
     record
 }
 

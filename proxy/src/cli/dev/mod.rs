@@ -120,8 +120,8 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
     runtime.block_on(async {
         let signals = Signals::catch().map_err(DevError::Server)?;
         let (server, backend) = start(args, &layout, log).await?;
-        let unchanged = || Err("`sigward dev` has no configuration to reload");
-        server.until_signal(signals, unchanged).await;
+        // There is no configuration to reload, and nobody whose request must not be cut off.
+        let _ = server.until_signal(signals, || None::<Result<_, String>>).await;
         backend.stop().await;
         Ok(())
     })

@@ -109,11 +109,14 @@ impl Check<'_> {
             }
             name => Some(name.map(str::to_owned)),
         };
-        let files = raw::Tls {
+        let files = raw::Certificate {
             certificate_file: raw.certificate_file.clone(),
             private_key_file: raw.private_key_file.clone(),
         };
-        let identity = self.tls("backend", files);
+        let identity = match files == raw::Certificate::default() {
+            true => Some(None),
+            false => self.certificate("backend", files).map(Some),
+        };
         Some(BackendTls { ca_file: ca_file?, server_name: server_name?, identity: identity? })
     }
 

@@ -85,6 +85,7 @@ names! {
     S3VersionId "s3:VersionId";
     S3WebsiteRedirectLocation "s3:x-amz-website-redirect-location";
     S3Acl "s3:x-amz-acl";
+    ClientCertificate "sigward:ClientCertificate";
 }
 
 /// Condition keys that end in the key of a tag.

@@ -180,11 +180,13 @@ def start_serve(
     iam: Path | None = None,
     store: dict | None = None,
     audit: dict | None = None,
+    drain: dict | None = None,
+    more: str = "",
 ) -> Gateway:
     """`sigward serve` with a configuration of its own in front of `backend`, or of several endpoints of one.
 
     `gateway`, `store` and `audit` hold further keys of these sections, `iam` is the directory of identities; `store`
-    may name other sealing keys.
+    may name other sealing keys. `drain` holds the keys of its section, `more` is put at the end.
     """
     directory.mkdir(parents=True)
     credentials = Credentials("AKIASUITELONGTERM0001", "suite/long+term/secret/0123456789abcdef01")
@@ -217,13 +219,14 @@ def start_serve(
         "[log]",
         f'filter = "{log_filter}"',
         "[drain]",
-        'delay = "0s"',
+        *(f"{name} = {json.dumps(value)}" for name, value in {"delay": "0s", **(drain or {})}.items()),
         "[[access_keys]]",
         f'access_key_id = "{credentials.access_key_id}"',
         f'secret_access_key_file = "{secret}"',
         'arn = "arn:aws:iam::111122223333:user/suite"',
         'user_id = "AIDASUITEUSER00000001"',
         'account = "111122223333"',
+        more,
     ]
     config = directory / "sigward.toml"
     config.write_text("\n".join(lines) + "\n")
