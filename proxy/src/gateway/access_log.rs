@@ -22,6 +22,7 @@ use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
 use crate::admission::Ticket;
 use crate::clock::UnixMillis;
 use crate::iam::{AccessKeyId, Credential};
+use crate::s3::rename::Rewriter;
 use crate::s3::{Action, Target};
 use crate::sts;
 use crate::telemetry::ACCESS_LOG;
@@ -281,6 +282,8 @@ pub struct AnswerBody {
 
 enum Source {
     Streaming(UpstreamAnswer),
+    /// A document on its way through a rewriter, which is gone once the document has ended.
+    Rewritten(UpstreamAnswer, Option<Rewriter>),
     Whole(Option<Bytes>),
 }
 
@@ -288,6 +291,11 @@ impl AnswerBody {
     /// The backend's answer, as it comes.
     pub(super) fn streaming(body: UpstreamAnswer) -> Self {
         Self { source: Source::Streaming(body), call: None }
+    }
+
+    /// The backend's answer, a document, in the client's terms.
+    pub(super) fn rewritten(body: UpstreamAnswer, rewriter: Rewriter) -> Self {
+        Self { source: Source::Rewritten(body, Some(rewriter)), call: None }
     }
 
     /// An answer of our own.
@@ -310,6 +318,7 @@ impl Body for AnswerBody {
                 Some(Ok(frame)) if frame.is_trailers() => None,
                 frame => frame,
             },
+            Source::Rewritten(body, rewriter) => ready!(poll_rewritten(body, rewriter, context)),
             Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),
         };
         if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
@@ -321,6 +330,7 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Streaming(body) => body.is_end_stream(),
+            Source::Rewritten(_, rewriter) => rewriter.is_none(),
             Source::Whole(body) => body.is_none(),
         }
     }
@@ -328,7 +338,28 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Streaming(body) => body.size_hint(),
+            Source::Rewritten(..) => SizeHint::default(),
             Source::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
+}
+
+/// The next piece of a document, if there is any of it to hand on yet. Trailer fields would speak of another document.
+fn poll_rewritten(
+    body: &mut UpstreamAnswer,
+    rewriter: &mut Option<Rewriter>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    let mut out = Vec::new();
+    while let Some(at_work) = rewriter {
+        match ready!(Pin::new(&mut *body).poll_frame(context)) {
+            Some(Ok(frame)) => drop(frame.into_data().map(|data| at_work.push(&data, &mut out))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None => drop(rewriter.take().map(|ending| ending.finish(&mut out))),
+        }
+        if !out.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+        }
+    }
+    Poll::Ready(None)
 }

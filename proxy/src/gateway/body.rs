@@ -213,6 +213,14 @@ where
         Ok(self.content.take().filter(|_| read))
     }
 
+    /// Sends `content` in place of what the client sent, all of which has been read and proved.
+    pub(super) fn replace(&mut self, content: Bytes) {
+        if matches!(self.state, State::Proved) {
+            self.length = Some(content.len() as u64);
+            self.ready = VecDeque::from([content]);
+        }
+    }
+
     /// Whether the front piece may be sent: any piece may once all is proved, any but the last before.
     fn sendable(&self) -> bool {
         match self.state {

@@ -12,6 +12,7 @@
 mod access_log;
 mod body;
 mod content;
+mod destination;
 mod error;
 mod http2;
 mod lingering;
@@ -39,6 +40,7 @@ use body::ProvingBody;
 use error::GatewayError;
 pub(crate) use lingering::Lingering;
 use metrics::GatewayMetrics;
+use permission::Reading;
 pub use plan::{Plan, PlanError, PlanParts};
 use vigil::Vigil;
 
@@ -47,7 +49,7 @@ use crate::auth;
 use crate::clock::Clock;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
-use crate::s3::{Action, Asked, Target};
+use crate::s3::{self, Action, Asked, Target};
 use crate::store::Store;
 use crate::sts::{self, Sts, StsParts};
 use crate::upstream::{Answer, Outbound, UpstreamMetrics, strip_hop_by_hop};
@@ -213,6 +215,7 @@ impl Serving<'_> {
                 Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
             }
             _ if !is_plainly_framed(parts) => Err(GatewayError::TransferCoding),
+            _ if !names_one_host(parts) => Err(s3::TargetError::InvalidHost(authority(parts)).into()),
             Some(sts) if sts::is_sts_request(parts) => self.sts(sts, parts, incoming, call).await,
             _ => self.s3(parts, incoming, call).await,
         }
@@ -258,29 +261,46 @@ impl Serving<'_> {
         let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
         gateway.admission.principal(unrevoked.credential())?;
 
-        let upstream = &*plan.route(host(parts), &target)?.upstream;
-        let (mut body, content) = content::of_request(upstream, parts, action, payload, incoming)?;
+        let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
+        let destination = plan.destination(host(parts), &asked)?;
+        let upstream = destination.upstream;
+        let (mut body, mut content) = content::of_request(upstream, parts, action, payload, incoming)?;
         let verdict = body.verdict();
         let vigil = Vigil { upstream, verdict: &verdict };
         call.receive(verdict.clone());
-        let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
         let circumstances = self.circumstances(parts, call);
-        let permitted = self.authorize(unrevoked, asked, &circumstances, (&mut body, &vigil)).await?;
+        let reading = Reading { always: destination.reads_list(), body: &mut body, vigil: &vigil };
+        let (permitted, listed) = self.authorize(unrevoked, asked, &circumstances, reading).await?;
         vigil.prime(&mut body).await?;
-
-        let path = match upstream.is_passthrough() {
-            // Who checks the client's signature gets a `+` as it was signed.
-            true if !plus_is_space => Cow::Borrowed(parts.uri.path().as_bytes()),
-            true => path,
-            false => Cow::Owned(target.backend_path(&path).into_owned()),
+        let list = match &listed {
+            Some((objects, document)) => destination.list(parts, &target, objects, document)?,
+            None => None,
         };
-        let outbound =
-            Outbound { parts, path: &path, content, peer: call.peer.address.ip(), now: call.now.timestamp() };
+        if let Some(list) = &list {
+            body.replace(list.document.clone());
+            content = list.content();
+        }
+
+        let renamed = destination.head(parts, &asked, &path, list.as_ref())?;
+        let path = match &renamed {
+            Some(renamed) => Cow::Borrowed(renamed.uri.path().as_bytes()),
+            None if !upstream.is_passthrough() => target.backend_path(&path),
+            // Who checks the client's signature gets a `+` as it was signed.
+            None if !plus_is_space => Cow::Borrowed(parts.uri.path().as_bytes()),
+            None => Cow::Borrowed(&*path),
+        };
+        let outbound = Outbound {
+            parts: renamed.as_ref().unwrap_or(parts),
+            path: &path,
+            content,
+            peer: call.peer.address.ip(),
+            now: call.now.timestamp(),
+        };
         let sending = upstream.forward(&permitted, &outbound, body);
         let mut response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
         strip_hop_by_hop(response.headers_mut(), |_| false);
-        Ok(response.map(AnswerBody::streaming))
+        Ok(destination.answer(response, parts, action, call.peer.tls))
     }
 
     /// STS requests are answered here and never forwarded.
@@ -353,7 +373,21 @@ fn unambiguous_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
     }
 }
 
-/// The host the client addressed; an absolute-form target does not overrule the header.
+/// Whether a target in absolute form, where there is one, and `Host` name the same host. A server is to believe the
+/// target, clients sign the header: what differs could be two buckets.
+///
+/// Source: <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2>
+fn names_one_host(parts: &Parts) -> bool {
+    let header = parts.headers.get(HOST).map(HeaderValue::as_bytes);
+    let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    header.zip(target).is_none_or(|(header, target)| header.eq_ignore_ascii_case(target))
+}
+
+fn authority(parts: &Parts) -> String {
+    parts.uri.authority().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The host the client addressed, which is one: an absolute-form target agrees with the header.
 fn host(parts: &Parts) -> Option<&[u8]> {
     let header = parts.headers.get(HOST).map(HeaderValue::as_bytes);
     header.or_else(|| parts.uri.authority().map(|authority| authority.as_str().as_bytes()))

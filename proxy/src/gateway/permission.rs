@@ -10,25 +10,37 @@ use super::{Lingering, Serving};
 use crate::auth::{Circumstances, Permitted, Unrevoked};
 use crate::s3::{self, Action, Asked, MAX_DELETIONS_BYTES, ObjectVersion};
 
+/// What `DeleteObjects` lists, and the document that does.
+pub(super) type List = (Vec<ObjectVersion>, Vec<u8>);
+
+/// How the body of `DeleteObjects` is read.
+pub(super) struct Reading<'r> {
+    /// Even if policies have no say.
+    pub(super) always: bool,
+    pub(super) body: &'r mut ProvingBody<Lingering>,
+    pub(super) vigil: &'r Vigil<'r>,
+}
+
 impl<'g> Serving<'g> {
     /// Asks the policies, if any have a say. What `DeleteObjects` is to delete stands in its body, which is then read
-    /// to its end and its proof first.
+    /// to its end and its proof first, and comes out beside.
     pub(super) async fn authorize(
         self,
         unrevoked: Unrevoked,
         asked: Asked<'_>,
         circumstances: &Circumstances<'_>,
-        (body, vigil): (&mut ProvingBody<Lingering>, &Vigil<'_>),
-    ) -> Result<Permitted, GatewayError> {
+        reading: Reading<'_>,
+    ) -> Result<(Permitted, Option<List>), GatewayError> {
         let directory = self.gateway.identities.current();
+        let reads = || reading.always || unrevoked.is_limited(directory.as_deref());
         let listed = match asked.action {
-            Action::DeleteObjects if unrevoked.is_limited(directory.as_deref()) => {
-                Some(deletions(body, vigil).await?)
-            }
+            Action::DeleteObjects if reads() => Some(deletions(reading.body, reading.vigil).await?),
             _ => None,
         };
-        let asked = Asked { objects: listed.as_deref(), ..asked };
-        Ok(unrevoked.authorize(directory.as_deref(), &asked, circumstances)?)
+        let (objects, document) = listed.unzip();
+        let asked = Asked { objects: objects.as_deref(), ..asked };
+        let permitted = unrevoked.authorize(directory.as_deref(), &asked, circumstances)?;
+        Ok((permitted, objects.zip(document)))
     }
 
     pub(super) fn circumstances(self, parts: &'g Parts, call: &'g Call) -> Circumstances<'g> {
@@ -43,12 +55,9 @@ impl<'g> Serving<'g> {
     }
 }
 
-async fn deletions(
-    body: &mut ProvingBody<Lingering>,
-    vigil: &Vigil<'_>,
-) -> Result<Vec<ObjectVersion>, GatewayError> {
+async fn deletions(body: &mut ProvingBody<Lingering>, vigil: &Vigil<'_>) -> Result<List, GatewayError> {
     match vigil.patiently(body.content(MAX_DELETIONS_BYTES)).await {
-        Some(Ok(Some(document))) => Ok(s3::deletions(&document)?),
+        Some(Ok(Some(document))) => Ok((s3::deletions(&document)?, document)),
         Some(Ok(None)) => Err(GatewayError::Deletions(s3::MalformedDeletions)),
         Some(Err(_)) => Err(GatewayError::Body(vigil.verdict.clone())),
         None => Err(GatewayError::ClientStalled),

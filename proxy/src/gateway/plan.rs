@@ -156,12 +156,17 @@ impl Plan {
                 return Err(GatewayError::Unrouted(s3::Unclear::Ambiguous("key").fault()));
             }
         }
-        let route = route.ok_or_else(|| GatewayError::Unrouted(s3::nowhere(target)))?;
-        // Never under a name that is not the one the route gives.
-        match &route.rule.rename {
-            None => Ok(route),
-            Some(_) => Err(GatewayError::Unrouted(s3::nowhere(target))),
-        }
+        route.ok_or_else(|| GatewayError::Unrouted(s3::nowhere(target)))
+    }
+
+    /// Whether there is a choice.
+    pub(super) fn has_routes(&self) -> bool {
+        !self.routes.is_empty()
+    }
+
+    /// Whether a route asks for the beginning of the path.
+    pub(super) fn by_path(&self) -> bool {
+        self.by_path
     }
 
     fn select(&self, host: &[u8], target: &Target) -> Option<&Route> {

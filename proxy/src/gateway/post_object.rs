@@ -97,7 +97,8 @@ impl Serving<'_> {
         let circumstances = self.circumstances(parts, call);
         let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
         drop(directory);
-        let upstream = &*plan.route(host(parts), &target)?.upstream;
+        let destination = plan.destination(host(parts), &asked)?;
+        let upstream = destination.upstream;
         let patience = upstream.stall_timeout();
         if !upstream.is_passthrough() {
             let length = file_length(form.file(), &mut incoming, length, patience).await?;
@@ -109,7 +110,8 @@ impl Serving<'_> {
         call.receive(verdict.clone());
         vigil.prime(&mut body).await?;
 
-        let put = put(bucket, key, headers, parts)?;
+        let (bucket_there, key_there) = destination.object(bucket, key);
+        let put = put(&bucket_there, &key_there, headers, parts)?;
         let (parts_sent, path) =
             if upstream.is_passthrough() { (parts, parts.uri.path()) } else { (&put, put.uri.path()) };
         let outbound = Outbound {
@@ -124,7 +126,7 @@ impl Serving<'_> {
         call.answered();
         crate::upstream::strip_hop_by_hop(response.headers_mut(), |_| false);
         if upstream.is_passthrough() || !response.status().is_success() {
-            return Ok(response.map(AnswerBody::streaming));
+            return Ok(destination.answer(response, parts, action, call.peer.tls));
         }
         let bucket_url = bucket_url(parts, call.peer.tls);
         let object = Stored { bucket_url: &bucket_url, bucket, key };

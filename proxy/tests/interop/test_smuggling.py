@@ -319,6 +319,12 @@ def test_an_absolute_target_that_agrees_is_the_path(gateway, sink):
     assert [request["target"] for request in recorded(sink)] == ["/bucket/4"]
 
 
+def test_an_absolute_target_of_another_host_is_refused(gateway, sink):
+    message = get(gateway).replace(b" /bucket/4 ", b" http://other.example/bucket/4 ", 1)
+    assert statuses(answers(gateway, message)) == [400]
+    assert recorded(sink) == []
+
+
 # Sizes.
 
 def test_too_many_headers_are_refused(gateway, sink):
