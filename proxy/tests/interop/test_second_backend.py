@@ -78,6 +78,16 @@ def gateway(store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def told_little(store, tmp_path_factory):
+    """One that takes Garage for a backend that knows no trailers and wants buckets in host names."""
+    top = tmp_path_factory.mktemp("told-little")
+    backend = {**resigned_for(store, top), "trailers": False, "addressing": "virtual"}
+    gateway = start_serve(top / "serve", store.endpoint.replace("127.0.0.1", "localhost"), backend)
+    yield gateway
+    gateway.process.stop()
+
+
+@pytest.fixture(scope="module")
 def s3(gateway):
     return clients.s3(gateway)
 
@@ -281,3 +291,28 @@ def test_a_spoilt_body_is_never_stored(gateway, behind, bucket, framing):
     assert upload.send().status in (400, 403)
     with pytest.raises(ClientError):
         behind.head_object(Bucket=bucket, Key="object")
+
+
+@pytest.mark.parametrize("make", [uploads.chunked_with_trailer, uploads.unsigned_with_trailer])
+def test_without_trailers_the_gateway_alone_verifies_them(told_little, behind, bucket, make):
+    body = os.urandom(100_000)
+    assert make(told_little, f"/{bucket}/object", split(body)).send().status == 200
+    answer = behind.get_object(Bucket=bucket, Key="object", ChecksumMode="ENABLED")
+    assert answer["Body"].read() == body
+    assert "ChecksumCRC32" not in answer
+    upload = make(told_little, f"/{bucket}/spoilt", split(body), trailer=("x-amz-checksum-crc32", crc32(b"other")))
+    answer = upload.send()
+    assert (answer.status, answer.code) == (400, "BadDigest")
+    with pytest.raises(ClientError):
+        behind.head_object(Bucket=bucket, Key="spoilt")
+
+
+def test_a_bucket_may_stand_in_the_host_name(told_little, behind, bucket):
+    client, body = clients.s3(told_little), os.urandom(20_000)
+    client.put_object(Bucket=bucket, Key="a b/ü+", Body=body)
+    assert read(client, bucket, "a b/ü+") == read(behind, bucket, "a b/ü+") == body
+    assert [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]] == ["a b/ü+"]
+    client.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "a b/ü+"})
+    assert read(behind, bucket, "copy") == body
+    client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "copy"}, {"Key": "a b/ü+"}]})
+    assert "Contents" not in behind.list_objects_v2(Bucket=bucket)

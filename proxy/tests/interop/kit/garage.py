@@ -38,6 +38,7 @@ def start(directory: Path) -> Gateway:
         [s3_api]
         s3_region = "{REGION}"
         api_bind_addr = "127.0.0.1:{s3}"
+        root_domain = ".localhost"
         [admin]
         api_bind_addr = "127.0.0.1:{admin}"
         """
