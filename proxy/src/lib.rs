@@ -20,8 +20,8 @@
 //! demands it.
 //!
 //! The truth about credentials is the log of [`events`]; the [`store`] is a view of it with one writer, a cache in
-//! front and the revocation index beside it. STS, the admin listener and the configuration append events and never
-//! touch the view.
+//! front and the revocation index beside it. Where several gateways share one log, [`feed`] is the way there. STS,
+//! the admin listener and the configuration append events and never touch the view.
 
 pub mod clock;
 pub mod xml;
@@ -33,6 +33,7 @@ pub mod config;
 pub mod telemetry;
 pub mod events;
 pub mod audit;
+pub mod feed;
 pub mod store;
 pub mod identities;
 pub mod auth;

@@ -1,6 +1,7 @@
 //! Builds every part from the configuration, in order, runs them, drains them.
 
 mod fronts;
+mod log;
 mod reload;
 
 use std::net::SocketAddr;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 
 use fronts::{Certificates, Fronts};
@@ -19,12 +20,13 @@ use crate::admission::Admission;
 use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
 use crate::config::{self, Config, DeclaredAccessKey, Drain, Fingerprint};
-use crate::events::{Keyring, KeyringError};
+use crate::events::KeyringError;
+use crate::feed::FeedError;
 use crate::gateway::{Gateway, GatewayParts, PlanError, PlanParts};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
 use crate::listen::{DrainSwitch, Ending, TlsError, Workers};
 use crate::metrics::Metrics;
-use crate::store::{DeclaredKey, Reconciled, Store, StoreError, StoreOptions};
+use crate::store::{DeclaredKey, Reconciled, Store, StoreError};
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,9 @@ pub enum ServerError {
     /// The event log.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The way to the shared log.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
     /// The IAM directory.
     #[error("iam.directory: {0}")]
     Identities(#[from] IdentitiesError),
@@ -83,6 +88,8 @@ pub struct Server {
     readiness: Readiness,
     clock: Clock,
     drain: Drain,
+    /// Follows the shared log, if there is one.
+    follower: JoinHandle<()>,
     /// Told to drain first.
     gateway_drain: DrainSwitch,
     workers: Workers,
@@ -150,14 +157,7 @@ impl Server {
     /// Opens the log, binds both listeners and begins to accept.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, ServerError> {
         let metrics = Metrics::new();
-        let keyring = Keyring::load(&config.store.sealing_key_files)?;
-        let options = StoreOptions {
-            path: config.store.path.clone(),
-            cache_bytes: config.store.cache_bytes,
-            sealed_tokens: config.store.sealed_tokens,
-            audit: audit(&config.audit, &metrics)?,
-        };
-        let store = Store::open(&options, keyring, clock.clone(), &metrics)?;
+        let (store, follower) = log::open(&config, clock.clone(), &metrics).await?;
         let identities = identities(&config, clock.clone(), &metrics)?;
         reconcile(&store, &identities, &config.access_keys).await?;
 
@@ -209,6 +209,7 @@ impl Server {
             readiness,
             clock,
             drain,
+            follower,
             gateway_drain,
             workers,
             admin_drain,
@@ -330,6 +331,7 @@ impl Server {
         if tokio::time::timeout(Duration::from_secs(1), answered).await.is_err() {
             tracing::warn!("admin requests still in flight are cut off");
         }
+        self.follower.abort();
         self.store.close().await;
         tracing::info!("stopped");
         ending

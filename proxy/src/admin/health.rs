@@ -64,13 +64,20 @@ pub(super) fn livez() -> Answer {
 /// `/readyz`: 503 with the reason unless requests are welcome.
 ///
 /// A log that cannot be written takes the process out: it could still verify, but neither issue nor revoke.
+///
+/// With a shared log it has to be caught up with once; losing it later takes nobody out, or it would take out all.
 pub(super) fn readyz(readiness: &Readiness, store: &Store) -> Answer {
     let (status, reason) = match readiness.phase() {
         Phase::Ready if !store.writable() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the event log cannot be written")
+            (StatusCode::SERVICE_UNAVAILABLE, "the event log cannot be written".to_owned())
         }
-        Phase::Ready => (StatusCode::OK, Phase::Ready.as_str()),
-        phase @ (Phase::Starting | Phase::Draining) => (StatusCode::SERVICE_UNAVAILABLE, phase.as_str()),
+        Phase::Ready => match store.ready() {
+            Ok(()) => (StatusCode::OK, Phase::Ready.as_str().to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+        },
+        phase @ (Phase::Starting | Phase::Draining) => {
+            (StatusCode::SERVICE_UNAVAILABLE, phase.as_str().to_owned())
+        }
     };
     answer::json(status, &serde_json::json!({ "status": reason }))
 }

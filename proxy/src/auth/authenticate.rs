@@ -121,6 +121,9 @@ pub async fn look_up(
     token: Presented<'_>,
     now: UnixMillis,
 ) -> Result<Option<Arc<Record>>, AuthError> {
+    if !matches!(token, Presented::None) {
+        store.answers_for_sessions(now)?;
+    }
     if let Some(record) = store.cached(access_key_id) {
         return Ok(Some(record));
     }
@@ -128,7 +131,9 @@ pub async fn look_up(
         (None, Presented::One(token)) => match store.unseal(access_key_id, &token, now) {
             Ok(record) => Ok(record),
             Err(UnsealError::Expired) => Err(AuthError::ExpiredToken),
-            Err(error @ UnsealError::PoliciesElsewhere { .. }) => Err(AuthError::Elsewhere(error)),
+            Err(error @ (UnsealError::PoliciesElsewhere { .. } | UnsealError::TooNew { .. })) => {
+                Err(AuthError::Elsewhere(error))
+            }
         },
         (found, _) => Ok(found),
     }

@@ -4,6 +4,7 @@
 //! A method returns `None` exactly when it has reported a fault. What is checked about backends stands in `backend`.
 
 mod backend;
+mod feed;
 mod limits;
 mod listeners;
 mod routes;
@@ -89,6 +90,7 @@ impl Check<'_> {
         let backends = self.backends(raw.backend, raw.backends, &default_region);
         let routes = self.routes(raw.routes, backends.as_ref());
         let store = self.store(raw.store);
+        let feed = self.feed(raw.feed);
         let iam = self.iam(raw.iam);
         let limits = self.limits(raw.limits);
         let access_keys = self.access_keys(raw.access_keys);
@@ -103,6 +105,7 @@ impl Check<'_> {
             backends,
             routes: routes?,
             store: store?,
+            feed: feed?,
             iam: iam?,
             limits: limits?,
             access_keys: access_keys?,

@@ -9,6 +9,7 @@
 //! [`Environment`].
 
 mod check;
+mod feed;
 mod limits;
 mod raw;
 mod sources;
@@ -33,6 +34,7 @@ use crate::iam::{AccessKeyId, KeyStatus, Principal};
 use crate::s3::Selector;
 use crate::s3::rename::Rename;
 
+pub use feed::{Feed, FeedLogin, FeedTls, Stale};
 pub use limits::Limits;
 pub use sources::Environment;
 pub use units::Rate;
@@ -52,6 +54,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The event log.
     pub store: Store,
+    /// The log that gateways share; `None`: the log is in `store`.
+    pub feed: Option<Feed>,
     /// Who is declared, and what they may do.
     pub iam: Iam,
     /// Who may take how much.

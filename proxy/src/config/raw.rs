@@ -2,10 +2,13 @@
 //!
 //! A key without a default is an `Option`; whether its absence is a fault is decided by `check`.
 
+mod feed;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::feed::{Feed, FeedKind, FeedTls, Stale};
 use super::limits::RawLimits;
 use super::units::{Size, Span};
 use super::{ClientAuth, LogFormat};
@@ -30,6 +33,8 @@ pub(super) struct Raw {
     pub(super) routes: Vec<Route>,
     /// The event log and the credential cache.
     pub(super) store: Store,
+    /// Where the log is.
+    pub(super) feed: Feed,
     /// Who is declared, and what they may do.
     pub(super) iam: Iam,
     /// Who may take how much.

@@ -28,6 +28,7 @@ mod write;
 
 pub use read::parse;
 pub use write::to_json;
+pub(crate) use write::type_of;
 
 const PREFIX: &str = "io.sigward.";
 const SUFFIX: &str = ".v1";

@@ -203,6 +203,12 @@ pub(crate) fn read_event(bytes: &[u8], keyring: &Keyring) -> Result<LoggedEvent,
     Ok(LoggedEvent { event: Event { source, id, time, data }, recorded_at })
 }
 
+/// Whether a row of the log issues a session, as far as its header, unproved, can be read.
+pub(crate) fn issues_session(bytes: &[u8]) -> bool {
+    let row = Row::parse(RowKind::Event, bytes).and_then(|row| parse::<EventRow>(row.header));
+    row.is_ok_and(|row| matches!(row.data, DataRow::CredentialIssued(_)))
+}
+
 /// Source and id of a row of the log, without unsealing it.
 pub(crate) fn event_identity(bytes: &[u8]) -> Result<(String, String), RowError> {
     #[derive(Deserialize)]

@@ -110,6 +110,7 @@ fn fixed(config: &Config) -> Fixed {
         ("gateway.max_connections, max_connections_per_source", format!("{limits:?}")),
         ("admin", format!("{:?}", config.admin)),
         ("store", format!("{:?}", config.store)),
+        ("feed", format!("{:?}", config.feed)),
         (
             "iam.directory, iam.poll_interval",
             format!("{:?} {:?}", config.iam.directory, config.iam.poll_interval),

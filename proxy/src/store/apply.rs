@@ -1,10 +1,10 @@
 //! What each event does to the log and the view: the one place where they change.
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 
 use super::error::{Conflict, StoreError};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
-use super::tables::{META_APPLIED, META_NEWEST, Tables};
+use super::tables::{META_APPLIED, META_NEWEST, META_REVISION, Tables};
 use crate::clock::UnixMillis;
 use crate::events::{
     Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, read_credential,
@@ -20,12 +20,27 @@ const EXPIRED_FOR_MILLIS: i64 = 3_600_000;
 pub(super) struct Effects {
     /// Last sequence number.
     pub(super) position: u64,
+    /// Number of changes to the file, this batch included.
+    pub(super) revision: u64,
     /// Latest issue time of any credential.
     pub(super) newest: UnixMillis,
+    /// Whether there is anything to commit.
+    pub(super) dirty: bool,
     /// Marks to raise.
     pub(super) marks: Vec<Mark>,
     /// Long-term keys whose record changed or went.
     pub(super) changed: Vec<AccessKeyId>,
+}
+
+/// Which place in the log an event takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Numbering {
+    /// The next one: the file is the log.
+    Next,
+    /// The one that the shared log gave it.
+    At(u64),
+    /// None: it is this gateway's own affair, and changes the view only.
+    Unlogged,
 }
 
 /// Why an event was not applied.
@@ -47,6 +62,7 @@ pub(super) struct Batch<'a, 'txn> {
     tables: Tables<'txn>,
     keyring: &'a Keyring,
     now: UnixMillis,
+    numbering: Numbering,
     effects: Effects,
 }
 
@@ -59,9 +75,15 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         let tables = Tables::open(txn)?;
         let value = |name| Ok::<_, redb::Error>(tables.meta.get(name)?.map_or(0, |value| value.value()));
         let newest = UnixMillis(i64::try_from(value(META_NEWEST)?).unwrap_or(i64::MAX));
-        let effects =
-            Effects { position: value(META_APPLIED)?, newest, marks: Vec::new(), changed: Vec::new() };
-        Ok(Self { tables, keyring, now, effects })
+        let effects = Effects {
+            position: value(META_APPLIED)?,
+            revision: value(META_REVISION)?.max(value(META_APPLIED)?) + 1,
+            newest,
+            dirty: false,
+            marks: Vec::new(),
+            changed: Vec::new(),
+        };
+        Ok(Self { tables, keyring, now, numbering: Numbering::Next, effects })
     }
 
     /// Sequence number of the last event so far.
@@ -74,17 +96,89 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         events.iter().map(|event| self.append_one(event)).collect()
     }
 
-    /// Ends the batch; what remains is to commit the transaction.
-    pub(super) fn finish(mut self) -> Result<Effects, redb::Error> {
+    /// Applies this gateway's own events, which no log knows.
+    pub(super) fn append_unlogged(&mut self, events: &[Event]) -> Result<Vec<Receipt>, Rejection> {
+        self.numbering = Numbering::Unlogged;
+        let receipts = self.append(events);
+        self.numbering = Numbering::Next;
+        receipts
+    }
+
+    /// Applies what the shared log holds at `seq`, as of the time it got there, so that every gateway, whenever it
+    /// reads the log, comes to the same view. The position moves on whatever becomes of the event.
+    pub(super) fn apply_at(
+        &mut self,
+        seq: u64,
+        logged: &LoggedEvent,
+        published: UnixMillis,
+    ) -> Result<Receipt, Rejection> {
+        self.numbering = Numbering::At(seq);
+        self.now = logged.recorded_at.min(published);
+        let receipt = self.append_one(&logged.event);
+        self.pass(seq);
+        receipt
+    }
+
+    /// Raises a mark that comes without its event.
+    pub(super) fn raise_alone(&mut self, mark: Mark) -> Result<(), redb::Error> {
+        self.raise(mark)
+    }
+
+    /// Keeps an event that cannot be read for a keyring that can.
+    pub(super) fn quarantine(
+        &mut self,
+        seq: u64,
+        published: UnixMillis,
+        body: &[u8],
+    ) -> Result<(), redb::Error> {
+        self.tables.quarantine.insert(seq, (published.0, body))?;
+        self.pass(seq);
+        Ok(())
+    }
+
+    /// Place, message time and body of everything in quarantine, in the order of the log.
+    pub(super) fn quarantined(&self) -> Result<Vec<(u64, UnixMillis, Vec<u8>)>, redb::Error> {
+        let rows = self.tables.quarantine.iter()?.map(|row| {
+            let (seq, row) = row?;
+            let (published, body) = row.value();
+            Ok((seq.value(), UnixMillis(published), body.to_vec()))
+        });
+        rows.collect()
+    }
+
+    /// Takes an event out of quarantine.
+    pub(super) fn release(&mut self, seq: u64) -> Result<(), redb::Error> {
+        self.effects.dirty = true;
+        self.tables.quarantine.remove(seq)?;
+        Ok(())
+    }
+
+    /// Everything up to `seq` has been seen.
+    pub(super) fn pass(&mut self, seq: u64) {
+        self.effects.dirty |= self.effects.position < seq;
+        self.effects.position = self.effects.position.max(seq);
+    }
+
+    /// Ends the batch; what remains is to commit the transaction, or to abort it if nothing changed.
+    pub(super) fn finish(mut self) -> Result<Option<Effects>, redb::Error> {
+        if !self.effects.dirty {
+            return Ok(None);
+        }
+        self.tables.meta.insert(META_REVISION, self.effects.revision)?;
         self.tables.meta.insert(META_APPLIED, self.effects.position)?;
         self.tables.meta.insert(META_NEWEST, u64::try_from(self.effects.newest.0).unwrap_or(0))?;
-        Ok(self.effects)
+        Ok(Some(self.effects))
     }
 
     fn append_one(&mut self, event: &Event) -> Result<Receipt, Rejection> {
         event.check(self.now).map_err(|error| Rejection::Refused(error.into()))?;
         if let Some(seq) = self.tables.idempotency.get((event.source.as_str(), event.id.as_str()))? {
             return Ok(Receipt { seq: seq.value(), duplicate: true });
+        }
+        if let Numbering::At(seq) = self.numbering
+            && let Some(later) = self.changed_since(event, seq)?
+        {
+            return Ok(Receipt { seq: later, duplicate: true });
         }
         match &event.data {
             EventData::CredentialIssued(credential) => self.issued(event, credential),
@@ -101,6 +195,23 @@ impl<'a, 'txn> Batch<'a, 'txn> {
                 Ok(receipt)
             }
         }
+    }
+
+    /// The place of a later change of the long-term key that `event` is about: a log that is read again from further
+    /// back must not bring back what was. If there is none, this one is noted.
+    fn changed_since(&mut self, event: &Event, seq: u64) -> Result<Option<u64>, redb::Error> {
+        let id = match &event.data {
+            EventData::AccessKeyCreated(credential) => &credential.access_key_id,
+            EventData::AccessKeyStatus { access_key_id, .. }
+            | EventData::AccessKeyDeleted { access_key_id } => access_key_id,
+            EventData::CredentialIssued(_) | EventData::SessionRevoked { .. } => return Ok(None),
+        };
+        let last = self.tables.changes.get(id.as_str())?.map(|last| last.value());
+        if last.is_some_and(|last| last >= seq) {
+            return Ok(last);
+        }
+        self.tables.changes.insert(id.as_str(), seq)?;
+        Ok(None)
     }
 
     fn issued(&mut self, event: &Event, credential: &Credential) -> Result<Receipt, Rejection> {
@@ -224,21 +335,31 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         let known = self.tables.revocations.get(key.as_str())?.map(|before| before.value());
         if known.is_none_or(|before| before < mark.before.0) {
             self.tables.revocations.insert(key.as_str(), mark.before.0)?;
+            self.effects.dirty = true;
         }
         self.effects.marks.push(mark);
         Ok(())
     }
 
     fn log(&mut self, event: &Event, row: &[u8]) -> Result<Receipt, redb::Error> {
+        self.effects.dirty = true;
+        if self.numbering == Numbering::Unlogged {
+            return Ok(Receipt { seq: self.effects.position, duplicate: false });
+        }
         let seq = self.next();
         self.tables.events.insert(seq, row)?;
         self.tables.idempotency.insert((event.source.as_str(), event.id.as_str()), seq)?;
-        self.effects.position = seq;
+        self.pass(seq);
         Ok(Receipt { seq, duplicate: false })
     }
 
+    /// The place of the event at hand. No log has an event at 0.
     fn next(&self) -> u64 {
-        self.effects.position + 1
+        match self.numbering {
+            Numbering::Next => self.effects.position + 1,
+            Numbering::At(seq) => seq,
+            Numbering::Unlogged => 0,
+        }
     }
 
     fn encode_event(&self, event: &Event) -> Result<Vec<u8>, Rejection> {
@@ -279,8 +400,8 @@ pub(super) fn newest_issue(
     Ok(newest)
 }
 
-fn stored(
-    rows: &Table<'_, &'static str, &'static [u8]>,
+pub(super) fn stored(
+    rows: &impl ReadableTable<&'static str, &'static [u8]>,
     id: &AccessKeyId,
     keyring: &Keyring,
 ) -> Result<Option<StoredCredential>, Rejection> {
@@ -292,7 +413,7 @@ fn stored(
 }
 
 /// Keys of the configuration are changed by the configuration only, and it changes no others.
-fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection> {
+pub(super) fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection> {
     let declared = known.source == Event::CONFIG_SOURCE;
     let by_config = event.source == Event::CONFIG_SOURCE;
     match (declared, by_config) {
@@ -302,7 +423,7 @@ fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection>
     }
 }
 
-fn same(known: &Credential, given: &Credential) -> bool {
+pub(super) fn same(known: &Credential, given: &Credential) -> bool {
     known.secret.expose_secret() == given.secret.expose_secret()
         && known.principal == given.principal
         && known.issued_at == given.issued_at

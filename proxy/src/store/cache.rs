@@ -1,8 +1,8 @@
 //! The cache in front of the view, and the floors that keep it honest.
 //!
 //! A load that began before a change may put the old record into the cache after the change has invalidated it. So
-//! invalidation only frees memory; what decides is the floor of the key, the log position of its last change: a
-//! record read at an earlier position does not count as cached. Floors live in a fixed table indexed by hash; two
+//! invalidation only frees memory; what decides is the floor of the key, the revision of its last change: a
+//! record read at an earlier one does not count as cached. Floors live in a fixed table indexed by hash; two
 //! keys that share a slot cost each other a reload, never a wrong answer.
 
 use std::sync::Arc;
@@ -70,16 +70,16 @@ impl Cache {
         self.records.insert(record.credential().access_key_id.clone(), Arc::clone(record));
     }
 
-    /// From now on no record of the key that was read before `position` counts as cached.
-    pub(super) fn expel(&self, access_key_id: &AccessKeyId, position: u64) {
-        self.floor(hash(access_key_id.as_str())).fetch_max(position, Ordering::AcqRel);
+    /// From now on no record of the key that was read before `revision` counts as cached.
+    pub(super) fn expel(&self, access_key_id: &AccessKeyId, revision: u64) {
+        self.floor(hash(access_key_id.as_str())).fetch_max(revision, Ordering::AcqRel);
         self.records.invalidate(access_key_id);
     }
 
-    /// From now on no record that was read before `position` counts as cached.
-    pub(super) fn expel_all(&self, position: u64) {
+    /// From now on no record that was read before `revision` counts as cached.
+    pub(super) fn expel_all(&self, revision: u64) {
         for floor in &self.floors {
-            floor.fetch_max(position, Ordering::AcqRel);
+            floor.fetch_max(revision, Ordering::AcqRel);
         }
         self.records.invalidate_all();
     }
@@ -95,7 +95,7 @@ impl Cache {
     }
 
     fn is_current(&self, record: &Record) -> bool {
-        record.position() >= self.floor(record.hash()).load(Ordering::Acquire)
+        record.revision() >= self.floor(record.hash()).load(Ordering::Acquire)
     }
 
     fn floor(&self, hash: u64) -> &AtomicU64 {

@@ -9,7 +9,8 @@ use super::StoreOptions;
 use super::error::StoreError;
 use super::revocations::Mark;
 use super::tables::{
-    META_APPLIED, META_NEWEST, META_SCHEMA, REVOCATIONS, SCHEMA, SEALS, SESSIONS, Tables, begin_write, meta,
+    META_APPLIED, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA, REVOCATIONS, SCHEMA, SEALS, SESSIONS,
+    Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -22,6 +23,9 @@ const PAGE_CACHE_BYTES: usize = 64 << 20;
 /// What memory starts from.
 pub(super) struct Loaded {
     pub(super) position: u64,
+    pub(super) revision: u64,
+    /// Which shared log `position` is of; 0: none, the file is the log.
+    pub(super) log: u64,
     pub(super) newest: UnixMillis,
     pub(super) marks: Vec<Mark>,
 }
@@ -193,5 +197,7 @@ fn read(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
         }
     }
     let newest = UnixMillis(i64::try_from(meta(&txn, META_NEWEST)?).unwrap_or(i64::MAX));
-    Ok(Ok(Loaded { position: meta(&txn, META_APPLIED)?, newest, marks }))
+    let position = meta(&txn, META_APPLIED)?;
+    let revision = meta(&txn, META_REVISION)?.max(position);
+    Ok(Ok(Loaded { position, revision, log: meta(&txn, META_LOG)?, newest, marks }))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::events::{EventError, RowError};
+use crate::feed::FeedError;
 use crate::iam::AccessKeyId;
 
 /// Why the store could not be opened, read or written. Clones share their cause.
@@ -94,6 +95,32 @@ pub enum StoreError {
     /// of this call reached the disk is not known; appending them again later is harmless.
     #[error("the log cannot be written any more, restart once the cause is removed: {0}")]
     Failed(Arc<redb::Error>),
+    /// The shared log. Whether it took the event is not known if it did not answer; appending it again is harmless.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// The event is in the shared log, but this gateway has not applied it in time. It will.
+    #[error("the event is at {seq} of the shared log, which is not applied here yet")]
+    NotApplied {
+        /// Its place in the log.
+        seq: u64,
+    },
+    /// The file is no view of the shared log: it has events of its own.
+    #[error(
+        "the store holds {position} events of an embedded log and cannot be the view of a shared one, which holds \
+         {last}; give store.path another file"
+    )]
+    OtherLog {
+        /// Events of the file.
+        position: u64,
+        /// Last sequence number of the shared log.
+        last: u64,
+    },
+    /// The file is the view of a shared log, and cannot be a log itself.
+    #[error("the store is the view of a shared log; set feed.kind, or give store.path another file")]
+    SharedLog,
+    /// Nothing has been heard of the shared log for `feed.stale.hard`, and `feed.stale.fail_closed` is set.
+    #[error("what is known of revocations is too old to answer for temporary credentials")]
+    Stale,
     /// The store has been closed.
     #[error("store is closed")]
     Closed,

@@ -7,6 +7,7 @@
 //! - `sealed` makes session tokens, and records out of those that were made where this log does not reach.
 //! - `revocations` is consulted on every request and does not depend on the cache in any way.
 //! - `ending` dates revocations, says whom they reach, and ends the sessions of entities that are gone.
+//! - `shared` makes the file the view of a log that several gateways have in common.
 //! - `database` opens the file after any crash; `compaction` drops what no request can need any more.
 //!
 //! When writing fails, nothing more is accepted until a restart; what is known goes on being served.
@@ -24,7 +25,9 @@ mod reconcile;
 mod record;
 mod revocations;
 mod sealed;
+mod shared;
 mod tables;
+mod threads;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -32,20 +35,22 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use self::apply::Effects;
 use self::cache::Cache;
+use self::database::Loaded;
 use self::metrics::StoreMetrics;
 use self::revocations::Revocations;
+use self::shared::Shared;
+use self::threads::Threads;
 use self::writer::{Append, Command, Writer};
 use crate::audit::{Audit, Record as AuditRecord};
-use crate::clock::{Clock, UnixMillis};
+use crate::clock::Clock;
 use crate::events::{Event, EventData, Keyring, Receipt};
+use crate::feed::Feed;
 use crate::iam::{AccessKeyId, Credential, KeyStatus};
 use crate::metrics::Metrics;
 
@@ -55,13 +60,8 @@ pub use self::reconcile::{DeclaredKey, Reconciled};
 pub use self::record::Record;
 pub use self::revocations::RevokedBy;
 pub use self::sealed::UnsealError;
+pub use self::shared::{NotReady, Reached, Staleness, WaitFor};
 pub use self::view::{AccessKeySummary, SessionFilter, SessionSummary};
-
-/// How often the cache is tidied up.
-const MAINTENANCE: Duration = Duration::from_millis(100);
-
-/// Maintenance rounds between two compactions: five minutes.
-const COMPACTION_ROUNDS: u32 = 3_000;
 
 /// Threads that may wait for the database at the same time. More callers wait without a thread, so that a burst of
 /// requests with one cold key does not start hundreds.
@@ -77,6 +77,8 @@ pub struct StoreOptions {
     /// Whether session tokens carry their session, so that a store without its record can verify it. If not, tokens
     /// are opaque and only sessions of this log exist.
     pub sealed_tokens: bool,
+    /// The log that the file is a view of; `None`: the file is the log.
+    pub feed: Option<Feed>,
     /// Who is told of revocations and of what becomes of long-term keys.
     pub audit: Audit,
 }
@@ -84,7 +86,7 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// A store that seals tokens and whose audit trail is in the log.
     pub fn new(path: PathBuf, cache_bytes: u64) -> Self {
-        Self { path, cache_bytes, sealed_tokens: true, audit: Audit::default() }
+        Self { path, cache_bytes, sealed_tokens: true, feed: None, audit: Audit::default() }
     }
 }
 
@@ -96,18 +98,12 @@ struct Inner {
     state: Arc<State>,
     keyring: Keyring,
     sealed_tokens: bool,
+    shared: Option<Shared>,
     audit: Audit,
     commands: mpsc::Sender<Command>,
     reads: Semaphore,
     reconciling: tokio::sync::Mutex<()>,
     threads: Mutex<Option<Threads>>,
-}
-
-struct Threads {
-    writer: JoinHandle<()>,
-    maintenance: JoinHandle<()>,
-    /// Dropped to end the maintenance thread.
-    stop: Sender<()>,
 }
 
 /// What the writer changes and everybody reads.
@@ -117,6 +113,9 @@ struct State {
     cache: Cache,
     revocations: Revocations,
     position: AtomicU64,
+    revision: AtomicU64,
+    /// Which shared log the position is of; 0: none.
+    log: AtomicU64,
     newest: AtomicI64,
     /// Latest issue time of a session that came by its token and is not in the log.
     newest_unsealed: AtomicI64,
@@ -155,12 +154,18 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let db = open()?;
         let loaded = database::prepare(&db, &keyring, clock.now())?;
+        if options.feed.is_none() && loaded.log != 0 {
+            return Err(StoreError::SharedLog);
+        }
+        let shared = options.feed.clone().map(|feed| Shared::new(feed, metrics));
         let metrics = StoreMetrics::register(metrics);
         let state = Arc::new(State {
             db: RwLock::new(Some(db)),
             cache: Cache::new(options.cache_bytes, clock.clone()),
             revocations: Revocations::new(metrics.revocation_marks.clone()),
             position: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
+            log: AtomicU64::new(0),
             newest: AtomicI64::new(0),
             newest_unsealed: AtomicI64::new(0),
             failure: OnceLock::new(),
@@ -168,7 +173,7 @@ impl Store {
             clock,
         });
         state.revocations.raise(&loaded.marks);
-        state.advance(loaded.position, loaded.newest);
+        state.begin_at(&loaded);
         state.metrics.writable.set(1);
         let (commands, queue) = mpsc::channel(writer::QUEUE);
         let writer = Writer { open, keyring: keyring.clone(), state: Arc::clone(&state), commands: queue };
@@ -178,6 +183,7 @@ impl Store {
             state,
             keyring,
             sealed_tokens: options.sealed_tokens,
+            shared,
             audit: options.audit.clone(),
             commands,
             reads: Semaphore::new(CONCURRENT_READS),
@@ -240,10 +246,10 @@ impl Store {
     /// them again, once the cause is removed, is harmless. Waits while the writer is behind.
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, StoreError> {
         let records: Vec<_> = events.iter().map(recorded).collect();
-        let (reply, receipts) = oneshot::channel();
-        let append = Command::Append(Append { events, reply });
-        self.0.commands.send(append).await.map_err(|_| StoreError::Closed)?;
-        let receipts = receipts.await.map_err(|_| StoreError::Closed)??;
+        let receipts = match &self.0.shared {
+            Some(shared) => self.append_shared(shared, events).await?,
+            None => self.write(events, false).await?,
+        };
         let fresh = records.into_iter().zip(&receipts).filter(|(_, receipt)| !receipt.duplicate);
         for (record, receipt) in fresh.filter_map(|(record, receipt)| Some((record?, receipt))) {
             // Too late to refuse: what happened is in force.
@@ -252,6 +258,14 @@ impl Store {
             }
         }
         Ok(receipts)
+    }
+
+    /// Has the writer apply events: to log and view, or to the view alone.
+    async fn write(&self, events: Vec<Event>, unlogged: bool) -> Result<Vec<Receipt>, StoreError> {
+        let (reply, receipts) = oneshot::channel();
+        let append = Command::Append(Append { events, unlogged, reply });
+        self.0.commands.send(append).await.map_err(|_| StoreError::Closed)?;
+        receipts.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Where records of the audit trail go.
@@ -269,7 +283,7 @@ impl Store {
         self.state().revocations.find(credential)
     }
 
-    /// Sequence number of the last applied event.
+    /// Sequence number of the last applied event, of the shared log if there is one.
     pub fn position(&self) -> u64 {
         self.state().position.load(Ordering::Acquire)
     }
@@ -397,57 +411,34 @@ impl State {
         *db = open();
     }
 
-    fn advance(&self, position: u64, newest: UnixMillis) {
-        self.newest.fetch_max(newest.0, Ordering::AcqRel);
+    fn advance(&self, effects: &Effects) {
+        self.newest.fetch_max(effects.newest.0, Ordering::AcqRel);
+        self.revision.store(effects.revision, Ordering::Release);
+        self.stand_at(effects.position);
+    }
+
+    fn begin_at(&self, loaded: &Loaded) {
+        self.newest.fetch_max(loaded.newest.0, Ordering::AcqRel);
+        self.revision.store(loaded.revision, Ordering::Release);
+        self.log.store(loaded.log, Ordering::Release);
+        self.stand_at(loaded.position);
+    }
+
+    /// Another shared log is followed from now on, from its beginning.
+    fn rewind(&self, log: u64) {
+        self.log.store(log, Ordering::Release);
+        self.stand_at(0);
+    }
+
+    fn stand_at(&self, position: u64) {
         self.position.store(position, Ordering::Release);
         self.metrics.position.set(i64::try_from(position).unwrap_or(i64::MAX));
     }
-}
 
-impl Threads {
-    fn start(writer: Writer, commands: mpsc::WeakSender<Command>) -> std::io::Result<Self> {
-        let state = Arc::clone(&writer.state);
-        let (stop, stopped) = channel();
-        let maintenance = thread::Builder::new()
-            .name("sigward-cache".into())
-            .spawn(move || maintain(&state, &commands, &stopped))?;
-        let writer = thread::Builder::new().name("sigward-log".into()).spawn(move || writer.run())?;
-        Ok(Self { writer, maintenance, stop })
+    /// Which shared log the position is of; 0: none.
+    fn log(&self) -> u64 {
+        self.log.load(Ordering::Acquire)
     }
-
-    fn join(self) {
-        drop(self.stop);
-        for thread in [self.writer, self.maintenance] {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
-        }
-    }
-}
-
-/// Tidies the cache until the store is closed or its last handle is gone, and has the log compacted now and then.
-fn maintain(state: &State, commands: &mpsc::WeakSender<Command>, stopped: &Receiver<()>) {
-    let mut rounds = 0;
-    while stopped.recv_timeout(MAINTENANCE) == Err(RecvTimeoutError::Timeout) {
-        state.cache.maintain();
-        state.metrics.cache_entries.set(i64::try_from(state.cache.len()).unwrap_or(i64::MAX));
-        rounds += 1;
-        if rounds >= COMPACTION_ROUNDS {
-            // With more to drop, the next portion is due in the next round.
-            rounds = if compact_portion(commands) { rounds } else { 0 };
-        }
-    }
-}
-
-/// Whether there is more to drop.
-fn compact_portion(commands: &mpsc::WeakSender<Command>) -> bool {
-    let (reply, answer) = oneshot::channel();
-    let Some(commands) = commands.upgrade() else { return false };
-    if commands.blocking_send(Command::Compact(reply)).is_err() {
-        return false;
-    }
-    drop(commands);
-    matches!(answer.blocking_recv(), Ok(Ok(compacted)) if compacted.more)
 }
 
 /// What the audit trail says of an event, unless whoever made it says more.

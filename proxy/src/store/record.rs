@@ -20,8 +20,8 @@ const COMPILED: usize = 12;
 /// keys, each good for one day, region and service, are held by `ring`, which wipes nothing.
 pub struct Record {
     credential: Credential,
-    /// Position of the log this was read at.
-    position: u64,
+    /// Revision of the file this was read at.
+    revision: u64,
     hash: u64,
     /// Compiled when first asked for.
     session_policies: OnceLock<Vec<Arc<Policy>>>,
@@ -36,11 +36,11 @@ impl Record {
         Self::read_at(credential, 0)
     }
 
-    pub(super) fn read_at(credential: Credential, position: u64) -> Arc<Self> {
+    pub(super) fn read_at(credential: Credential, revision: u64) -> Arc<Self> {
         let hash = hash(credential.access_key_id.as_str());
         Arc::new(Self {
             credential,
-            position,
+            revision,
             hash,
             signing_keys: ArcSwap::default(),
             session_policies: OnceLock::new(),
@@ -93,8 +93,8 @@ impl Record {
         })
     }
 
-    pub(super) fn position(&self) -> u64 {
-        self.position
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Of the access key id; computed once, for look-ups beside the cache.
@@ -119,7 +119,7 @@ impl Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Record({} at {})", self.credential.access_key_id, self.position)
+        write!(f, "Record({} at {})", self.credential.access_key_id, self.revision)
     }
 }
 

@@ -274,6 +274,33 @@ impl Revocations {
         plain.find(&own).or_else(|| cascading.find(&own)).or_else(ancestor)
     }
 
+    /// Whether a mark as late as this one is in force.
+    pub(super) fn covers(&self, mark: &Mark) -> bool {
+        let index = self.index.load();
+        let marks = if mark.cascade { &index.cascading } else { &index.plain };
+        marks.maps[mark.kind as usize].get(&mark.name).is_some_and(|before| mark.before <= *before)
+    }
+
+    /// All marks in force.
+    pub(super) fn all(&self) -> Vec<Mark> {
+        let index = self.index.load();
+        let of = |marks: &Marks, cascade| {
+            let kinds = MarkKind::ALL.into_iter().zip(marks.maps.clone());
+            kinds
+                .flat_map(|(kind, map)| {
+                    let mark = |(name, before): (&Arc<str>, &UnixMillis)| Mark {
+                        kind,
+                        cascade,
+                        name: Arc::clone(name),
+                        before: *before,
+                    };
+                    map.iter().map(mark).collect::<Vec<_>>()
+                })
+                .collect::<Vec<_>>()
+        };
+        [of(&index.plain, false), of(&index.cascading, true)].concat()
+    }
+
     /// Raises marks; a lower time than the known one changes nothing. Called by the writer only.
     pub(super) fn raise(&self, marks: &[Mark]) {
         self.edit(marks, |map, mark| {

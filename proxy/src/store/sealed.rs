@@ -27,6 +27,12 @@ pub enum UnsealError {
         /// The position of the issuer's log at the time of issue.
         position: u64,
     },
+    /// Nothing has been heard of the shared log since before it was issued, for longer than `feed.stale.hard`.
+    #[error("session {access_key_id} is younger than what is known of revocations")]
+    TooNew {
+        /// Whose.
+        access_key_id: AccessKeyId,
+    },
 }
 
 impl Store {
@@ -71,10 +77,13 @@ impl Store {
         if unsealed.credential.expired(now) {
             return Err(UnsealError::Expired);
         }
+        if self.freshness().is_some_and(|freshness| freshness.too_new(issued_at, now)) {
+            return Err(UnsealError::TooNew { access_key_id });
+        }
         if unsealed.policies_withheld {
             return Err(UnsealError::PoliciesElsewhere { access_key_id, position: unsealed.position });
         }
-        let record = Record::read_at(unsealed.credential, self.position());
+        let record = Record::read_at(unsealed.credential, self.state().revision.load(Ordering::Acquire));
         let state = self.state();
         state.newest_unsealed.fetch_max(issued_at.0, Ordering::AcqRel);
         state.metrics.unsealed.inc();

@@ -23,12 +23,21 @@ pub(super) const IDEMPOTENCY: TableDefinition<'_, (&str, &str), u64> = TableDefi
 pub(super) const DUE: TableDefinition<'_, (i64, u64), &str> = TableDefinition::new("due");
 /// How many credential rows each sealing key sealed.
 pub(super) const SEALS: TableDefinition<'_, &str, u64> = TableDefinition::new("seals");
+/// Long-term keys of a shared log, deleted ones included: access key id to the place in the log of the last change.
+pub(super) const CHANGES: TableDefinition<'_, &str, u64> = TableDefinition::new("changes");
+/// Events of a shared log that could not be read: sequence number to (message time, body). Kept until a keyring can read
+/// them.
+pub(super) const QUARANTINE: TableDefinition<'_, u64, (i64, &[u8])> = TableDefinition::new("quarantine");
 /// Single values.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 pub(super) const META_SCHEMA: &str = "schema";
 /// Sequence number of the last event.
 pub(super) const META_APPLIED: &str = "applied";
+/// Number of changes to the file: what the cache tells old records by. A change that is in no log counts too.
+pub(super) const META_REVISION: &str = "revision";
+/// Which shared log the sequence numbers are of; 0: the file is the log itself.
+pub(super) const META_LOG: &str = "log";
 /// Latest issue time of any credential, milliseconds.
 pub(super) const META_NEWEST: &str = "newest_issue";
 
@@ -41,6 +50,8 @@ pub(super) struct Tables<'txn> {
     pub(super) idempotency: Table<'txn, (&'static str, &'static str), u64>,
     pub(super) due: Table<'txn, (i64, u64), &'static str>,
     pub(super) seals: Table<'txn, &'static str, u64>,
+    pub(super) changes: Table<'txn, &'static str, u64>,
+    pub(super) quarantine: Table<'txn, u64, (i64, &'static [u8])>,
     pub(super) meta: Table<'txn, &'static str, u64>,
 }
 
@@ -55,6 +66,8 @@ impl<'txn> Tables<'txn> {
             idempotency: txn.open_table(IDEMPOTENCY)?,
             due: txn.open_table(DUE)?,
             seals: txn.open_table(SEALS)?,
+            changes: txn.open_table(CHANGES)?,
+            quarantine: txn.open_table(QUARANTINE)?,
             meta: txn.open_table(META)?,
         })
     }

@@ -4,10 +4,12 @@ use redb::{ReadableDatabase, ReadableTable};
 
 use super::error::StoreError;
 use super::revocations::{Mark, Revocations, RevokedBy};
-use super::tables::{ACCESS_KEYS, EVENTS, META_APPLIED, SESSIONS, meta};
+use super::shared::waits_for_key;
+use super::tables::{ACCESS_KEYS, EVENTS, META_APPLIED, META_REVISION, QUARANTINE, SESSIONS, meta};
 use crate::clock::UnixMillis;
 use crate::events::{
-    CredentialHeader, Event, Keyring, RowError, StoredCredential, read_credential, read_event, read_header,
+    CredentialHeader, Event, Keyring, MAX_SESSION_MILLIS, RowError, StoredCredential, issues_session,
+    read_credential, read_event, read_header,
 };
 use crate::iam::{AccessKeyId, Ancestor, Credential, KeyStatus, Principal, SessionKind};
 
@@ -80,7 +82,7 @@ pub struct AccessKeySummary {
     pub revoked: Option<RevokedBy>,
 }
 
-/// The credential, and the position of the log it was read at.
+/// The credential, and the revision of the file it was read at.
 pub(super) fn credential(
     db: &redb::Database,
     keyring: &Keyring,
@@ -88,18 +90,19 @@ pub(super) fn credential(
 ) -> Result<Option<(Credential, u64)>, StoreError> {
     let row = (|| {
         let txn = db.begin_read()?;
-        let position = meta(&txn, META_APPLIED)?;
+        // A file of a program that did not count revisions yet changed by events alone.
+        let revision = meta(&txn, META_REVISION)?.max(meta(&txn, META_APPLIED)?);
         let session = txn.open_table(SESSIONS)?.get(id.as_str())?;
         let row = match session {
             Some(row) => Some(row),
             None => txn.open_table(ACCESS_KEYS)?.get(id.as_str())?,
         };
-        Ok::<_, redb::Error>(row.map(|row| (row, position)))
+        Ok::<_, redb::Error>(row.map(|row| (row, revision)))
     })();
-    let Some((row, position)) = row.map_err(StoreError::read)? else { return Ok(None) };
+    let Some((row, revision)) = row.map_err(StoreError::read)? else { return Ok(None) };
     let stored = read_credential(id.as_str(), row.value(), keyring)
         .map_err(|source| StoreError::Unreadable { access_key_id: id.clone(), source })?;
-    Ok(Some((stored.credential, position)))
+    Ok(Some((stored.credential, revision)))
 }
 
 /// Up to `limit` sessions that match, in the order of their access key ids, from the one after `after`.
@@ -247,6 +250,34 @@ pub(super) fn stored_access_keys(
         found.push(stored.map_err(|source| unreadable(id.value(), source))?);
     }
     Ok(found)
+}
+
+/// What waits for a keyring that can read it.
+pub(super) struct Quarantined {
+    pub(super) rows: u64,
+    /// Of these, how many a key would help that is not here, and that may still matter.
+    pub(super) missing_key: u64,
+}
+
+/// Counts the quarantine. A session that would be over by now is not missed.
+pub(super) fn quarantined(
+    db: &redb::Database,
+    keyring: &Keyring,
+    now: UnixMillis,
+) -> Result<Quarantined, StoreError> {
+    let counted = (|| {
+        let mut counted = Quarantined { rows: 0, missing_key: 0 };
+        for row in db.begin_read()?.open_table(QUARANTINE)?.iter()? {
+            let (_, row) = row?;
+            let (published, body) = row.value();
+            counted.rows += 1;
+            let over = UnixMillis(published).plus(MAX_SESSION_MILLIS) <= now && issues_session(body);
+            let waits = !over && read_event(body, keyring).is_err_and(|error| waits_for_key(&error));
+            counted.missing_key += u64::from(waits);
+        }
+        Ok::<_, redb::Error>(counted)
+    })();
+    counted.map_err(StoreError::read)
 }
 
 /// Whether a session has this id.

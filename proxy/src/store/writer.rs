@@ -2,6 +2,7 @@
 //! an fsync is shared by all who wait for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
@@ -11,7 +12,9 @@ use super::apply::{Batch, Effects, Rejection};
 use super::compaction::{self, Compacted};
 use super::database;
 use super::error::StoreError;
-use super::tables::begin_write;
+use super::revocations::Mark;
+use super::shared::{self, Delivery, Outcome};
+use super::tables::{META_APPLIED, META_LOG, META_REVISION, Tables, begin_write};
 use crate::events::{Event, Keyring, Receipt};
 
 /// Calls that may wait; further callers wait before they are queued.
@@ -22,6 +25,14 @@ const BATCH_EVENTS: usize = 4096;
 
 pub(super) enum Command {
     Append(Append),
+    /// Applies what the shared log says.
+    Deliver(Delivery, oneshot::Sender<Result<Vec<Outcome>, StoreError>>),
+    /// Raises marks that another gateway holds.
+    Raise(Vec<Mark>, oneshot::Sender<Result<(), StoreError>>),
+    /// Applies what could not be read before and can be now.
+    Retry(oneshot::Sender<Result<Vec<Outcome>, StoreError>>),
+    /// Follows this shared log from now on, from its beginning.
+    Adopt(u64, oneshot::Sender<Result<(), StoreError>>),
     /// Drops one portion of what is no longer needed.
     Compact(oneshot::Sender<Result<Compacted, StoreError>>),
     /// Finishes what is queued, takes no more.
@@ -30,6 +41,8 @@ pub(super) enum Command {
 
 pub(super) struct Append {
     pub(super) events: Vec<Event>,
+    /// Whether they are this gateway's own affair and stand in no log.
+    pub(super) unlogged: bool,
     pub(super) reply: oneshot::Sender<Result<Vec<Receipt>, StoreError>>,
 }
 
@@ -64,10 +77,14 @@ impl Writer {
             self.commit(batch);
         }
         match next {
-            Some(Command::Compact(reply)) => {
-                // Nobody waits for the answer any more: fine.
-                let _ = reply.send(self.compact());
+            // Nobody waits for the answer any more: fine.
+            Some(Command::Deliver(delivery, reply)) => drop(reply.send(self.deliver(&delivery))),
+            Some(Command::Raise(marks, reply)) => drop(reply.send(self.raise(&marks))),
+            Some(Command::Retry(reply)) => {
+                drop(reply.send(self.change(|batch| shared::retry(batch, &self.keyring))));
             }
+            Some(Command::Adopt(log, reply)) => drop(reply.send(self.adopt(log))),
+            Some(Command::Compact(reply)) => drop(reply.send(self.compact())),
             Some(Command::Close) => self.commands.close(),
             Some(Command::Append(_)) | None => {}
         }
@@ -104,23 +121,72 @@ impl Writer {
     ) -> Result<(Vec<Result<Vec<Receipt>, StoreError>>, Option<Effects>), redb::Error> {
         let txn = begin_write(db)?;
         let mut applied = Batch::begin(&txn, &self.keyring, self.state.clock.now())?;
-        let before = applied.position();
         let mut replies = Vec::with_capacity(batch.len());
         for append in batch {
-            match applied.append(&append.events) {
+            let receipts = if append.unlogged {
+                applied.append_unlogged(&append.events)
+            } else {
+                applied.append(&append.events)
+            };
+            match receipts {
                 Ok(receipts) => replies.push(Ok(receipts)),
                 Err(Rejection::Refused(error)) => replies.push(Err(error)),
                 Err(Rejection::Storage(error)) => return Err(error),
             }
         }
-        if applied.position() == before {
-            drop(applied);
-            txn.abort()?;
-            return Ok((replies, None));
-        }
         let effects = applied.finish()?;
-        txn.commit()?;
-        Ok((replies, Some(effects)))
+        Ok((replies, settle(effects, txn)?))
+    }
+
+    fn deliver(&self, delivery: &Delivery) -> Result<Vec<Outcome>, StoreError> {
+        self.change(|batch| delivery.apply(batch, &self.keyring))
+    }
+
+    fn raise(&self, marks: &[Mark]) -> Result<(), StoreError> {
+        self.change(|batch| marks.iter().try_for_each(|mark| batch.raise_alone(mark.clone())))
+    }
+
+    /// One transaction of its own; what it changes is visible before this returns.
+    fn change<T>(
+        &self,
+        work: impl FnOnce(&mut Batch<'_, '_>) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        self.check_writable()?;
+        let written = self.state.with_db(|db| {
+            Ok((|| {
+                let txn = begin_write(db)?;
+                let mut batch = Batch::begin(&txn, &self.keyring, self.state.clock.now())?;
+                let answer = work(&mut batch)?;
+                let effects = batch.finish()?;
+                Ok((answer, settle(effects, txn)?))
+            })())
+        })?;
+        let (answer, effects) = written.map_err(|error| self.fail(error))?;
+        if let Some(effects) = effects {
+            self.publish(effects);
+        }
+        Ok(answer)
+    }
+
+    fn adopt(&self, log: u64) -> Result<(), StoreError> {
+        self.check_writable()?;
+        let written = self.state.with_db(|db| {
+            Ok((|| {
+                let txn = begin_write(db)?;
+                let mut tables = Tables::open(&txn)?;
+                // A file that begins to count anew must not fall behind what the cache has seen.
+                let revision = self.state.revision.load(Ordering::Acquire);
+                tables.meta.insert(META_REVISION, revision)?;
+                tables.meta.insert(META_LOG, log)?;
+                tables.meta.insert(META_APPLIED, 0)?;
+                tables.changes.retain(|_, _| false)?;
+                drop(tables);
+                Ok(txn.commit()?)
+            })())
+        })?;
+        written.map_err(|error| self.fail(error))?;
+        self.state.rewind(log);
+        Ok(())
     }
 
     /// The order matters: once a caller sees the new position, it sees all that led to it.
@@ -130,9 +196,9 @@ impl Writer {
             state.revocations.raise(&effects.marks);
         }
         for access_key_id in &effects.changed {
-            state.cache.expel(access_key_id, effects.position);
+            state.cache.expel(access_key_id, effects.revision);
         }
-        state.advance(effects.position, effects.newest);
+        state.advance(&effects);
     }
 
     fn compact(&self) -> Result<Compacted, StoreError> {
@@ -175,8 +241,17 @@ impl Writer {
         let db = (self.open)()?;
         let loaded = database::load(&db)?;
         self.state.revocations.raise(&loaded.marks);
-        self.state.cache.expel_all(loaded.position);
-        self.state.advance(loaded.position, loaded.newest);
+        self.state.cache.expel_all(loaded.revision);
+        self.state.begin_at(&loaded);
         Ok(db)
     }
+}
+
+/// Commits what changed something.
+fn settle(effects: Option<Effects>, txn: redb::WriteTransaction) -> Result<Option<Effects>, redb::Error> {
+    match effects {
+        Some(_) => txn.commit()?,
+        None => txn.abort()?,
+    }
+    Ok(effects)
 }

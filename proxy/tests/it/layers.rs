@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the foundations to the command line.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "clock",
     "xml",
     "fault",
@@ -17,6 +17,7 @@ const ORDER: [&str; 21] = [
     "telemetry",
     "events",
     "audit",
+    "feed",
     "store",
     "identities",
     "auth",

@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod event_log;
 mod gateway;
 mod layers;
 mod limits;

@@ -180,6 +180,7 @@ impl Rig {
         let clock = Clock::manual(NOW);
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config {
+            feed: None,
             gateway: config::Gateway {
                 listen: any_port,
                 domains: vec!["s3.test".into()],

@@ -213,6 +213,7 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
         backend: Some(backend),
         backends: BTreeMap::new(),
         routes: Vec::new(),
+        feed: None,
         store: StoreConfig {
             path: layout.state.join("events.redb"),
             sealing_key_files: vec![layout.state.join("sealing.key")],

@@ -6,6 +6,18 @@ use super::{CREATED, DELETED, ISSUED, PREFIX, REVOKED, STATUS, SUFFIX};
 use crate::events::{Event, EventData, RevocationScope};
 use crate::iam::{Ancestor, Credential, Federation, SamlSubject, Session};
 
+/// The attribute `type` of such an event.
+pub(crate) fn type_of(data: &EventData) -> String {
+    let name = match data {
+        EventData::CredentialIssued(_) => ISSUED,
+        EventData::AccessKeyCreated(_) => CREATED,
+        EventData::AccessKeyStatus { .. } => STATUS,
+        EventData::AccessKeyDeleted { .. } => DELETED,
+        EventData::SessionRevoked { .. } => REVOKED,
+    };
+    format!("{PREFIX}{name}{SUFFIX}")
+}
+
 /// The event as CloudEvents JSON, without its secret access key and session token.
 pub fn to_json(event: &Event) -> Value {
     let (name, data) = match &event.data {

@@ -182,7 +182,13 @@ async fn what_waits_is_written_in_one_transaction() {
         .map(|n| {
             let (reply, receipts) = oneshot::channel();
             let events = vec![issued(session(&format!("ASIA{n}"), 1_000))];
-            bench.store.0.commands.try_send(Command::Append(Append { events, reply })).ok().unwrap();
+            bench
+                .store
+                .0
+                .commands
+                .try_send(Command::Append(Append { events, unlogged: false, reply }))
+                .ok()
+                .unwrap();
             receipts
         })
         .collect();

@@ -10,6 +10,7 @@ mod tokens;
 use super::fixtures::*;
 use super::revocations::Mark;
 use super::*;
+use crate::clock::UnixMillis;
 use crate::events::RevocationScope;
 
 /// A store in a directory of its own.

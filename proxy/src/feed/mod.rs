@@ -1,0 +1,184 @@
+//! The shared log: how events travel between gateways through NATS JetStream.
+//!
+//! ```text
+//! append ──► <prefix>.log.session.<hash>      ┐  stream <prefix>_log: everything, in one order, for 40 hours
+//!            <prefix>.log.state.key.<hash>    ├────────────────────────────────────────────► tail, by sequence
+//!            <prefix>.log.state.mark.<hash>   ┘  │ sourced by the server
+//!                                                ▼
+//!                      stream <prefix>_state: the last message of each key and each mark, for ever ──► compacted
+//! beats ───► <prefix>.beat.*                     core messages: the list of marks, and who has applied how much
+//! ```
+//!
+//! - `message`: the form of one event: subject, CloudEvents attributes as headers, sealed body.
+//! - `streams`: what the two streams must be like; they are created or checked.
+//! - `tail`: reading in order: what is compacted first, then the log.
+//! - `beat`: what is said again and again, so that silence is noticed and a lost revocation comes back.
+//! - `connection`: addresses, credentials, TLS.
+//!
+//! A gateway that knows nothing, or was away for longer than the log reaches back, reads what `<prefix>_state` holds
+//! from before the log's first message, and then the log: together the whole truth in its one order. Applying it is
+//! the store's business.
+//!
+//! Bodies of issuances and long-term keys are sealed and authenticated under the sealing keys. Revocations hold no
+//! secret and so have no seal: whoever may publish to the subjects can revoke. The server's permissions guard that.
+
+mod beat;
+mod connection;
+mod message;
+mod streams;
+mod tail;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::{self, Context};
+
+pub(crate) use beat::{Beat, MarkList, Presence};
+pub(crate) use message::{Outgoing, PlainMark};
+pub(crate) use streams::Bounds;
+pub(crate) use tail::Delivered;
+
+use crate::config;
+use crate::iam::random_bytes;
+use streams::Names;
+
+/// How long one attempt to store an event waits for its acknowledgement.
+const ACK_WAIT: Duration = Duration::from_secs(2);
+
+/// How long an append goes on trying. Longer than a server needs to restart.
+const APPEND_FOR: Duration = Duration::from_secs(10);
+
+/// How long to wait between two attempts.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// A connection to the shared log; clones share it. It reconnects by itself for as long as it lives.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    context: Context,
+    names: Names,
+    options: config::Feed,
+    name: String,
+}
+
+/// Where the log put an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ack {
+    pub(crate) seq: u64,
+    /// Whether it was there already.
+    pub(crate) duplicate: bool,
+}
+
+/// What is wrong between this gateway and the shared log. Clones are cheap; nothing secret is in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// A file of credentials or certificates.
+    #[error("{0}")]
+    Setup(String),
+    /// A stream is not what it must be.
+    #[error("stream {stream}: {problem}")]
+    Stream {
+        /// Which stream.
+        stream: String,
+        /// What is wrong with it, and what it should be.
+        problem: String,
+    },
+    /// No answer, or none that helps: worth another attempt.
+    #[error("the shared log does not answer: {0}")]
+    Unreachable(String),
+    /// The log refuses the event.
+    #[error("the shared log does not take the event: {0}")]
+    Refused(String),
+}
+
+/// Without what it logs in with.
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Feed({})", self.0.names.log)
+    }
+}
+
+impl Feed {
+    /// Prepares the connection and begins to connect; whether there is a server shows in [`prepare`](Self::prepare).
+    pub async fn connect(options: &config::Feed) -> Result<Self, FeedError> {
+        let name = match &options.gateway {
+            Some(name) => name.clone(),
+            None => random_name()?,
+        };
+        let client = connection::connect(options, &name).await?;
+        let mut context = jetstream::new(client);
+        context.set_timeout(ACK_WAIT);
+        let names = Names::new(&options.prefix);
+        Ok(Self(Arc::new(Inner { context, names, options: options.clone(), name })))
+    }
+
+    /// What this gateway was told about the log.
+    pub(crate) fn options(&self) -> &config::Feed {
+        &self.0.options
+    }
+
+    /// What this gateway calls itself.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Creates or checks the streams; which log it is and how far it reaches.
+    pub(crate) async fn prepare(&self) -> Result<Bounds, FeedError> {
+        streams::prepare(&self.0.context, &self.0.names, &self.0.options).await
+    }
+
+    /// Which log it is and how far it reaches now.
+    pub(crate) async fn bounds(&self) -> Result<Bounds, FeedError> {
+        streams::bounds(&self.0.context, &self.0.names).await
+    }
+
+    /// Stores one event. An attempt without an answer is made again, which stores nothing twice.
+    pub(crate) async fn publish(&self, message: &Outgoing) -> Result<Ack, FeedError> {
+        let trying = async {
+            loop {
+                match self.attempt(message).await {
+                    Err(FeedError::Unreachable(reason)) => {
+                        tracing::debug!(reason, "an event is not acknowledged yet");
+                        tokio::time::sleep(RETRY_AFTER).await;
+                    }
+                    done => return done,
+                }
+            }
+        };
+        let late = || FeedError::Unreachable(format!("no acknowledgement in {} s", APPEND_FOR.as_secs()));
+        tokio::time::timeout(APPEND_FOR, trying).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn attempt(&self, message: &Outgoing) -> Result<Ack, FeedError> {
+        let subject = self.0.names.subject(&message.place);
+        let sent = async {
+            let context = &self.0.context;
+            let headers = message.headers.clone();
+            context.publish_with_headers(subject, headers, message.body.clone()).await?.await
+        };
+        let failed = match tokio::time::timeout(ACK_WAIT, sent).await {
+            Ok(Ok(ack)) => return Ok(Ack { seq: ack.sequence, duplicate: ack.duplicate }),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(FeedError::Unreachable("no acknowledgement".to_owned())),
+        };
+        match failed.kind() {
+            PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending
+            // Also what a server says that is still starting.
+            | PublishErrorKind::StreamNotFound => Err(FeedError::Unreachable(failed.to_string())),
+            PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::MaxPayloadExceeded
+            | PublishErrorKind::Other => Err(FeedError::Refused(failed.to_string())),
+        }
+    }
+}
+
+fn random_name() -> Result<String, FeedError> {
+    let random = random_bytes::<4>().map_err(|error| FeedError::Setup(error.to_string()))?;
+    Ok(format!("gateway-{}", sigv4::hex::encode(&*random)))
+}

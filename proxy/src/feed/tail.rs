@@ -1,0 +1,153 @@
+//! Reading the log in order: what is compacted, then message by message.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+
+use super::message::{MESSAGE_ID, PlainMark, is_mark, plain_mark};
+use super::streams::millis;
+use super::{Feed, FeedError};
+use crate::clock::UnixMillis;
+
+/// Messages of one batch: they share one transaction.
+const BATCH: usize = 1_024;
+
+/// How long a server may keep a reader waiting that knows there is something to read.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// Names what the server copied to the compacted stream: stream and sequence number, and more since 2.10.
+const COPIED_FROM: &str = "Nats-Stream-Source";
+
+/// One message of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    /// Its place in the log.
+    pub(crate) seq: u64,
+    /// When the log took it in, by the server's clock.
+    pub(crate) published: UnixMillis,
+    /// Hash of source and id of the event, as its publisher says.
+    pub(crate) id: Option<Box<str>>,
+    /// Whether it is a revocation, by its subject.
+    pub(crate) revocation: bool,
+    /// The revocation in the clear.
+    pub(crate) mark: Option<PlainMark>,
+    /// The event, sealed.
+    pub(crate) body: Bytes,
+}
+
+/// Follows the log from one sequence number on.
+pub(crate) struct Tail {
+    messages: Ordered,
+    next: u64,
+}
+
+impl Feed {
+    /// Follows the log from sequence number `from` on.
+    pub(crate) async fn tail(&self, from: u64) -> Result<Tail, FeedError> {
+        let start = DeliverPolicy::ByStartSequence { start_sequence: from.max(1) };
+        let messages = self.ordered(&self.0.names.log, start).await?;
+        Ok(Tail { messages, next: from.max(1) })
+    }
+
+    /// What the compacted stream holds of the log's messages after `after` and below `below`, in the log's order.
+    pub(crate) async fn compacted(&self, after: u64, below: u64) -> Result<Vec<Delivered>, FeedError> {
+        let name = &self.0.names.state;
+        let stream = self.0.context.get_stream(name).await;
+        let stream = stream.map_err(|error| FeedError::Unreachable(error.to_string()))?;
+        let mut found = Vec::new();
+        if stream.cached_info().state.messages == 0 {
+            return Ok(found);
+        }
+        let mut messages = self.ordered(name, DeliverPolicy::All).await?;
+        loop {
+            let message = tokio::time::timeout(STALLED_AFTER, messages.next()).await;
+            let message = match message {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(error))) => return Err(broken(&error)),
+                Ok(None) | Err(_) => return Err(FeedError::Unreachable(format!("{name} fell silent"))),
+            };
+            let info = message.info().map_err(|error| FeedError::Unreachable(error.to_string()))?;
+            let (published, pending) = (millis(info.published.unix_timestamp_nanos()), info.pending);
+            if let Some(seq) = copied_from(&message).filter(|seq| *seq > after && *seq < below) {
+                found.push(Delivered::of(&message, seq, published));
+            }
+            if pending == 0 {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn ordered(&self, stream: &str, start: DeliverPolicy) -> Result<Ordered, FeedError> {
+        let config = OrderedConfig { deliver_policy: start, ..OrderedConfig::default() };
+        let consumer = self.0.context.create_consumer_on_stream(config, stream).await;
+        let consumer = consumer.map_err(|error| FeedError::Unreachable(error.to_string()))?;
+        consumer.messages().await.map_err(|error| FeedError::Unreachable(error.to_string()))
+    }
+}
+
+impl Tail {
+    /// The next messages, as many as are there: at least one, unless `patience` runs out. Their numbers rise; where
+    /// some are missing the log does not hold them.
+    pub(crate) async fn next(&mut self, patience: Duration) -> Result<Vec<Delivered>, FeedError> {
+        let mut batch = Vec::new();
+        let first = match tokio::time::timeout(patience, self.messages.next()).await {
+            Err(_) => return Ok(batch),
+            Ok(first) => first,
+        };
+        self.take(first, &mut batch)?;
+        while batch.len() < BATCH {
+            match self.messages.next().now_or_never() {
+                Some(message) => self.take(message, &mut batch)?,
+                None => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    fn take(
+        &mut self,
+        message: Option<Result<Message, async_nats::jetstream::consumer::pull::OrderedError>>,
+        batch: &mut Vec<Delivered>,
+    ) -> Result<(), FeedError> {
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(broken(&error)),
+            None => return Err(FeedError::Unreachable("the log fell silent".to_owned())),
+        };
+        let info = message.info().map_err(|error| FeedError::Unreachable(error.to_string()))?;
+        let (seq, published) = (info.stream_sequence, millis(info.published.unix_timestamp_nanos()));
+        // After a reconnect the server may begin again further back.
+        if seq >= self.next {
+            self.next = seq + 1;
+            batch.push(Delivered::of(&message, seq, published));
+        }
+        Ok(())
+    }
+}
+
+impl Delivered {
+    fn of(message: &Message, seq: u64, published: UnixMillis) -> Self {
+        let headers = message.headers.as_ref();
+        Self {
+            seq,
+            published,
+            id: headers.and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().into()),
+            revocation: is_mark(&message.subject),
+            mark: plain_mark(headers),
+            body: message.payload.clone(),
+        }
+    }
+}
+
+fn copied_from(message: &Message) -> Option<u64> {
+    let source = message.headers.as_ref()?.get(COPIED_FROM)?;
+    source.as_str().split(' ').nth(1)?.parse().ok()
+}
+
+fn broken(error: &impl ToString) -> FeedError {
+    FeedError::Unreachable(error.to_string())
+}

@@ -1,0 +1,103 @@
+//! What becomes of what comes from the log.
+
+use super::super::apply::{Batch, Rejection};
+use super::super::error::StoreError;
+use super::super::revocations::Mark;
+use crate::clock::UnixMillis;
+use crate::events::{Keyring, MAX_AHEAD_MILLIS, Receipt, RowError, read_event};
+use crate::feed::Delivered;
+
+/// Messages of the log, in its order, and how far they reach.
+#[derive(Debug)]
+pub(in crate::store) struct Delivery {
+    pub(in crate::store) messages: Vec<Delivered>,
+    /// The log holds nothing else up to here.
+    pub(in crate::store) upto: u64,
+}
+
+/// What became of one message.
+#[derive(Debug)]
+pub(in crate::store) enum Outcome {
+    /// It is in force, or was before.
+    Applied(Receipt),
+    /// It contradicts what came before it: no gateway applies it.
+    Refused(StoreError),
+    /// It cannot be read here. It is kept for a keyring that can.
+    Unreadable {
+        why: RowError,
+        /// Whether that matters although it cannot be read: a revocation whose scope nobody can tell.
+        lost_revocation: bool,
+    },
+}
+
+impl Outcome {
+    pub(in crate::store) fn into_receipt(self, seq: u64) -> Result<Receipt, StoreError> {
+        match self {
+            Self::Applied(receipt) => Ok(receipt),
+            Self::Refused(error) => Err(error),
+            // What was sealed here a moment ago was altered on the way.
+            Self::Unreadable { .. } => Err(StoreError::NotApplied { seq }),
+        }
+    }
+}
+
+impl Delivery {
+    /// Applies the messages; one that cannot be applied holds up no other.
+    pub(in crate::store) fn apply(
+        &self,
+        batch: &mut Batch<'_, '_>,
+        keyring: &Keyring,
+    ) -> Result<Vec<Outcome>, redb::Error> {
+        let outcomes: Result<_, _> =
+            self.messages.iter().map(|message| apply(message, batch, keyring)).collect();
+        batch.pass(self.upto);
+        outcomes
+    }
+}
+
+fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> Result<Outcome, redb::Error> {
+    if message.seq <= batch.position() {
+        return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: true }));
+    }
+    let why = match read_event(&message.body, keyring) {
+        Ok(logged) => match batch.apply_at(message.seq, &logged, message.published) {
+            Ok(receipt) => return Ok(Outcome::Applied(receipt)),
+            Err(Rejection::Refused(error)) => return Ok(Outcome::Refused(error)),
+            Err(Rejection::Storage(error)) => return Err(error),
+        },
+        Err(error) => error,
+    };
+    batch.quarantine(message.seq, message.published, &message.body)?;
+    let mark = enforced(message);
+    let lost_revocation = message.revocation && mark.is_none();
+    if let Some(mark) = mark {
+        batch.raise_alone(mark)?;
+    }
+    Ok(Outcome::Unreadable { why, lost_revocation })
+}
+
+/// Applies what the quarantine holds and this keyring can read. Its place in the log is what counts, not that it comes
+/// late.
+pub(in crate::store) fn retry(
+    batch: &mut Batch<'_, '_>,
+    keyring: &Keyring,
+) -> Result<Vec<Outcome>, redb::Error> {
+    let mut outcomes = Vec::new();
+    for (seq, published, body) in batch.quarantined()? {
+        let Ok(logged) = read_event(&body, keyring) else { continue };
+        match batch.apply_at(seq, &logged, published) {
+            Ok(receipt) => outcomes.push(Outcome::Applied(receipt)),
+            Err(Rejection::Refused(error)) => outcomes.push(Outcome::Refused(error)),
+            Err(Rejection::Storage(error)) => return Err(error),
+        }
+        batch.release(seq)?;
+    }
+    Ok(outcomes)
+}
+
+/// The mark that a message asks for in the clear, no further ahead than an event may be.
+fn enforced(message: &Delivered) -> Option<Mark> {
+    let plain = message.mark.as_ref().filter(|_| message.revocation)?;
+    let latest: UnixMillis = message.published.plus(MAX_AHEAD_MILLIS);
+    Mark::parse(&plain.key, plain.before.min(latest))
+}

@@ -1,0 +1,371 @@
+//! The task that follows the log: it reads messages, hears beats and says some itself, until the store is closed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::super::error::StoreError;
+use super::super::revocations::Mark;
+use super::super::writer::Command;
+use super::super::{Store, view};
+use super::{Delivery, Outcome, Shared, Staleness};
+use crate::clock::UnixMillis;
+use crate::events::{Receipt, RowError};
+use crate::feed::{Beat, Bounds, Delivered, FeedError, MarkList, Presence};
+
+/// How long the reader waits for a message before it looks around.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the log may reach further than what is applied while nothing comes: then reading begins anew.
+const STALLED_AFTER: Duration = Duration::from_secs(3);
+
+/// Pauses between attempts to read.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why the reader begins anew, or ends.
+enum Interrupted {
+    /// The store is closed or cannot be written.
+    Store(StoreError),
+    /// The log.
+    Feed(FeedError),
+}
+
+impl From<StoreError> for Interrupted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<FeedError> for Interrupted {
+    fn from(error: FeedError) -> Self {
+        Self::Feed(error)
+    }
+}
+
+/// Which list is being heard, and which parts of it have been.
+#[derive(Default)]
+struct Hearing {
+    list: Option<(String, UnixMillis)>,
+    parts: BTreeSet<usize>,
+}
+
+impl Store {
+    /// Finds the log, and checks that it is what it must be and that this file is a view of it.
+    ///
+    /// # Errors
+    /// [`FeedError::Unreachable`] may pass; the others need somebody.
+    pub async fn check_log(&self) -> Result<(), StoreError> {
+        let Some(shared) = &self.0.shared else { return Ok(()) };
+        let bounds = shared.feed.prepare().await?;
+        self.check_identity(bounds)
+    }
+
+    /// Follows the shared log until the store is closed; returns at once where the log is embedded. Everything that
+    /// goes wrong on the way is tried again.
+    pub async fn follow(self) {
+        let Some(shared) = &self.0.shared else { return };
+        tokio::select! {
+            () = self.read_log(shared) => {}
+            () = self.hear_beats(shared) => {}
+            () = self.say_beats(shared) => {}
+        }
+    }
+
+    async fn read_log(&self, shared: &Shared) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let error = match self.read_once(shared).await {
+                Interrupted::Store(StoreError::Closed) => return,
+                Interrupted::Store(error) => error.to_string(),
+                Interrupted::Feed(error) => error.to_string(),
+            };
+            shared.metrics.losses.inc();
+            if began.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            tracing::warn!(error, ?pause, "the shared log is not followed; trying again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Reads until something is in the way.
+    async fn read_once(&self, shared: &Shared) -> Interrupted {
+        match self.read_on(shared).await {
+            Ok(never) => match never {},
+            Err(interrupted) => interrupted,
+        }
+    }
+
+    async fn read_on(&self, shared: &Shared) -> Result<std::convert::Infallible, Interrupted> {
+        let bounds = shared.feed.prepare().await?;
+        self.begin(shared, bounds).await?;
+        let mut tail = shared.feed.tail(self.position() + 1).await?;
+        let mut quiet = Instant::now();
+        loop {
+            let messages = tail.next(PATIENCE).await?;
+            if !messages.is_empty() {
+                self.take(shared, messages).await?;
+                quiet = Instant::now();
+            } else if shared.head.load(std::sync::atomic::Ordering::Acquire) <= self.position() {
+                quiet = Instant::now();
+            } else if quiet.elapsed() > STALLED_AFTER {
+                return Err(FeedError::Unreachable("messages are due and do not come".to_owned()).into());
+            }
+        }
+    }
+
+    /// Brings the view to where the log begins.
+    async fn begin(&self, shared: &Shared, bounds: Bounds) -> Result<(), Interrupted> {
+        self.check_identity(bounds)?;
+        let known = self.state().log();
+        let lost = self.position() > bounds.last;
+        if known != bounds.identity || lost {
+            if known != 0 {
+                // What this view knows stays in force; what the log lost and holds anew comes from its beginning.
+                tracing::error!(
+                    applied = self.position(),
+                    last = bounds.last,
+                    anew = known != bounds.identity,
+                    "the shared log has lost events; reading all of it again"
+                );
+            }
+            self.command(|reply| Command::Adopt(bounds.identity, reply)).await?;
+        }
+        shared.knows_of(bounds.last);
+        let retried = self.command(Command::Retry).await?;
+        self.account(shared, &retried);
+        self.count_quarantine(shared);
+        let applied = self.position();
+        if applied + 1 < bounds.first {
+            shared.metrics.resyncs.inc();
+            let messages = shared.feed.compacted(applied, bounds.first).await?;
+            tracing::info!(applied, first = bounds.first, kept = messages.len(), "read the compacted state");
+            self.deliver(shared, Delivery { messages, upto: bounds.first - 1 }).await?;
+        }
+        shared.seen.send_replace(self.position());
+        // Not before the quarantine has been looked at: what waits there for a key counts.
+        shared.freshness.found(bounds.last);
+        shared.freshness.applied(self.position());
+        Ok(())
+    }
+
+    fn check_identity(&self, bounds: Bounds) -> Result<(), StoreError> {
+        if self.state().log() == 0 && self.position() > 0 {
+            return Err(StoreError::OtherLog { position: self.position(), last: bounds.last });
+        }
+        Ok(())
+    }
+
+    /// Applies what came, and what of it is missing in between from the compacted state.
+    async fn take(&self, shared: &Shared, mut messages: Vec<Delivered>) -> Result<(), Interrupted> {
+        let applied = self.position();
+        let upto = messages.last().map_or(applied, |message| message.seq);
+        shared.knows_of(upto);
+        if messages.iter().filter(|message| message.seq > applied).count() as u64 != upto - applied {
+            shared.metrics.gaps.inc();
+            let found = shared.feed.compacted(applied, upto).await?;
+            let there: BTreeSet<u64> = messages.iter().map(|message| message.seq).collect();
+            let missing: Vec<_> = found.into_iter().filter(|found| !there.contains(&found.seq)).collect();
+            tracing::error!(applied, upto, healed = missing.len(), "the shared log lacks events");
+            messages.extend(missing);
+            messages.sort_by_key(|message| message.seq);
+        }
+        self.deliver(shared, Delivery { messages, upto }).await
+    }
+
+    async fn deliver(&self, shared: &Shared, delivery: Delivery) -> Result<(), Interrupted> {
+        let told: Vec<_> = delivery
+            .messages
+            .iter()
+            .map(|message| (message.id.clone(), message.published, message.revocation))
+            .collect();
+        let outcomes = self.command(|reply| Command::Deliver(delivery, reply)).await?;
+        let now = self.state().clock.now();
+        self.account(shared, &outcomes);
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unreadable { .. })) {
+            self.count_quarantine(shared);
+        }
+        let mut urgent = false;
+        for ((id, published, revocation), outcome) in told.into_iter().zip(outcomes) {
+            urgent |= revocation;
+            let delay = (now.0 - published.0).max(0);
+            shared.metrics.delay_seconds.observe(delay as f64 / 1_000.0);
+            if let Some(waiting) = id.and_then(|id| shared.waiting().remove(&id)) {
+                // Whoever waited may have given up.
+                let _ = waiting.send(outcome);
+            }
+        }
+        shared.seen.send_replace(self.position());
+        shared.freshness.applied(self.position());
+        if urgent {
+            shared.urgent.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Counts what became of messages, and says of those that went wrong what an operator has to know.
+    fn account(&self, shared: &Shared, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Applied(Receipt { duplicate: false, .. }) => shared.metrics.applied.inc(),
+                Outcome::Applied(Receipt { duplicate: true, .. }) => shared.metrics.duplicates.inc(),
+                Outcome::Refused(error) => {
+                    shared.metrics.refused.inc();
+                    tracing::warn!(%error, "an event of the shared log is not applied");
+                }
+                Outcome::Unreadable { why, lost_revocation } => {
+                    shared.metrics.unreadable.inc();
+                    shared.metrics.degraded.add(i64::from(*lost_revocation));
+                    tracing::error!(error = %why, lost_revocation, "an event of the shared log cannot be read");
+                }
+            }
+        }
+    }
+
+    fn count_quarantine(&self, shared: &Shared) {
+        let state = self.state();
+        let counted = state.with_db(|db| view::quarantined(db, &self.0.keyring, state.clock.now()));
+        match counted {
+            Ok(view::Quarantined { rows, missing_key }) => {
+                shared.metrics.quarantined.set(i64::try_from(rows).unwrap_or(i64::MAX));
+                shared.freshness.missing_keys(missing_key);
+            }
+            Err(error) => tracing::error!(%error, "the quarantine cannot be read"),
+        }
+    }
+
+    async fn command<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.commands.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn hear_beats(&self, shared: &Shared) {
+        let mut hearing = Hearing::default();
+        loop {
+            match shared.feed.beats().await {
+                Ok(mut beats) => {
+                    while let Some(beat) = beats.next().await {
+                        match beat {
+                            Beat::List(list) => {
+                                if let Err(StoreError::Closed) = self.hear(shared, list, &mut hearing).await {
+                                    return;
+                                }
+                            }
+                            Beat::Presence(presence) => {
+                                let heartbeat = shared.feed.options().heartbeat;
+                                let there = shared.peers.hear(presence, heartbeat, Instant::now());
+                                shared.metrics.gateways.set(i64::try_from(there).unwrap_or(i64::MAX));
+                            }
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "no beats are heard"),
+            }
+            tokio::time::sleep(LONGEST_PAUSE).await;
+        }
+    }
+
+    /// Takes over the marks of a list that are not known here, and notes what the list proves.
+    async fn hear(&self, shared: &Shared, list: MarkList, hearing: &mut Hearing) -> Result<(), StoreError> {
+        let state = self.state();
+        let now = state.clock.now();
+        let parsed = list.marks.iter().filter_map(|(key, before)| Mark::parse(key, *before));
+        let unknown: Vec<_> =
+            parsed.filter(|mark| !mark.spent(now) && !state.revocations.covers(mark)).collect();
+        if !unknown.is_empty() {
+            shared.metrics.healed.inc_by(unknown.len() as u64);
+            tracing::warn!(count = unknown.len(), from = list.gateway, "revocations came by the list");
+            self.command(|reply| Command::Raise(unknown, reply)).await?;
+        }
+        shared.knows_of(list.head);
+        let which = (list.gateway, list.this_update);
+        if hearing.list.as_ref() != Some(&which) {
+            *hearing = Hearing { list: Some(which), parts: BTreeSet::new() };
+        }
+        hearing.parts.insert(list.part);
+        if hearing.parts.len() == list.parts {
+            shared.freshness.heard(list.head, list.this_update, self.position(), now);
+            shared.said.send_replace(Some(Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// Says who is here all the time, and the list of marks when nobody else has.
+    async fn say_beats(&self, shared: &Shared) {
+        let options = shared.feed.options();
+        // Each gateway waits a little differently, so that one of them comes first.
+        let patience = options.heartbeat.mul_f64(0.9 + 0.1 * fraction(shared.feed.name()));
+        let mut tick = tokio::time::interval(options.heartbeat / 4);
+        let mut presence_due = Instant::now();
+        let mut staleness = Staleness::Fresh;
+        loop {
+            let urgent = tokio::select! {
+                _ = tick.tick() => false,
+                () = shared.urgent.notified() => true,
+            };
+            if urgent || presence_due <= Instant::now() {
+                let presence = Presence::new(shared.feed.name(), self.position());
+                // Not to be heard is what the others then know.
+                let _ = shared.feed.say_presence(&presence).await;
+                presence_due = Instant::now() + options.heartbeat;
+            }
+            let heard = *shared.said.borrow();
+            if !urgent
+                && heard.is_none_or(|heard| heard.elapsed() >= patience)
+                && let Err(error) = self.say_list(shared).await
+            {
+                tracing::debug!(%error, "the list of revocations is not said");
+            }
+            staleness = self.note_age(shared, staleness);
+        }
+    }
+
+    async fn say_list(&self, shared: &Shared) -> Result<(), FeedError> {
+        let options = shared.feed.options();
+        // The log's own word for how far it reaches: proof that it is there.
+        let head = shared.feed.bounds().await?.last;
+        let now = self.state().clock.now();
+        let next = now.plus(i64::try_from(options.heartbeat.as_millis()).unwrap_or(i64::MAX));
+        let marks = self.state().revocations.all().into_iter().map(|mark| (mark.key(), mark.before));
+        let parts = MarkList::parts(shared.feed.name(), (now, next), head, marks.collect());
+        shared.feed.say_list(&parts).await
+    }
+
+    /// Exports the age of what is known, and says when it gets too old and when it is fresh again.
+    fn note_age(&self, shared: &Shared, before: Staleness) -> Staleness {
+        let now = self.state().clock.now();
+        let age = shared.freshness.fresh_at().map(|at| (now.0 - at.0).max(0) / 1_000);
+        shared.metrics.age.set(age.unwrap_or(-1));
+        let Some(seconds) = age else { return before };
+        let staleness = shared.freshness.staleness(now);
+        match (staleness, staleness.cmp(&before)) {
+            (_, std::cmp::Ordering::Equal) => {}
+            (Staleness::Fresh, _) => tracing::info!("the shared log is heard again"),
+            (Staleness::Warn, _) => tracing::warn!(seconds, "nothing is heard of the shared log"),
+            (Staleness::Alert | Staleness::Hard, _) => {
+                tracing::error!(seconds, ?staleness, "nothing is heard of the shared log");
+            }
+        }
+        staleness
+    }
+}
+
+/// A number from 0 to 1 that a name stands for.
+fn fraction(name: &str) -> f64 {
+    let hash = super::super::record::hash(name);
+    (hash % 1_000) as f64 / 1_000.0
+}
+
+/// Whether a row of the quarantine waits for a key.
+pub(in crate::store) fn waits_for_key(error: &RowError) -> bool {
+    matches!(error, RowError::MissingKey(_))
+}

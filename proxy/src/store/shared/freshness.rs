@@ -1,0 +1,212 @@
+//! How old is what this gateway knows of the shared log, and what follows from that.
+//!
+//! Fresh means: a list of marks was heard, made at some time, and this gateway has applied everything the log held then.
+//! From then on silence makes the knowledge older. Nothing is taken back because of it before `stale.hard`: whoever is
+//! known goes on being served, and revocations that have come are enforced.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use crate::clock::UnixMillis;
+use crate::config::Stale;
+
+/// What keeps a gateway from being ready that has just started. Once ready it stays so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// The log has not been read up to where it was when it was found.
+    #[error("catching up with the shared log")]
+    CatchingUp,
+    /// Live messages of the log are sealed under a key that is not here.
+    #[error("the shared log holds messages under a sealing key that is not here")]
+    MissingSealingKey,
+    /// No list of revocations has been heard that this gateway can match.
+    #[error("waiting for the list of revocations")]
+    NoList,
+}
+
+/// How stale the knowledge is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Staleness {
+    /// Not worth a word.
+    Fresh,
+    /// `stale.warn` is over.
+    Warn,
+    /// `stale.alert` is over.
+    Alert,
+    /// `stale.hard` is over.
+    Hard,
+}
+
+pub(in crate::store) struct Freshness {
+    stale: Stale,
+    /// Up to when everything is known, milliseconds; 0: never yet.
+    fresh_at: AtomicI64,
+    /// Lists heard that this gateway has to apply more of the log for: head and time. The latest only.
+    ahead: Mutex<Option<(u64, UnixMillis)>>,
+    /// Where the log was when it was found; `u64::MAX` before.
+    target: AtomicU64,
+    missing_keys: AtomicU64,
+    ready: AtomicBool,
+}
+
+impl Freshness {
+    pub(super) fn new(stale: Stale) -> Self {
+        Self {
+            stale,
+            fresh_at: AtomicI64::new(0),
+            ahead: Mutex::new(None),
+            target: AtomicU64::new(u64::MAX),
+            missing_keys: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
+        }
+    }
+
+    /// The log has been found, and reaches up to `head`.
+    pub(super) fn found(&self, head: u64) {
+        // Only the first time: who is caught up once does not chase a log that goes on growing.
+        let _ = self.target.compare_exchange(u64::MAX, head, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// A list made at `this_update`, when the log reached up to `head`.
+    pub(super) fn heard(&self, head: u64, this_update: UnixMillis, applied: u64, now: UnixMillis) {
+        // A clock ahead of this one must not hide silence.
+        let this_update = this_update.min(now);
+        if head <= applied {
+            self.fresh_at.fetch_max(this_update.0, Ordering::AcqRel);
+        } else {
+            let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            // While an earlier one is not reached yet it is the nearer target.
+            ahead.get_or_insert((head, this_update));
+        }
+    }
+
+    /// Everything up to `applied` is applied.
+    pub(super) fn applied(&self, applied: u64) {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, this_update)) = ahead.take_if(|(head, _)| *head <= applied) {
+            self.fresh_at.fetch_max(this_update.0, Ordering::AcqRel);
+        }
+    }
+
+    pub(super) fn missing_keys(&self, count: u64) {
+        self.missing_keys.store(count, Ordering::Release);
+    }
+
+    /// Up to when everything is known.
+    pub(in crate::store) fn fresh_at(&self) -> Option<UnixMillis> {
+        Some(UnixMillis(self.fresh_at.load(Ordering::Acquire))).filter(|at| at.0 > 0)
+    }
+
+    /// Whether the gateway may be asked; latches.
+    pub(in crate::store) fn ready(&self, applied: u64) -> Result<(), NotReady> {
+        if self.ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if applied < self.target.load(Ordering::Acquire) {
+            return Err(NotReady::CatchingUp);
+        }
+        if self.missing_keys.load(Ordering::Acquire) > 0 {
+            return Err(NotReady::MissingSealingKey);
+        }
+        if self.fresh_at().is_none() {
+            return Err(NotReady::NoList);
+        }
+        self.ready.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// One load and one comparison while all is well.
+    pub(in crate::store) fn staleness(&self, now: UnixMillis) -> Staleness {
+        let age = now.0.saturating_sub(self.fresh_at.load(Ordering::Acquire));
+        let over = |limit: std::time::Duration| age >= i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        if !over(self.stale.warn) {
+            Staleness::Fresh
+        } else if over(self.stale.hard) {
+            Staleness::Hard
+        } else if over(self.stale.alert) {
+            Staleness::Alert
+        } else {
+            Staleness::Warn
+        }
+    }
+
+    /// Whether temporary credentials are to be turned away.
+    pub(in crate::store) fn closed(&self, now: UnixMillis) -> bool {
+        self.stale.fail_closed && self.staleness(now) == Staleness::Hard
+    }
+
+    /// Whether a session that only its token knows is to be turned away: it is younger than what is known, and may have
+    /// been revoked since.
+    pub(in crate::store) fn too_new(&self, issued_at: UnixMillis, now: UnixMillis) -> bool {
+        let hard = self.staleness(now) == Staleness::Hard;
+        hard && !self.stale.accept_newer_sessions && issued_at.0 >= self.fresh_at.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn freshness(fail_closed: bool, accept_newer_sessions: bool) -> Freshness {
+        let seconds = Duration::from_secs;
+        Freshness::new(Stale {
+            warn: seconds(10),
+            alert: seconds(60),
+            hard: seconds(900),
+            fail_closed,
+            accept_newer_sessions,
+        })
+    }
+
+    fn at(seconds: i64) -> UnixMillis {
+        UnixMillis(1_000_000 + seconds * 1_000)
+    }
+
+    #[test]
+    fn readiness_needs_the_log_the_keys_and_a_list_and_latches() {
+        let freshness = freshness(false, false);
+        assert_eq!(freshness.ready(0), Err(NotReady::CatchingUp));
+        freshness.found(7);
+        freshness.found(9);
+        assert_eq!(freshness.ready(6), Err(NotReady::CatchingUp));
+        freshness.missing_keys(1);
+        assert_eq!(freshness.ready(7), Err(NotReady::MissingSealingKey));
+        freshness.missing_keys(0);
+        assert_eq!(freshness.ready(7), Err(NotReady::NoList));
+        freshness.heard(8, at(0), 7, at(0));
+        assert_eq!(freshness.ready(7), Err(NotReady::NoList), "the list is ahead of what is applied");
+        freshness.applied(8);
+        assert_eq!(freshness.ready(8), Ok(()));
+        freshness.missing_keys(1);
+        assert_eq!((freshness.ready(0), freshness.staleness(at(9_999))), (Ok(()), Staleness::Hard));
+    }
+
+    #[test]
+    fn silence_ages_what_is_known_whatever_clocks_say() {
+        let freshness = freshness(false, false);
+        assert_eq!(freshness.staleness(at(0)), Staleness::Hard, "nothing was ever heard");
+        freshness.heard(0, at(500), 0, at(0));
+        assert_eq!(freshness.fresh_at(), Some(at(0)), "a clock ahead hides nothing");
+        let steps = [(9, Staleness::Fresh), (10, Staleness::Warn), (60, Staleness::Alert)];
+        for (seconds, expected) in steps.into_iter().chain([(900, Staleness::Hard)]) {
+            assert_eq!(freshness.staleness(at(seconds)), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn past_the_hard_limit_it_is_configuration_that_decides() {
+        let (open, closed, trusting) =
+            (freshness(false, false), freshness(true, false), freshness(false, true));
+        for freshness in [&open, &closed, &trusting] {
+            freshness.heard(0, at(0), 0, at(0));
+            assert!(!freshness.closed(at(899)) && !freshness.too_new(at(100), at(899)));
+        }
+        let now = at(900);
+        assert_eq!((open.closed(now), closed.closed(now), trusting.closed(now)), (false, true, false));
+        assert!(open.too_new(at(0), now) && !open.too_new(at(-1), now));
+        assert!(!trusting.too_new(at(800), now));
+    }
+}

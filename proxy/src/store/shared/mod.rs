@@ -1,0 +1,202 @@
+//! The store as a view of a log that several gateways share: what is appended goes to the log first, and comes back
+//! from there, in the log's order, to this gateway and to all others.
+//!
+//! - `plan`: whether an event can be appended, as far as this view knows, and in which form it travels.
+//! - `delivery`: what becomes of what comes from the log.
+//! - `follow`: the task that reads the log and hears the beats.
+//! - `freshness`: how old is what this gateway knows, and what follows from that.
+//! - `peers`: who else is there, and how much of the log they have applied.
+//!
+//! Issuances are put if absent, long-term keys go by their place in the log, marks merge by maximum. So what comes
+//! twice, or again from further back, changes nothing.
+
+mod delivery;
+mod follow;
+mod freshness;
+mod metrics;
+mod peers;
+mod plan;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
+
+pub(super) use self::delivery::{Delivery, Outcome, retry};
+pub(super) use self::follow::waits_for_key;
+use self::freshness::Freshness;
+pub use self::freshness::{NotReady, Staleness};
+pub use self::peers::{Reached, WaitFor};
+
+use self::metrics::SharedMetrics;
+use self::peers::Peers;
+use self::plan::Planned;
+use super::revocations::Mark;
+use super::{Store, StoreError};
+use crate::clock::UnixMillis;
+use crate::events::{Event, EventData, Receipt};
+use crate::feed::{Feed, Outgoing, PlainMark};
+use crate::metrics::Metrics;
+
+/// How long an append waits until what it published has come back and is applied.
+const APPLIED_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a store that follows a shared log has beside its file.
+pub(super) struct Shared {
+    feed: Feed,
+    /// Appends that wait for their event to come back, by message id.
+    waiting: Mutex<HashMap<Box<str>, oneshot::Sender<Outcome>>>,
+    /// Place in the log up to which everything has been applied and every append told.
+    seen: watch::Sender<u64>,
+    /// Last place in the log that this gateway knows of.
+    head: AtomicU64,
+    freshness: Freshness,
+    peers: Peers,
+    /// Wakes whoever says beats, when others wait to hear how far this gateway is.
+    urgent: Notify,
+    /// When a list of marks was last heard as a whole.
+    said: watch::Sender<Option<Instant>>,
+    metrics: SharedMetrics,
+}
+
+/// Takes an append from the list of those that wait, however it ends.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    id: &'a str,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.waiting().remove(self.id);
+    }
+}
+
+impl Shared {
+    pub(super) fn new(feed: Feed, metrics: &Metrics) -> Self {
+        let metrics = SharedMetrics::register(metrics);
+        Self {
+            freshness: Freshness::new(feed.options().stale),
+            peers: Peers::default(),
+            waiting: Mutex::default(),
+            seen: watch::Sender::new(0),
+            head: AtomicU64::new(0),
+            urgent: Notify::new(),
+            said: watch::Sender::new(None),
+            metrics,
+            feed,
+        }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, oneshot::Sender<Outcome>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn knows_of(&self, seq: u64) {
+        let head = self.head.fetch_max(seq, Ordering::AcqRel).max(seq);
+        self.metrics.head.set(i64::try_from(head).unwrap_or(i64::MAX));
+    }
+}
+
+impl Store {
+    /// Whether what is known suffices to be asked: always, unless the log is shared and this gateway has not caught up
+    /// with it since it started. Never goes back.
+    pub fn ready(&self) -> Result<(), NotReady> {
+        self.freshness().map_or(Ok(()), |freshness| freshness.ready(self.position()))
+    }
+
+    /// Fails when nothing has been heard of the shared log for so long that temporary credentials are to be turned away.
+    /// Takes no lock.
+    pub fn answers_for_sessions(&self, now: UnixMillis) -> Result<(), StoreError> {
+        match self.freshness() {
+            Some(freshness) if freshness.closed(now) => Err(StoreError::Stale),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn freshness(&self) -> Option<&Freshness> {
+        self.0.shared.as_ref().map(|shared| &shared.freshness)
+    }
+
+    /// Publishes events one after the other, each of them applied here before the next. What the configuration of this
+    /// gateway declares is nobody else's business and stays here.
+    pub(super) async fn append_shared(
+        &self,
+        shared: &Shared,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let mut receipts = Vec::with_capacity(events.len());
+        for event in events {
+            if is_local(&event) {
+                receipts.extend(self.write(vec![event], true).await?);
+            } else {
+                receipts.push(self.publish(shared, event).await?);
+            }
+        }
+        Ok(receipts)
+    }
+
+    async fn publish(&self, shared: &Shared, event: Event) -> Result<Receipt, StoreError> {
+        let now = self.state().clock.now();
+        event.check(now)?;
+        let store = self.clone();
+        let planned =
+            self.block(move || store.state().with_db(|db| plan::plan(db, &store.0.keyring, event))).await??;
+        let event = match planned {
+            Planned::Known(seq) => return Ok(Receipt { seq, duplicate: true }),
+            Planned::Publish(event) => *event,
+        };
+        let mark = plain_mark(&event);
+        let message =
+            Outgoing::seal(&event, mark.as_ref(), &self.0.keyring, now).map_err(StoreError::Seal)?;
+        let (reply, outcome) = oneshot::channel();
+        shared.waiting().insert(message.id.as_str().into(), reply);
+        let _waiting = Waiting { shared, id: &message.id };
+        let timer = shared.metrics.publish_seconds.start_timer();
+        let ack = shared.feed.publish(&message).await?;
+        timer.observe_duration();
+        shared.knows_of(ack.seq);
+        let back = async {
+            let mut seen = shared.seen.subscribe();
+            tokio::select! {
+                biased;
+                outcome = outcome => outcome.map_err(|_| StoreError::Closed)?.into_receipt(ack.seq),
+                // It was applied before this append began to wait.
+                seen = seen.wait_for(|seen| ack.duplicate && *seen >= ack.seq) => {
+                    seen.map_err(|_| StoreError::Closed)?;
+                    Ok(Receipt { seq: ack.seq, duplicate: true })
+                }
+            }
+        };
+        match tokio::time::timeout(APPLIED_WITHIN, back).await {
+            Ok(receipt) => receipt,
+            Err(_) => Err(StoreError::NotApplied { seq: ack.seq }),
+        }
+    }
+}
+
+/// Keys that the configuration declares, but not the revocations that follow from it: those hold everywhere.
+fn is_local(event: &Event) -> bool {
+    let key = match event.data {
+        EventData::AccessKeyCreated(_)
+        | EventData::AccessKeyStatus { .. }
+        | EventData::AccessKeyDeleted { .. } => true,
+        EventData::CredentialIssued(_) | EventData::SessionRevoked { .. } => false,
+    };
+    key && event.source == Event::CONFIG_SOURCE
+}
+
+fn plain_mark(event: &Event) -> Option<PlainMark> {
+    match &event.data {
+        EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
+            let mark = Mark::of(scope, *cascade, *issued_before);
+            Some(PlainMark { key: mark.key(), before: mark.before })
+        }
+        EventData::CredentialIssued(_)
+        | EventData::AccessKeyCreated(_)
+        | EventData::AccessKeyStatus { .. }
+        | EventData::AccessKeyDeleted { .. } => None,
+    }
+}

@@ -1,0 +1,318 @@
+//! What several gateways on one log may rely on, and what they do about a log that misbehaves.
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
+use sigward::feed::FeedError;
+use sigward::store::{NotReady, Reached, WaitFor};
+
+use super::*;
+
+const LOG: &str = "test_log";
+const STATE: &str = "test_state";
+
+async fn shared() -> Option<Log> {
+    Log::new(Kind::Shared).await
+}
+
+/// Waits until a gateway is where another one is.
+async fn level(behind: &Gateway, ahead: &Gateway) {
+    let position = ahead.store.position();
+    until("the other gateway has applied it", async || behind.store.position() >= position).await;
+}
+
+/// Waits until the server has copied what long-term keys and revocations need.
+async fn compacted(log: &mut Log, messages: u64) {
+    let context = log.nats().client().await;
+    until("the server has copied", async || {
+        context.get_stream(STATE).await.unwrap().cached_info().state.messages == messages
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_gateway_says_holds_on_all() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    a.put(created("AKIA1", "one")).await.unwrap();
+    let receipt = a.put(issued("ASIA1")).await.unwrap();
+    level(&b, &a).await;
+    assert!(b.find("AKIA1").await.is_some() && !b.is_revoked("ASIA1").await);
+    b.put(revoked("ASIA1")).await.unwrap();
+    b.put(deleted("AKIA1")).await.unwrap();
+    level(&a, &b).await;
+    assert!(a.is_revoked("ASIA1").await && a.find("AKIA1").await.is_none());
+    let events = a.store.events(0, 9).await.unwrap();
+    let places = |events: &[(u64, Event)]| events.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
+    assert_eq!(places(&events), places(&b.store.events(0, 9).await.unwrap()));
+    assert!(places(&events).contains(&receipt.seq));
+}
+
+#[tokio::test]
+async fn what_a_configuration_declares_stays_with_its_gateway() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIALOCAL", "one");
+    let declared = sigward::store::DeclaredKey { access_key_id, secret, principal, status };
+    a.store.reconcile(&[declared]).await.unwrap();
+    a.put(issued("ASIA1")).await.unwrap();
+    level(&b, &a).await;
+    assert!(a.find("AKIALOCAL").await.is_some() && b.find("AKIALOCAL").await.is_none());
+}
+
+#[tokio::test]
+async fn the_same_issuance_at_two_gateways_is_one_and_the_first_of_two_wins() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let same = issued("ASIA1");
+    let (first, second) = tokio::join!(a.put(same.clone()), b.put(same));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.seq, second.seq);
+    let mut other = session("ASIA2");
+    other.secret = SecretAccessKey::new("another");
+    let (one, two) = tokio::join!(a.put(issued("ASIA2")), b.put(event(EventData::CredentialIssued(other))));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    level(&a, &b).await;
+    level(&b, &a).await;
+    let secret = async |gateway: &Gateway| gateway.find("ASIA2").await.unwrap().credential().secret.clone();
+    assert_eq!(secret(&a).await.expose_secret(), secret(&b).await.expose_secret());
+}
+
+#[tokio::test]
+async fn a_new_gateway_catches_up_from_what_is_compacted_and_then_the_log() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(created("AKIA1", "one")).await.unwrap();
+    a.put(created("AKIA1", "two")).await.unwrap();
+    a.put(created("AKIA2", "gone")).await.unwrap();
+    a.put(deleted("AKIA2")).await.unwrap();
+    a.put(issued("ASIAOLD")).await.unwrap();
+    let mark = revoked("ASIALATER");
+    a.put(mark).await.unwrap();
+    compacted(&mut log, 3).await;
+    log.nats().client().await.get_stream(LOG).await.unwrap().purge().await.unwrap();
+    let later = a.put(issued("ASIALATER")).await.unwrap();
+    let b = log.gateway("b").await;
+    assert_eq!(b.store.position(), later.seq);
+    assert_eq!(b.find("AKIA1").await.unwrap().credential().secret.expose_secret(), b"two");
+    assert!(b.find("AKIA2").await.is_none());
+    assert!(b.is_revoked("ASIALATER").await);
+    assert!(b.find("ASIAOLD").await.is_none(), "sessions are known by their tokens, or not at all");
+    assert!(b.metric("feed_resyncs_total") >= 1.0);
+}
+
+#[tokio::test]
+async fn a_gap_is_healed_by_resync() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    let lost = [
+        a.put(revoked("ASIA1")).await.unwrap().seq,
+        a.put(created("AKIA1", "one")).await.unwrap().seq,
+        a.put(issued("ASIALOST")).await.unwrap().seq,
+    ];
+    a.put(issued("ASIA2")).await.unwrap();
+    compacted(&mut log, 2).await;
+    let stream = log.nats().client().await.get_stream(LOG).await.unwrap();
+    for seq in lost {
+        stream.delete_message(seq).await.unwrap();
+    }
+    let b = log.gateway("b").await;
+    level(&b, &a).await;
+    assert!(b.is_revoked("ASIA1").await && b.find("AKIA1").await.is_some());
+    assert!(b.find("ASIALOST").await.is_none() && b.find("ASIA2").await.is_some());
+    assert!(b.metric("feed_gaps_total") >= 1.0);
+}
+
+#[tokio::test]
+async fn poison_is_set_aside_and_a_revocation_among_it_is_enforced() {
+    let Some(mut log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    a.put(issued("ASIA1")).await.unwrap();
+    a.put(issued("ASIA2")).await.unwrap();
+    let context = log.nats().client().await;
+    // What is no event at all, and a row of a newer program.
+    for body in [&b"{"[..], b"\x02\x00{}"] {
+        let sent = context.publish("test.log.session.poison", body.to_vec().into()).await.unwrap();
+        sent.await.unwrap();
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert("sigward-mark", "key:ASIA1");
+    headers.insert("sigward-before", now().plus(1_000).0.to_string().as_str());
+    let subject = "test.log.state.mark.poison";
+    context.publish_with_headers(subject, headers, "\x02".into()).await.unwrap().await.unwrap();
+    context.publish(subject, "nobody can tell".into()).await.unwrap().await.unwrap();
+    a.put(issued("ASIA3")).await.unwrap();
+    level(&b, &a).await;
+    for gateway in [&a, &b] {
+        assert!(gateway.is_revoked("ASIA1").await, "by the scope in its header");
+        assert!(!gateway.is_revoked("ASIA2").await && gateway.find("ASIA3").await.is_some());
+        assert_eq!(gateway.metric("feed_messages_total{outcome=\"unreadable\"}"), 4.0);
+        assert_eq!(gateway.metric("feed_quarantined"), 4.0);
+        assert_eq!(gateway.metric("feed_lost_revocations"), 1.0);
+    }
+    let b = b.reopen(&log).await;
+    assert!(b.is_revoked("ASIA1").await);
+}
+
+#[tokio::test]
+async fn without_a_live_sealing_key_a_gateway_is_not_ready_and_with_it_reads_what_it_set_aside() {
+    let Some(log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    a.put(created("AKIA1", "one")).await.unwrap();
+    a.put(revoked("ASIA2")).await.unwrap();
+    let b = log.starting("b", &Keyring::ephemeral().unwrap()).await;
+    level(&b, &a).await;
+    until("its list is heard", async || b.metric("feed_age_seconds") >= 0.0).await;
+    assert_eq!(b.store.ready(), Err(NotReady::MissingSealingKey));
+    assert!(b.find("ASIA1").await.is_none());
+    a.put(deleted("AKIA1")).await.unwrap();
+    level(&b, &a).await;
+    let b = b.reopen(&log).await;
+    assert!(b.find("ASIA1").await.is_some());
+    assert!(b.find("AKIA1").await.is_none(), "late as it comes, it was deleted after");
+    assert_eq!(b.metric("feed_quarantined"), 0.0);
+}
+
+#[tokio::test]
+async fn acknowledged_events_survive_a_killed_server_and_gateways_go_on_by_themselves() {
+    let Some(mut log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    for n in 0..5 {
+        a.put(issued(&format!("ASIA{n}"))).await.unwrap();
+    }
+    a.put(revoked("ASIA0")).await.unwrap();
+    for round in 0..3 {
+        log.nats().kill();
+        assert!(a.find("ASIA1").await.is_some() && a.is_revoked("ASIA0").await, "what is known is served");
+        let store = a.store.clone();
+        let name = format!("ASIAROUND{round}");
+        let waiting = tokio::spawn({
+            let event = issued(&name);
+            async move { store.append(vec![event]).await }
+        });
+        log.nats().restart(true).await;
+        waiting.await.unwrap().unwrap();
+        level(&b, &a).await;
+        assert!(b.find(&name).await.is_some(), "{name}");
+    }
+    assert!(b.is_revoked("ASIA0").await);
+    let c = log.gateway("c").await;
+    assert!(c.is_revoked("ASIA0").await && c.find("ASIA4").await.is_some());
+    assert_eq!(a.store.ready(), Ok(()));
+}
+
+#[tokio::test]
+async fn revocations_survive_the_loss_of_the_whole_log() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    a.put(revoked("ASIA1")).await.unwrap();
+    a.put(revoked("ASIA2")).await.unwrap();
+    log.nats().kill();
+    log.nats().restart(false).await;
+    let again = issued("ASIA2");
+    until("the log is followed again", async || a.put(again.clone()).await.is_ok()).await;
+    assert!(a.is_revoked("ASIA1").await, "what was known stays in force");
+    let b = log.gateway("b").await;
+    level(&b, &a).await;
+    until("the list brings it", async || b.is_revoked("ASIA2").await).await;
+    assert!(b.metric("feed_healed_marks_total") >= 1.0);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_last_events_is_read_again_from_the_beginning() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    let kept = log.directory.path().join("kept");
+    log.nats().kill();
+    copy(&log.directory.path().join("nats"), &kept);
+    log.nats().restart(true).await;
+    a.put(issued("ASIA2")).await.unwrap();
+    a.put(issued("ASIA3")).await.unwrap();
+    log.nats().kill();
+    std::fs::remove_dir_all(log.directory.path().join("nats")).unwrap();
+    copy(&kept, &log.directory.path().join("nats"));
+    log.nats().restart(true).await;
+    let b = log.gateway("b").await;
+    let mark = b.put(revoked("ASIA3")).await.unwrap();
+    until("what took the place of the lost is known", async || a.is_revoked("ASIA3").await).await;
+    until("the log is followed", async || a.store.position() == mark.seq).await;
+    assert!(a.find("ASIA2").await.is_some() && b.find("ASIA2").await.is_none());
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn a_wrong_stream_is_named_with_what_is_wrong() {
+    let Some(mut log) = shared().await else { return };
+    let context = log.nats().client().await;
+    let wrong = Config {
+        name: LOG.into(),
+        subjects: vec!["test.log.>".into()],
+        discard: DiscardPolicy::Old,
+        ..Config::default()
+    };
+    context.create_stream(wrong).await.unwrap();
+    let options = log.options("a").await;
+    let store = Store::open(&options, log.keyring.clone(), Clock::system(), &Metrics::new()).unwrap();
+    match store.check_log().await {
+        Err(StoreError::Feed(FeedError::Stream { stream, problem })) => {
+            assert_eq!((stream.as_str(), problem.contains("discard new")), (LOG, true), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_either_a_log_or_a_view() {
+    let Some(mut log) = shared().await else { return };
+    let nats = log.nats.take();
+    let embedded = log.gateway("a").await;
+    embedded.put(issued("ASIA1")).await.unwrap();
+    embedded.close().await;
+    log.nats = nats;
+    let options = log.options("a").await;
+    let store = Store::open(&options, log.keyring.clone(), Clock::system(), &Metrics::new()).unwrap();
+    assert!(matches!(store.check_log().await, Err(StoreError::OtherLog { position: 1, .. })));
+    let view = log.gateway("b").await;
+    view.close().await;
+    let options = StoreOptions { feed: None, ..log.options("b").await };
+    let opened = Store::open(&options, log.keyring.clone(), Clock::system(), &Metrics::new());
+    assert!(matches!(opened.err(), Some(StoreError::SharedLog)));
+}
+
+#[tokio::test]
+async fn silence_is_measured_and_nothing_known_is_taken_back() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    assert!(a.metric("feed_age_seconds") <= 1.0);
+    log.nats().kill();
+    until("the age grows", async || a.metric("feed_age_seconds") >= 2.0).await;
+    assert_eq!(a.store.ready(), Ok(()), "readiness does not go back");
+    assert!(a.find("ASIA1").await.is_some() && a.store.answers_for_sessions(now()).is_ok());
+    log.nats().restart(true).await;
+    until("it is heard again", async || a.metric("feed_age_seconds") <= 1.0).await;
+}
+
+#[tokio::test]
+async fn who_has_applied_a_revocation_is_told_by_name() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    until("they know each other", async || a.metric("feed_gateways") == 2.0).await;
+    let seq = a.put(revoked("ASIA1")).await.unwrap().seq;
+    let wait = Duration::from_secs(20);
+    let reached = a.store.wait_applied(seq, WaitFor::All, wait).await.unwrap();
+    assert_eq!(reached, Reached { applied: vec!["a".into(), "b".into()], lagging: vec![] });
+    b.follower.abort();
+    let seq = a.put(revoked("ASIA2")).await.unwrap().seq;
+    let reached = a.store.wait_applied(seq, WaitFor::All, Duration::from_millis(300)).await.unwrap();
+    assert_eq!(reached, Reached { applied: vec!["a".into()], lagging: vec!["b".into()] });
+    let reached = a.store.wait_applied(seq, WaitFor::Count(1), wait).await.unwrap();
+    assert_eq!(reached.applied, ["a"]);
+}
