@@ -7,7 +7,7 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `POST /v1/events` | appends a CloudEvent or a batch; `[{source, id, seq, duplicate}]` |
 //! | `GET /v1/sessions` | `{sessions, next?}`; filters `access_key_id`, `principal`, `role`, `account`, `session_name`, `identity_provider`, `source_identity`, `kind`, `expired` |
-//! | `POST /v1/revocations` | `{access_key_id \| principal \| role, session_name? \| account \| identity_provider \| source_identity, cascade?, issued_before?, reason?}`; `{issued_before, sessions, seq}` |
+//! | `POST /v1/revocations` | `{access_key_id \| principal \| role, session_name? \| account \| identity_provider \| source_identity, cascade?, issued_before?, reason?, wait?: "all" \| number, wait_seconds?}`; `{issued_before, sessions, seq, applied?, lagging?}` |
 //! | `GET /v1/iam` | `{configured, loaded_at?, users, groups, roles, providers, faults, warnings}`: the IAM directory |
 //! | `GET /v1/access-keys` | `{access_keys}` |
 //! | `POST /v1/access-keys` | creates one; its secret is in this answer and nowhere else |

@@ -1,5 +1,7 @@
 //! `GET /v1/sessions`, `POST /v1/revocations`: what is alive, and how it ends.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +11,15 @@ use super::{Admin, admin_event};
 use crate::clock::UnixMillis;
 use crate::events::{EventData, RevocationScope};
 use crate::iam::{AccessKeyId, Ancestor, Principal, SessionKind};
-use crate::store::{RevokedBy, SessionFilter, SessionSummary};
+use crate::store::{Reached, RevokedBy, SessionFilter, SessionSummary, WaitFor};
 
 /// Sessions of one answer, unless the query asks for another number.
 const PAGE: usize = 100;
 const LARGEST_PAGE: usize = 1000;
+
+/// How long a revocation waits for other gateways unless told otherwise, and at most.
+const WAIT_SECONDS: u64 = 10;
+const LONGEST_WAIT_SECONDS: u64 = 60;
 
 #[derive(Serialize)]
 struct Page {
@@ -144,6 +150,24 @@ pub(super) struct Revocation {
     cascade: bool,
     issued_before: Option<String>,
     reason: Option<String>,
+    /// How many gateways of a shared log have to have applied it before the answer: a number, or `all` that are there.
+    wait: Option<Wait>,
+    /// How long to wait for them at most.
+    wait_seconds: Option<u64>,
+}
+
+/// Whom a revocation waits for.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+enum Wait {
+    Count(usize),
+    All(All),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum All {
+    All,
 }
 
 #[derive(Serialize)]
@@ -154,12 +178,19 @@ struct Revoked {
     sessions: usize,
     /// The revocation's place in the log.
     seq: u64,
+    /// Gateways that have applied it, if the answer waited for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applied: Option<Vec<String>>,
+    /// Gateways that are there and have not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lagging: Option<Vec<String>>,
 }
 
 /// Revokes, and answers once the revocation is on disk and in force.
 pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answer, ApiError> {
     let cascade = revocation.cascade;
     let scope = revocation.scope()?;
+    let whom = revocation.whom()?;
     let issued_before = match &revocation.issued_before {
         Some(text) => UnixMillis::parse_rfc3339(text)
             .ok_or_else(|| ApiError::invalid("issued_before", "is no time such as 2026-01-02T03:04:05Z"))?,
@@ -169,13 +200,37 @@ pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answ
     let event = EventData::SessionRevoked { scope: scope.clone(), cascade, issued_before, reason };
     let receipt = admin_event::append(admin, event).await?;
     let sessions = admin.store.reached(&scope, cascade, issued_before).await?;
-    let answer = Revoked { issued_before: issued_before.to_rfc3339(), sessions, seq: receipt.seq };
+    let reached = match whom {
+        Some((whom, patience)) => admin.store.wait_applied(receipt.seq, whom, patience).await,
+        None => None,
+    };
+    let (applied, lagging) = reached.map(|Reached { applied, lagging }| (applied, lagging)).unzip();
+    let issued_before = issued_before.to_rfc3339();
+    let answer = Revoked { issued_before, sessions, seq: receipt.seq, applied, lagging };
     let issued_before = &answer.issued_before;
     tracing::info!(?scope, cascade, sessions, issued_before, "sessions revoked");
     Ok(answer::json(StatusCode::OK, &answer))
 }
 
 impl Revocation {
+    /// Whom to wait for, and for how long.
+    fn whom(&self) -> Result<Option<(WaitFor, Duration)>, ApiError> {
+        let seconds = self.wait_seconds.unwrap_or(WAIT_SECONDS);
+        if !(1..=LONGEST_WAIT_SECONDS).contains(&seconds) {
+            return Err(ApiError::invalid("wait_seconds", "must be 1 to 60"));
+        }
+        let whom = match self.wait {
+            None if self.wait_seconds.is_some() => {
+                return Err(ApiError::invalid("wait_seconds", "belongs beside wait"));
+            }
+            None => return Ok(None),
+            Some(Wait::Count(0)) => return Err(ApiError::invalid("wait", "must be all or at least 1")),
+            Some(Wait::Count(count)) => WaitFor::Count(count),
+            Some(Wait::All(All::All)) => WaitFor::All,
+        };
+        Ok(Some((whom, Duration::from_secs(seconds))))
+    }
+
     fn scope(&self) -> Result<RevocationScope, ApiError> {
         let role = self.role.clone().map(|role| match &self.session_name {
             Some(name) => RevocationScope::SessionName { role, name: name.clone() },

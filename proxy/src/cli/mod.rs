@@ -105,6 +105,9 @@ enum Failure {
     /// No TLS can be spoken to the server.
     #[error("{0}")]
     Tls(#[from] crate::upstream::ClientTlsError),
+    /// It is done, and not everywhere yet.
+    #[error("{0}")]
+    Lagging(String),
     /// A file or the terminal failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -114,6 +117,7 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::Lagging(_) => ExitCode::from(3),
             Self::Cut => ExitCode::from(3),
             // Whoever reads our output has seen enough: `sigward sessions | head`.
             Self::Io(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -30,8 +30,29 @@ pub(super) struct Args {
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Return when the gateways that share the log have applied it: all that are there, or so many
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = parse_wait)]
+    wait: Option<Wait>,
+    /// How long to wait for them: 1 to 60
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..=60))]
+    wait_seconds: Option<u64>,
     #[command(flatten)]
     admin: AdminArgs,
+}
+
+/// Whom to wait for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    All,
+    Count(usize),
+}
+
+fn parse_wait(text: &str) -> Result<Wait, &'static str> {
+    match (text, text.parse()) {
+        ("all", _) => Ok(Wait::All),
+        (_, Ok(count)) if count > 0 => Ok(Wait::Count(count)),
+        _ => Err("neither all nor a number of gateways"),
+    }
 }
 
 /// Which sessions are reached.
@@ -81,7 +102,7 @@ pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Fa
     let mut out = std::io::stdout().lock();
     if args.admin.json {
         writeln!(out, "{answer}")?;
-        return Ok(());
+        return args.check_reached(&answer);
     }
     let text = |field: &str| printable(answer[field].as_str().unwrap_or("?"));
     let number = |field: &str| answer[field].as_u64().unwrap_or_default();
@@ -89,10 +110,36 @@ pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Fa
     writeln!(out, "revoked: {} issued before {}{chained}", args.described(), text("issued_before"))?;
     writeln!(out, "live sessions reached: {}", number("sessions"))?;
     writeln!(out, "log position: {}", number("seq"))?;
-    Ok(())
+    if answer["applied"].is_array() {
+        writeln!(out, "in force on: {}", names(&answer["applied"]))?;
+    }
+    args.check_reached(&answer)
+}
+
+fn names(list: &Value) -> String {
+    let names = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    printable(&names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
 }
 
 impl Args {
+    /// Fails when fewer gateways have applied the revocation than were asked for. A gateway whose log is its own names
+    /// none, and is all there is.
+    fn check_reached(&self, answer: &Value) -> Result<(), Failure> {
+        let count = |list: &Value| list.as_array().map(Vec::len);
+        let Some(applied) = count(&answer["applied"]) else { return Ok(()) };
+        let lagging = count(&answer["lagging"]).unwrap_or_default();
+        let enough = match self.wait {
+            None => true,
+            Some(Wait::All) => lagging == 0 && applied > 0,
+            Some(Wait::Count(wanted)) => applied >= wanted,
+        };
+        if enough {
+            return Ok(());
+        }
+        let lagging = names(&answer["lagging"]);
+        Err(Failure::Lagging(format!("in force on {applied} gateways; not yet on: {lagging}")))
+    }
+
     /// The sessions in words.
     fn described(&self) -> String {
         let Scope { access_key_id, principal, role, account, identity_provider, source_identity } =
@@ -132,7 +179,16 @@ fn request(args: &Args) -> Value {
         ),
     ];
     let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
-    given.chain(args.cascade.then(|| ("cascade".to_owned(), json!(true)))).collect()
+    let wait = args.wait.map(|wait| match wait {
+        Wait::All => json!("all"),
+        Wait::Count(count) => json!(count),
+    });
+    let more = [
+        ("cascade", args.cascade.then_some(json!(true))),
+        ("wait", wait),
+        ("wait_seconds", args.wait_seconds.map(|seconds| json!(seconds))),
+    ];
+    given.chain(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))).collect()
 }
 
 #[cfg(test)]
@@ -167,6 +223,11 @@ mod tests {
         );
         assert_eq!(parse(&["--identity-provider", "arn"]), Ok(json!({ "identity_provider": "arn" })));
         assert_eq!(parse(&["--source-identity", "bob"]), Ok(json!({ "source_identity": "bob" })));
+        assert_eq!(parse(&["--account", "1", "--wait"]), Ok(json!({ "account": "1", "wait": "all" })));
+        assert_eq!(
+            parse(&["--account", "1", "--wait=3", "--wait-seconds", "5"]),
+            Ok(json!({ "account": "1", "wait": 3, "wait_seconds": 5 })),
+        );
     }
 
     #[test]
@@ -176,6 +237,7 @@ mod tests {
         assert_eq!(parse(&[]), Err(ErrorKind::MissingRequiredArgument));
         assert_eq!(parse(&["--role", "a", "--account", "b"]), Err(ErrorKind::ArgumentConflict));
         assert_eq!(parse(&["--session-name", "a"]), Err(ErrorKind::MissingRequiredArgument));
+        assert_eq!(parse(&["--account", "1", "--wait=none"]), Err(ErrorKind::ValueValidation));
         assert_eq!(parse(&["--account", "1", "--session-name", "a"]), Err(ErrorKind::ArgumentConflict));
         let yesterday = parse(&["--role", "a", "--issued-before", "yesterday"]);
         assert_eq!(yesterday, Err(ErrorKind::ValueValidation));

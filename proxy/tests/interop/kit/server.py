@@ -180,13 +180,14 @@ def start_serve(
     iam: Path | None = None,
     store: dict | None = None,
     audit: dict | None = None,
+    feed: dict | None = None,
     drain: dict | None = None,
     more: str = "",
 ) -> Gateway:
     """`sigward serve` with a configuration of its own in front of `backend`, or of several endpoints of one.
 
-    `gateway`, `store` and `audit` hold further keys of these sections, `iam` is the directory of identities; `store`
-    may name other sealing keys. `drain` holds the keys of its section, `more` is put at the end.
+    `gateway`, `store`, `audit` and `feed` hold further keys of these sections, `iam` is the directory of identities;
+    `store` may name other sealing keys. `drain` holds the keys of its section, `more` is put at the end.
     """
     directory.mkdir(parents=True)
     credentials = Credentials("AKIASUITELONGTERM0001", "suite/long+term/secret/0123456789abcdef01")
@@ -216,6 +217,8 @@ def start_serve(
         *(["[iam]", f'directory = "{iam}"'] if iam else []),
         "[audit]",
         *(f"{name} = {json.dumps(value)}" for name, value in (audit or {}).items()),
+        "[feed]",
+        *(f"{name} = {json.dumps(value)}" for name, value in (feed or {}).items()),
         "[log]",
         f'filter = "{log_filter}"',
         "[drain]",
@@ -242,6 +245,14 @@ def start_serve(
     )
     process.wait_for(lambda: answers(f"{gateway.admin}/readyz"))
     return gateway
+
+
+def start_again(gateway: Gateway) -> None:
+    """Starts a gateway of `start_serve` that has ended, with what it left behind."""
+    number = len(list(gateway.state.glob("logs*")))
+    command = [str(binary()), "serve", "--config", str(gateway.state / "sigward.toml")]
+    gateway.process = Process(command, gateway.state / f"logs-{number}")
+    gateway.process.wait_for(lambda: answers(f"{gateway.admin}/readyz"))
 
 
 def sealing_key(path: Path, key_id: str) -> Path:

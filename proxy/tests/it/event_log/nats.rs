@@ -24,7 +24,7 @@ impl Nats {
     /// Starts a server, if there is one. Without one a test has nothing to say, and says so; in CI it fails.
     pub(super) async fn start(directory: &Path) -> Option<Self> {
         let Some(program) = program() else {
-            assert!(std::env::var_os("CI").is_none(), "there is no nats-server");
+            assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "there is no nats-server");
             eprintln!("SKIPPED: there is no nats-server; install it or set {VARIABLE}");
             return None;
         };
