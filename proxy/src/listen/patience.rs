@@ -6,19 +6,45 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// A stream that fails once it could not write a byte for a while. Lies below TLS, so that what counts is what the
 /// kernel takes, and the kernel takes nothing while the client's window is shut.
+///
+/// Dropped while a write waits, whoever drops it and why, it is given up with what the kernel holds for its client: an
+/// answer that breaks off is worth nothing to who reads it, and megabytes for minutes to who does not.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(super) struct Patient<S: GiveUp> {
     stream: S,
     patience: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
+/// A stream that can be closed without sending first what has been written to it.
+pub(super) trait GiveUp {
+    /// Makes that the way in which it is closed.
+    fn give_up(&self);
+}
+
+impl GiveUp for TcpStream {
+    fn give_up(&self) {
+        if let Err(error) = self.set_zero_linger() {
+            tracing::debug!(%error, "cannot set SO_LINGER");
+        }
+    }
+}
+
+impl<S: GiveUp> Drop for Patient<S> {
+    fn drop(&mut self) {
+        if self.waiting.is_some() {
+            self.stream.give_up();
+        }
+    }
+}
+
+impl<S: GiveUp> Patient<S> {
     pub(super) const fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, waiting: None }
     }
@@ -34,7 +60,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + GiveUp + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -44,7 +70,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + GiveUp + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -78,9 +104,42 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    impl GiveUp for DuplexStream {
+        fn give_up(&self) {}
+    }
+
+    /// What a client reads that begins to do so when the server is done with it.
+    async fn read_late(serve: impl AsyncFnOnce(&mut Patient<TcpStream>)) -> io::Result<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let mut client = TcpStream::connect(listener.local_addr()?).await?;
+        let mut server = Patient::new(listener.accept().await?.0, Duration::from_millis(100));
+        serve(&mut server).await;
+        drop(server);
+        client.read_to_end(&mut Vec::new()).await
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_reset_and_who_has_been_answered_is_not() {
+        let endless = vec![0; 64 << 20];
+        let stalled = read_late(async |server| {
+            let error = server.write_all(&endless).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            drop(server.shutdown().await);
+        });
+        assert_eq!(stalled.await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let dropped = read_late(async |server| {
+            let soon = Duration::from_millis(10);
+            tokio::time::timeout(soon, server.write_all(&endless)).await.unwrap_err();
+        });
+        assert_eq!(dropped.await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let answered = read_late(async |server| server.write_all(&[0; 1000]).await.unwrap());
+        assert_eq!(answered.await.unwrap(), 1000);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_reads_slowly_is_served_and_who_does_not_read_is_cut_off() {
