@@ -296,6 +296,9 @@ def test_a_host_is_needed(gateway, sink):
 
 
 TARGETS = {
+    "elsewhere": "http://elsewhere.example/bucket/4",
+    "another scheme": "ftp://{host}/bucket/4",
+    "user in front": "http://user@{host}/bucket/4",
     "authority alone": "{host}",
     "asterisk": "*",
     "no slash": "bucket/4",
