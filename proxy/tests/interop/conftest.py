@@ -3,6 +3,8 @@
     cargo build --release
     "$(proxy/tests/interop/install.sh)/bin/pytest" -c proxy/tests/interop/pytest.ini proxy/tests/interop
 
+With `--front NAME` the tests named reach the gateway over TLS, by HTTP/2, behind a load balancer; see kit/fronts.py.
+
 The program under test is the newest build of the checkout, or `SIGWARD_BIN`. `programs/` holds what tests run as
 a user would; `memory.py` measures memory at full size.
 """
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from kit import clients, server
+from kit import clients, fronts, server
 from kit.credentials import Credentials
 from kit.server import Gateway, Process, resigned_for, start_dev, start_serve
 
@@ -29,6 +31,10 @@ os.environ.update(server.ISOLATION)
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
 bucket_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--front", choices=fronts.NAMES, help="reach the gateway in another way: see kit/fronts.py")
 
 
 def pytest_configure(config):
@@ -46,12 +52,24 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 @pytest.fixture(scope="session")
-def dev(tmp_path_factory) -> Gateway:
-    """One `sigward dev` for all tests that neither revoke nor restart."""
+def plain_dev(tmp_path_factory) -> Gateway:
+    """One `sigward dev`, reached directly."""
     top = tmp_path_factory.mktemp("dev")
     gateway = start_dev(top / "data", top / "logs")
     yield gateway
     gateway.process.stop()
+
+
+@pytest.fixture(scope="session")
+def dev(plain_dev, tmp_path_factory, request) -> Gateway:
+    """One gateway for all tests that neither revoke nor restart: `sigward dev`, or what `--front` puts before it."""
+    name = request.config.getoption("--front")
+    if not name:
+        yield plain_dev
+        return
+    front = fronts.Front(name, plain_dev, tmp_path_factory.mktemp("front"))
+    yield front.gateway
+    front.stop()
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +82,11 @@ def own_dev(tmp_path_factory) -> Gateway:
 
 
 @pytest.fixture(scope="session")
-def tls_gateway(dev, tmp_path_factory) -> Gateway:
+def tls_gateway(plain_dev, tmp_path_factory) -> Gateway:
     """`sigward serve` over TLS, which signs anew for `dev` as its backend."""
     top = tmp_path_factory.mktemp("tls")
-    gateway = start_serve(top / "serve", dev.endpoint, resigned_for(dev, top), tls=True)
-    gateway.backend = dev.backend
+    gateway = start_serve(top / "serve", plain_dev.endpoint, resigned_for(plain_dev, top), tls=True)
+    gateway.backend = plain_dev.backend
     yield gateway
     gateway.process.stop()
 

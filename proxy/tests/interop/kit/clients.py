@@ -10,6 +10,8 @@ from .server import Gateway
 def client(service: str, gateway: Gateway, credentials: Credentials | None = None, **config):
     """A boto3 client that tries once and waits 60 s at most."""
     options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 60, **config}
+    if gateway.client_certificate:
+        options["client_cert"] = tuple(map(str, gateway.client_certificate))
     return boto3.client(
         service,
         endpoint_url=gateway.endpoint,
@@ -21,8 +23,8 @@ def client(service: str, gateway: Gateway, credentials: Credentials | None = Non
 
 
 def s3(gateway: Gateway, credentials: Credentials | None = None, s3: dict | None = None, **config):
-    """An S3 client with path-style addressing: names under `localhost` need no resolver."""
-    return client("s3", gateway, credentials, s3={"addressing_style": "path", **(s3 or {})}, **config)
+    """An S3 client with path-style addressing, which needs no resolver, unless the gateway says otherwise."""
+    return client("s3", gateway, credentials, s3={"addressing_style": gateway.addressing, **(s3 or {})}, **config)
 
 
 def sts(gateway: Gateway, credentials: Credentials | None = None):

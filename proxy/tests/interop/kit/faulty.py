@@ -1,8 +1,9 @@
 """A backend that misbehaves on demand.
 
 `python -m kit.faulty` prints its port, then serves until it is ended. The last segment of a request's path names what
-it does wrong; `FAULTS` lists it all. Every request prints one line: its method, its target and the number of the
-connection it came by, so that a test sees what was sent twice and which connections were used again.
+it does wrong; the methods of `Handler` are all there is. Every request prints one line: its method, its target and the number of the
+connection it came by, so that a test sees what was sent twice and which connections were used again; with `--quiet`
+none does.
 """
 
 import itertools
@@ -45,8 +46,9 @@ class Handler(socketserver.BaseRequestHandler):
         self.method, self.target, _ = line.split(" ")
         self.fields = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
         self.fault = self.target.partition("?")[0].rpartition("/")[2]
-        with self.server.printing:
-            print(self.method, self.target, self.number, flush=True)
+        if not self.server.quiet:
+            with self.server.printing:
+                print(self.method, self.target, self.number, flush=True)
         return True
 
     def swallow(self, most: int | None = None) -> None:
@@ -148,6 +150,10 @@ class Handler(socketserver.BaseRequestHandler):
         self.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde")
         self.hang()
 
+    def two_lengths_closed(self) -> None:
+        self.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde")
+        raise Gone
+
     def answers_twice(self) -> None:
         """The second answer is for a request that nobody made."""
         self.swallow()
@@ -221,8 +227,9 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 1024
 
-    def __init__(self):
+    def __init__(self, quiet: bool):
         super().__init__(("127.0.0.1", 0), Handler)
+        self.quiet = quiet
         self.numbers = itertools.count(1)
         self.printing = threading.Lock()
 
@@ -232,7 +239,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 if __name__ == "__main__":
     threading.stack_size(256 * 1024)
-    with Server() as server:
+    with Server("--quiet" in sys.argv) as server:
         print(server.server_address[1], flush=True)
         sys.stdout.reconfigure(line_buffering=True)
         server.serve_forever()

@@ -136,6 +136,9 @@ class Gateway:
     backend: BackendDirectory | None = None
     state: Path | None = None
     certificate: Path | None = None
+    # Certificate and key that a client has to show.
+    client_certificate: tuple[Path, Path] | None = None
+    addressing: str = "path"
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as answer:

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import xml.etree.ElementTree as xml
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from urllib.parse import urlsplit
 from .signing import Headers
 
 TIMEOUT = 20.0
+
+# How `https://` endpoints are spoken to, where a suite has such a one.
+context: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,14 @@ def authority(endpoint: str) -> str:
 
 
 class Connection:
-    """One TCP connection to an `http://` endpoint."""
+    """One connection to an endpoint."""
 
     def __init__(self, endpoint: str, timeout: float = TIMEOUT):
         parts = urlsplit(endpoint)
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout=timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if parts.scheme == "https":
+            self._socket = context.wrap_socket(self._socket, server_hostname=parts.hostname)
         self._seen = b""
 
     def __enter__(self) -> "Connection":
