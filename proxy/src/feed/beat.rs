@@ -40,11 +40,21 @@ pub(crate) struct MarkList {
     pub(crate) next_update: UnixMillis,
     /// Last sequence number of the log when it was made.
     pub(crate) head: u64,
+    /// What the sayer read of the log, so that others can tell whether they read the same.
+    #[serde(default)]
+    pub(crate) checkpoint: Option<Checkpoint>,
     /// 1 to `parts`.
     pub(crate) part: usize,
     pub(crate) parts: usize,
     /// Key and time of each mark, as the store keeps them.
     pub(crate) marks: Vec<(String, UnixMillis)>,
+}
+
+/// What the messages of the log up to some place were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    pub(crate) seq: u64,
+    pub(crate) digest: String,
 }
 
 /// That a gateway is there.
@@ -65,7 +75,7 @@ impl MarkList {
     pub(crate) fn parts(
         gateway: &str,
         (this_update, next_update): (UnixMillis, UnixMillis),
-        head: u64,
+        (head, checkpoint): (u64, Option<Checkpoint>),
         marks: Vec<(String, UnixMillis)>,
     ) -> Vec<Self> {
         let mut portions = vec![Vec::new()];
@@ -87,6 +97,7 @@ impl MarkList {
             this_update,
             next_update,
             head,
+            checkpoint: checkpoint.clone(),
             part: at + 1,
             parts,
             marks,
@@ -168,7 +179,7 @@ mod tests {
     fn a_long_list_comes_in_parts_that_servers_take() {
         let marks: Vec<_> =
             (0..1_000).map(|n| (format!("{n}{}", "x".repeat(2_000)), UnixMillis(n))).collect();
-        let parts = MarkList::parts("a", (UnixMillis(1), UnixMillis(2)), 7, marks.clone());
+        let parts = MarkList::parts("a", (UnixMillis(1), UnixMillis(2)), (7, None), marks.clone());
         assert!(parts.len() > 1);
         for (at, part) in parts.iter().enumerate() {
             assert_eq!((part.part, part.parts, part.head), (at + 1, parts.len(), 7));
@@ -181,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_one_part() {
-        assert_eq!(MarkList::parts("a", (UnixMillis(1), UnixMillis(2)), 0, Vec::new()).len(), 1);
+        assert_eq!(MarkList::parts("a", (UnixMillis(1), UnixMillis(2)), (0, None), Vec::new()).len(), 1);
     }
 
     #[test]

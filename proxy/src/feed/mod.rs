@@ -35,7 +35,7 @@ use std::time::Duration;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{self, Context};
 
-pub(crate) use beat::{Beat, MarkList, Presence};
+pub(crate) use beat::{Beat, Checkpoint, MarkList, Presence};
 pub(crate) use message::{Outgoing, PlainMark};
 pub(crate) use streams::Bounds;
 pub(crate) use tail::Delivered;

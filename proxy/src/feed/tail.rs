@@ -5,8 +5,10 @@ use std::time::Duration;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use ring::digest;
 
 use super::message::{MESSAGE_ID, PlainMark, is_mark, plain_mark};
 use super::streams::millis;
@@ -81,6 +83,24 @@ impl Feed {
         }
     }
 
+    /// Which message the log has at a place; `None`: none.
+    pub(crate) async fn identity_at(&self, seq: u64) -> Result<Option<u64>, FeedError> {
+        let stream = self.0.context.get_stream(&self.0.names.log).await;
+        let stream = stream.map_err(|error| broken(&error))?;
+        match stream.get_raw_message(seq).await {
+            Ok(message) => {
+                let id = message.headers.get(MESSAGE_ID).map(|id| id.as_str());
+                Ok(Some(identity(id, &message.payload)))
+            }
+            Err(error) => match error.kind() {
+                RawMessageErrorKind::NoMessageFound => Ok(None),
+                RawMessageErrorKind::InvalidSubject
+                | RawMessageErrorKind::JetStream(_)
+                | RawMessageErrorKind::Other => Err(broken(&error)),
+            },
+        }
+    }
+
     async fn ordered(&self, stream: &str, start: DeliverPolicy) -> Result<Ordered, FeedError> {
         let config = OrderedConfig { deliver_policy: start, ..OrderedConfig::default() };
         let consumer = self.0.context.create_consumer_on_stream(config, stream).await;
@@ -130,6 +150,11 @@ impl Tail {
 }
 
 impl Delivered {
+    /// Tells this message from another one at the same place; never 0.
+    pub(crate) fn identity(&self) -> u64 {
+        identity(self.id.as_deref(), &self.body)
+    }
+
     fn of(message: &Message, seq: u64, published: UnixMillis) -> Self {
         let headers = message.headers.as_ref();
         Self {
@@ -141,6 +166,11 @@ impl Delivered {
             body: message.payload.clone(),
         }
     }
+}
+
+fn identity(id: Option<&str>, body: &[u8]) -> u64 {
+    let hash = digest::digest(&digest::SHA256, id.map_or(body, str::as_bytes));
+    hash.as_ref().first_chunk().map_or(1, |first| u64::from_be_bytes(*first)).max(1)
 }
 
 fn copied_from(message: &Message) -> Option<u64> {

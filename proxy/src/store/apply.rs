@@ -4,7 +4,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::error::{Conflict, StoreError};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
-use super::tables::{META_APPLIED, META_NEWEST, META_REVISION, Tables};
+use super::tables::{META_ANCHOR, META_APPLIED, META_NEWEST, META_REVISION, Tables};
 use crate::clock::UnixMillis;
 use crate::events::{
     Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, read_credential,
@@ -24,6 +24,8 @@ pub(super) struct Effects {
     pub(super) revision: u64,
     /// Latest issue time of any credential.
     pub(super) newest: UnixMillis,
+    /// Which message of the shared log was applied last.
+    pub(super) anchor: u64,
     /// Whether there is anything to commit.
     pub(super) dirty: bool,
     /// Marks to raise.
@@ -79,6 +81,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             position: value(META_APPLIED)?,
             revision: value(META_REVISION)?.max(value(META_APPLIED)?) + 1,
             newest,
+            anchor: value(META_ANCHOR)?,
             dirty: false,
             marks: Vec::new(),
             changed: Vec::new(),
@@ -153,6 +156,11 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         Ok(())
     }
 
+    /// The last message of the shared log, by its identity.
+    pub(super) fn anchor(&mut self, identity: u64) {
+        self.effects.anchor = identity;
+    }
+
     /// Everything up to `seq` has been seen.
     pub(super) fn pass(&mut self, seq: u64) {
         self.effects.dirty |= self.effects.position < seq;
@@ -165,6 +173,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             return Ok(None);
         }
         self.tables.meta.insert(META_REVISION, self.effects.revision)?;
+        self.tables.meta.insert(META_ANCHOR, self.effects.anchor)?;
         self.tables.meta.insert(META_APPLIED, self.effects.position)?;
         self.tables.meta.insert(META_NEWEST, u64::try_from(self.effects.newest.0).unwrap_or(0))?;
         Ok(Some(self.effects))

@@ -9,8 +9,8 @@ use super::StoreOptions;
 use super::error::StoreError;
 use super::revocations::Mark;
 use super::tables::{
-    META_APPLIED, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA, REVOCATIONS, SCHEMA, SEALS, SESSIONS,
-    Tables, begin_write, meta,
+    META_ANCHOR, META_APPLIED, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA, REVOCATIONS, SCHEMA, SEALS,
+    SESSIONS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -26,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) revision: u64,
     /// Which shared log `position` is of; 0: none, the file is the log.
     pub(super) log: u64,
+    /// Which message of it was applied last; 0: that is not known.
+    pub(super) anchor: u64,
     pub(super) newest: UnixMillis,
     pub(super) marks: Vec<Mark>,
 }
@@ -199,5 +201,12 @@ fn read(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
     let newest = UnixMillis(i64::try_from(meta(&txn, META_NEWEST)?).unwrap_or(i64::MAX));
     let position = meta(&txn, META_APPLIED)?;
     let revision = meta(&txn, META_REVISION)?.max(position);
-    Ok(Ok(Loaded { position, revision, log: meta(&txn, META_LOG)?, newest, marks }))
+    Ok(Ok(Loaded {
+        position,
+        revision,
+        log: meta(&txn, META_LOG)?,
+        anchor: meta(&txn, META_ANCHOR)?,
+        newest,
+        marks,
+    }))
 }

@@ -116,6 +116,8 @@ struct State {
     revision: AtomicU64,
     /// Which shared log the position is of; 0: none.
     log: AtomicU64,
+    /// Which message of it was applied last; 0: that is not known.
+    anchor: AtomicU64,
     newest: AtomicI64,
     /// Latest issue time of a session that came by its token and is not in the log.
     newest_unsealed: AtomicI64,
@@ -166,6 +168,7 @@ impl Store {
             position: AtomicU64::new(0),
             revision: AtomicU64::new(0),
             log: AtomicU64::new(0),
+            anchor: AtomicU64::new(0),
             newest: AtomicI64::new(0),
             newest_unsealed: AtomicI64::new(0),
             failure: OnceLock::new(),
@@ -414,6 +417,7 @@ impl State {
     fn advance(&self, effects: &Effects) {
         self.newest.fetch_max(effects.newest.0, Ordering::AcqRel);
         self.revision.store(effects.revision, Ordering::Release);
+        self.anchor.store(effects.anchor, Ordering::Release);
         self.stand_at(effects.position);
     }
 
@@ -421,11 +425,13 @@ impl State {
         self.newest.fetch_max(loaded.newest.0, Ordering::AcqRel);
         self.revision.store(loaded.revision, Ordering::Release);
         self.log.store(loaded.log, Ordering::Release);
+        self.anchor.store(loaded.anchor, Ordering::Release);
         self.stand_at(loaded.position);
     }
 
     /// Another shared log is followed from now on, from its beginning.
     fn rewind(&self, log: u64) {
+        self.anchor.store(0, Ordering::Release);
         self.log.store(log, Ordering::Release);
         self.stand_at(0);
     }

@@ -38,6 +38,8 @@ pub(super) const META_APPLIED: &str = "applied";
 pub(super) const META_REVISION: &str = "revision";
 /// Which shared log the sequence numbers are of; 0: the file is the log itself.
 pub(super) const META_LOG: &str = "log";
+/// Which message of the shared log was applied last; 0: it came from the compacted state.
+pub(super) const META_ANCHOR: &str = "anchor";
 /// Latest issue time of any credential, milliseconds.
 pub(super) const META_NEWEST: &str = "newest_issue";
 

@@ -14,7 +14,7 @@ use super::database;
 use super::error::StoreError;
 use super::revocations::Mark;
 use super::shared::{self, Delivery, Outcome};
-use super::tables::{META_APPLIED, META_LOG, META_REVISION, Tables, begin_write};
+use super::tables::{META_ANCHOR, META_APPLIED, META_LOG, META_REVISION, Tables, begin_write};
 use crate::events::{Event, Keyring, Receipt};
 
 /// Calls that may wait; further callers wait before they are queued.
@@ -179,6 +179,7 @@ impl Writer {
                 tables.meta.insert(META_REVISION, revision)?;
                 tables.meta.insert(META_LOG, log)?;
                 tables.meta.insert(META_APPLIED, 0)?;
+                tables.meta.insert(META_ANCHOR, 0)?;
                 tables.changes.retain(|_, _| false)?;
                 drop(tables);
                 Ok(txn.commit()?)

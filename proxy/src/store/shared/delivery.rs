@@ -51,6 +51,9 @@ impl Delivery {
         let outcomes: Result<_, _> =
             self.messages.iter().map(|message| apply(message, batch, keyring)).collect();
         batch.pass(self.upto);
+        // What stands at `upto` is known if it is among the messages.
+        let last = self.messages.last().filter(|last| last.seq == self.upto);
+        batch.anchor(last.map_or(0, Delivered::identity));
         outcomes
     }
 }

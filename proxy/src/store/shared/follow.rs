@@ -1,6 +1,7 @@
 //! The task that follows the log: it reads messages, hears beats and says some itself, until the store is closed.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -13,7 +14,7 @@ use super::super::{Store, view};
 use super::{Delivery, Outcome, Shared, Staleness};
 use crate::clock::UnixMillis;
 use crate::events::{Receipt, RowError};
-use crate::feed::{Beat, Bounds, Delivered, FeedError, MarkList, Presence};
+use crate::feed::{Beat, Bounds, Checkpoint, Delivered, FeedError, MarkList, Presence};
 
 /// How long the reader waits for a message before it looks around.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -108,10 +109,15 @@ impl Store {
         let mut quiet = Instant::now();
         loop {
             let messages = tail.next(PATIENCE).await?;
+            if shared.doubted.load(Ordering::Acquire) {
+                return Err(
+                    FeedError::Unreachable("another gateway has read something else".to_owned()).into()
+                );
+            }
             if !messages.is_empty() {
                 self.take(shared, messages).await?;
                 quiet = Instant::now();
-            } else if shared.head.load(std::sync::atomic::Ordering::Acquire) <= self.position() {
+            } else if shared.head.load(Ordering::Acquire) <= self.position() {
                 quiet = Instant::now();
             } else if quiet.elapsed() > STALLED_AFTER {
                 return Err(FeedError::Unreachable("messages are due and do not come".to_owned()).into());
@@ -123,8 +129,11 @@ impl Store {
     async fn begin(&self, shared: &Shared, bounds: Bounds) -> Result<(), Interrupted> {
         self.check_identity(bounds)?;
         let known = self.state().log();
-        let lost = self.position() > bounds.last;
+        let doubted = shared.doubted.swap(false, Ordering::AcqRel);
+        let lost = doubted || self.position() > bounds.last || self.rewritten(shared, bounds).await?;
         if known != bounds.identity || lost {
+            shared.metrics.rewritten.inc_by(u64::from(known != 0));
+            shared.trail.clear();
             if known != 0 {
                 // What this view knows stays in force; what the log lost and holds anew comes from its beginning.
                 tracing::error!(
@@ -154,6 +163,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the log has something else, or nothing, where this gateway read its last message.
+    async fn rewritten(&self, shared: &Shared, bounds: Bounds) -> Result<bool, FeedError> {
+        let (position, anchor) = (self.position(), self.state().anchor.load(Ordering::Acquire));
+        if anchor == 0 || position < bounds.first {
+            return Ok(false);
+        }
+        Ok(shared.feed.identity_at(position).await? != Some(anchor))
+    }
+
     fn check_identity(&self, bounds: Bounds) -> Result<(), StoreError> {
         if self.state().log() == 0 && self.position() > 0 {
             return Err(StoreError::OtherLog { position: self.position(), last: bounds.last });
@@ -175,7 +193,12 @@ impl Store {
             messages.extend(missing);
             messages.sort_by_key(|message| message.seq);
         }
-        self.deliver(shared, Delivery { messages, upto }).await
+        let read: Vec<_> = messages.iter().map(|message| (message.seq, message.identity())).collect();
+        self.deliver(shared, Delivery { messages, upto }).await?;
+        for (seq, identity) in read {
+            shared.trail.add(seq, identity);
+        }
+        Ok(())
     }
 
     async fn deliver(&self, shared: &Shared, delivery: Delivery) -> Result<(), Interrupted> {
@@ -287,6 +310,13 @@ impl Store {
             self.command(|reply| Command::Raise(unknown, reply)).await?;
         }
         shared.knows_of(list.head);
+        let differs = list.checkpoint.as_ref().filter(|theirs| shared.trail.agrees(theirs) == Some(false));
+        if let Some(Checkpoint { seq, .. }) = differs {
+            tracing::error!(seq, from = list.gateway, "another gateway has read another log");
+            // Whoever is wrong finds out by the other's list, so this one says its own before it reads again.
+            let _ = self.say_list(shared).await;
+            shared.doubted.store(true, Ordering::Release);
+        }
         let which = (list.gateway, list.this_update);
         if hearing.list.as_ref() != Some(&which) {
             *hearing = Hearing { list: Some(which), parts: BTreeSet::new() };
@@ -336,7 +366,12 @@ impl Store {
         let now = self.state().clock.now();
         let next = now.plus(i64::try_from(options.heartbeat.as_millis()).unwrap_or(i64::MAX));
         let marks = self.state().revocations.all().into_iter().map(|mark| (mark.key(), mark.before));
-        let parts = MarkList::parts(shared.feed.name(), (now, next), head, marks.collect());
+        let parts = MarkList::parts(
+            shared.feed.name(),
+            (now, next),
+            (head, shared.trail.checkpoint()),
+            marks.collect(),
+        );
         shared.feed.say_list(&parts).await
     }
 

@@ -13,6 +13,7 @@ pub(super) struct SharedMetrics {
     pub(super) quarantined: IntGauge,
     pub(super) degraded: IntGauge,
     pub(super) gaps: IntCounter,
+    pub(super) rewritten: IntCounter,
     pub(super) resyncs: IntCounter,
     pub(super) losses: IntCounter,
     pub(super) healed: IntCounter,
@@ -37,6 +38,10 @@ impl SharedMetrics {
             degraded: metrics
                 .gauge("feed_lost_revocations", "Revocations of the log whose scope cannot be told."),
             gaps: metrics.counter("feed_gaps_total", "Places where the shared log lacked messages."),
+            rewritten: metrics.counter(
+                "feed_rewritten_total",
+                "Times the shared log held other events than before under the same numbers.",
+            ),
             resyncs: metrics.counter("feed_resyncs_total", "Times the compacted state was read."),
             losses: metrics.counter("feed_losses_total", "Times the shared log was lost or fell silent."),
             healed: metrics

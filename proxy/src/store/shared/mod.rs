@@ -16,9 +16,10 @@ mod freshness;
 mod metrics;
 mod peers;
 mod plan;
+mod trail;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub use self::peers::{Reached, WaitFor};
 use self::metrics::SharedMetrics;
 use self::peers::Peers;
 use self::plan::Planned;
+use self::trail::Trail;
 use super::revocations::Mark;
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
@@ -55,6 +57,9 @@ pub(super) struct Shared {
     head: AtomicU64,
     freshness: Freshness,
     peers: Peers,
+    trail: Trail,
+    /// Whether another gateway has read something else: then all of the log is read again.
+    doubted: AtomicBool,
     /// Wakes whoever says beats, when others wait to hear how far this gateway is.
     urgent: Notify,
     /// When a list of marks was last heard as a whole.
@@ -80,6 +85,8 @@ impl Shared {
         Self {
             freshness: Freshness::new(feed.options().stale),
             peers: Peers::default(),
+            trail: Trail::default(),
+            doubted: AtomicBool::new(false),
             waiting: Mutex::default(),
             seen: watch::Sender::new(0),
             head: AtomicU64::new(0),

@@ -242,6 +242,52 @@ async fn a_server_that_lost_its_last_events_is_read_again_from_the_beginning() {
     assert!(a.find("ASIA2").await.is_some() && b.find("ASIA2").await.is_none());
 }
 
+#[tokio::test]
+async fn events_that_took_the_places_of_lost_ones_are_found_by_restarting_gateways() {
+    let Some(mut log) = shared().await else { return };
+    let (a, b, mark) = rewritten(&mut log).await;
+    let a = a.reopen(&log).await;
+    level(&a, &b).await;
+    assert!(a.is_revoked("ASIA1").await && a.find("ASIANEW0").await.is_some(), "at {mark} and after");
+    assert_eq!(a.metric("feed_rewritten_total"), 1.0);
+}
+
+#[tokio::test]
+async fn events_that_took_the_places_of_lost_ones_are_found_by_comparing() {
+    let Some(mut log) = shared().await else { return };
+    let (mut a, b, _) = rewritten(&mut log).await;
+    a.follower = tokio::spawn(a.store.clone().follow());
+    until("the difference is found", async || a.metric("feed_rewritten_total") >= 1.0).await;
+    level(&a, &b).await;
+    until("what was missed is read", async || a.find("ASIANEW0").await.is_some()).await;
+    assert!(a.is_revoked("ASIA1").await && a.find("ASIALOST4").await.is_some());
+}
+
+/// A log that was restored from an older copy, and went on beyond where gateway `a` had been; `b` alone has seen that.
+async fn rewritten(log: &mut Log) -> (Gateway, Gateway, u64) {
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    let (files, kept) = (log.directory.path().join("nats"), log.directory.path().join("kept"));
+    log.nats().kill();
+    copy(&files, &kept);
+    log.nats().restart(true).await;
+    for n in 0..5 {
+        a.put(issued(&format!("ASIALOST{n}"))).await.unwrap();
+    }
+    a.follower.abort();
+    log.nats().kill();
+    std::fs::remove_dir_all(&files).unwrap();
+    copy(&kept, &files);
+    log.nats().restart(true).await;
+    let b = log.gateway("b").await;
+    let mark = b.put(revoked("ASIA1")).await.unwrap().seq;
+    for n in 0..40 {
+        b.put(issued(&format!("ASIANEW{n}"))).await.unwrap();
+    }
+    assert!(b.store.position() > a.store.position() && a.store.position() > mark);
+    (a, b, mark)
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
     assert!(status.success());
