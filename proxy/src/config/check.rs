@@ -3,6 +3,7 @@
 //!
 //! A method returns `None` exactly when it has reported a fault. What is checked about backends stands in `backend`.
 
+mod access;
 mod backend;
 mod feed;
 mod limits;
@@ -154,6 +155,7 @@ impl Check<'_> {
             max_head_bytes: usize::try_from(max_head_bytes?).ok()?,
             max_sts_body_bytes: usize::try_from(max_sts_body_bytes?).ok()?,
             sts: raw.sts,
+            max_body_bytes: raw.max_body_size.map(|size| size.0),
         })
     }
 

@@ -8,6 +8,7 @@
 //! This is also the only module that looks at the environment; whoever else needs a variable asks
 //! [`Environment`].
 
+mod access;
 mod check;
 mod feed;
 mod limits;
@@ -34,6 +35,7 @@ use crate::iam::{AccessKeyId, KeyStatus, Principal};
 use crate::s3::Selector;
 use crate::s3::rename::Rename;
 
+pub use access::Access;
 pub use feed::{Feed, FeedLogin, FeedTls, Stale};
 pub use limits::Limits;
 pub use sources::Environment;
@@ -50,7 +52,7 @@ pub struct Config {
     pub backend: Option<Backend>,
     /// Further backends, by the names that routes call them.
     pub backends: BTreeMap<Box<str>, Backend>,
-    /// Which requests go to which backend: the first that matches.
+    /// Where requests go and what holds for them: the first that matches.
     pub routes: Vec<Route>,
     /// The event log.
     pub store: Store,
@@ -111,6 +113,8 @@ pub struct Gateway {
     pub max_sts_body_bytes: usize,
     /// Whether the built-in STS answers.
     pub sts: bool,
+    /// Largest body of a request in bytes, without its framing, where its route says nothing else.
+    pub max_body_bytes: Option<u64>,
 }
 
 /// The defaults of the file.
@@ -137,6 +141,7 @@ impl Default for Gateway {
             max_head_bytes: raw.max_head_size.0 as usize,
             max_sts_body_bytes: raw.max_sts_body_size.0 as usize,
             sts: raw.sts,
+            max_body_bytes: None,
         }
     }
 }
@@ -391,7 +396,7 @@ impl PartialEq for BackendAuth {
 
 impl Eq for BackendAuth {}
 
-/// Which requests go to which backend, and under which names.
+/// Which requests go to which backend, under which names, and what holds for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// Which requests it is for.
@@ -400,6 +405,8 @@ pub struct Route {
     pub backend: Option<Box<str>>,
     /// What buckets and keys are called there, if not what clients call them.
     pub rename: Option<Rename>,
+    /// Who needs no signature, what is too large, and so on.
+    pub access: Access,
 }
 
 /// The event log.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::feed::{Feed, FeedKind, FeedTls, Stale};
+use super::access::RawCorsRule;
 use super::limits::RawLimits;
 use super::units::{Size, Span};
 use super::{ClientAuth, LogFormat};
@@ -29,7 +30,7 @@ pub(super) struct Raw {
     pub(super) backend: Backend,
     /// Further backends, for routes.
     pub(super) backends: Vec<Backend>,
-    /// Which requests go to which backend, and under which names: the first that matches.
+    /// Where requests go, under which names, and what holds for them: the first that matches.
     pub(super) routes: Vec<Route>,
     /// The event log and the credential cache.
     pub(super) store: Store,
@@ -79,6 +80,8 @@ pub(super) struct Gateway {
     pub(super) max_head_size: Size,
     /// Largest STS request body.
     pub(super) max_sts_body_size: Size,
+    /// Largest body of any other request, without its framing; unlimited when absent.
+    pub(super) max_body_size: Option<Size>,
     /// Connections at the same time from one address; 0: as many as there may be.
     pub(super) max_connections_per_source: usize,
     /// Time after which a client is cut off that takes no byte of its answer.
@@ -265,6 +268,14 @@ pub(super) struct Route {
     pub(super) bucket: Option<String>,
     /// What stands before each key there.
     pub(super) key_prefix: Option<String>,
+    /// Largest body of a request, without its framing; the gateway's when absent.
+    pub(super) max_body_size: Option<Size>,
+    /// Whether a request that writes succeeds once only.
+    pub(super) replay_protection: bool,
+    /// IAM actions that everybody may do without a signature.
+    pub(super) anonymous_actions: Vec<String>,
+    /// What pages of other origins may do.
+    pub(super) cors: Vec<RawCorsRule>,
 }
 
 /// `[store]`
@@ -367,6 +378,7 @@ impl Default for Gateway {
             head_timeout: Span::seconds(30),
             max_head_size: Size(64 << 10),
             max_sts_body_size: Size(256 << 10),
+            max_body_size: None,
             max_connections_per_source: 0,
             stall_timeout: Span::seconds(60),
             http2: true,

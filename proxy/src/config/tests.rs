@@ -45,10 +45,11 @@ fn shipped_file_is_the_defaults() {
 fn shipped_file_shows_every_key() {
     let full: Raw = toml::from_str(&shipped_with_every_key()).unwrap();
     let tls = || raw::Tls { certificates: vec![Default::default()], ..Default::default() };
+    let cors = vec![Default::default()];
     let known = Raw {
         access_keys: vec![Default::default()],
         backends: vec![Default::default()],
-        routes: vec![Default::default()],
+        routes: vec![raw::Route { cors, ..Default::default() }],
         listeners: vec![raw::Listener { tls: tls(), domains: Some(Vec::new()), ..Default::default() }],
         gateway: raw::Gateway { tls: tls(), ..Default::default() },
         admin: raw::Admin { tls: tls(), ..Default::default() },

@@ -19,7 +19,7 @@ use super::Peer;
 use super::UpstreamAnswer;
 use super::body::Verdict;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
-use crate::admission::Ticket;
+use crate::admission::{Claim, Ticket};
 use crate::clock::UnixMillis;
 use crate::iam::{AccessKeyId, Credential};
 use crate::s3::rename::Rewriter;
@@ -84,6 +84,10 @@ pub(super) struct Call {
     in_flight: InFlight,
     /// Held like that, for the limit on requests in flight. `None` of those that were refused by it.
     ticket: Option<Ticket>,
+    /// Of a request that may not be repeated.
+    claim: Option<Claim>,
+    /// Whether all of the answer has been handed on.
+    whole: bool,
 }
 
 /// What was asked, and of whom.
@@ -105,7 +109,8 @@ impl Asked {
 
 /// The principal of the line.
 struct Who {
-    access_key_id: AccessKeyId,
+    /// `None`: nobody signed.
+    access_key_id: Option<AccessKeyId>,
     principal_arn: String,
     session_name: Option<String>,
 }
@@ -121,6 +126,8 @@ impl Call {
         Self {
             in_flight: ledger.metrics.in_flight(),
             ticket: None,
+            claim: None,
+            whole: false,
             ledger,
             status: None,
             sent: 0,
@@ -153,7 +160,7 @@ impl Call {
 
     pub(super) fn identify(&mut self, credential: &Credential) {
         self.who = Some(Who {
-            access_key_id: credential.access_key_id.clone(),
+            access_key_id: Some(credential.access_key_id.clone()),
             principal_arn: credential.principal.arn.clone(),
             session_name: credential.session.as_ref().and_then(|session| session.name.clone()),
         });
@@ -161,7 +168,18 @@ impl Call {
 
     /// The access key id that signed; empty before that is proved.
     pub(super) fn access_key_id(&self) -> &str {
-        self.who.as_ref().map_or("", |who| who.access_key_id.as_str())
+        self.who.as_ref().and_then(|who| who.access_key_id.as_ref()).map_or("", AccessKeyId::as_str)
+    }
+
+    /// As [`identify`](Self::identify), of a request that nobody signed and everybody may make.
+    pub(super) fn identify_nobody(&mut self) {
+        self.who =
+            Some(Who { access_key_id: None, principal_arn: "anonymous".to_owned(), session_name: None });
+    }
+
+    /// Remembers the request as one that succeeds once: by the time its answer has gone it is known whether it did.
+    pub(super) fn claim(&mut self, claim: Claim) {
+        self.claim = Some(claim);
     }
 
     pub(super) fn aim(&mut self, action: Action, target: &Target) {
@@ -179,7 +197,7 @@ impl Call {
         self.asked = Asked::Sts(handled.operation);
         self.error_code = handled.code;
         self.who = handled.caller.map(|caller| Who {
-            access_key_id: caller.access_key_id,
+            access_key_id: Some(caller.access_key_id),
             principal_arn: caller.principal_arn,
             session_name: caller.session_name,
         });
@@ -221,6 +239,7 @@ impl Call {
             response.headers_mut().insert("x-amz-request-id", id);
         }
         self.status = Some(response.status());
+        self.whole = response.body().is_end_stream();
         response.body_mut().call = Some(Box::new(self));
         response
     }
@@ -240,7 +259,7 @@ impl Call {
             status = self.status.map(|status| status.as_u16()),
             error_code = self.error_code,
             reason = self.refused.map(Reason::as_str),
-            access_key_id = who.map(|who| who.access_key_id.as_str()),
+            access_key_id = who.and_then(|who| who.access_key_id.as_ref()).map(AccessKeyId::as_str),
             principal = who.map(|who| who.principal_arn.as_str()),
             session_name = who.and_then(|who| who.session_name.as_deref()),
             bytes_received = received,
@@ -256,6 +275,11 @@ impl Drop for Call {
     fn drop(&mut self) {
         if self.status.is_none() {
             self.refused.get_or_insert(Reason::ClientGone);
+        }
+        // Who never got the answer may ask again.
+        let succeeded = self.whole && self.outcome() == Outcome::Ok;
+        if let Some(claim) = self.claim.take().filter(|_| succeeded) {
+            claim.succeeded();
         }
         let elapsed = self.started.elapsed();
         let received = self.verdict.as_ref().map_or(0, Verdict::received);
@@ -321,8 +345,12 @@ impl Body for AnswerBody {
             Source::Rewritten(body, rewriter) => ready!(poll_rewritten(body, rewriter, context)),
             Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),
         };
-        if let (Some(Ok(frame)), Some(call)) = (&frame, &mut self.call) {
-            call.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let ended = frame.is_none() || self.is_end_stream();
+        if let Some(call) = &mut self.call {
+            call.whole |= ended && !matches!(frame, Some(Err(_)));
+            if let Some(Ok(frame)) = &frame {
+                call.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
         }
         Poll::Ready(frame)
     }

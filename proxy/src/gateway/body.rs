@@ -63,6 +63,10 @@ struct Progress {
 enum Outcome {
     Proved,
     Refused(PayloadError),
+    /// It is longer than it may be.
+    TooLarge {
+        most: u64,
+    },
     ClientGone,
     /// Nobody read it to its end.
     Abandoned,
@@ -83,13 +87,25 @@ impl Verdict {
     pub(super) fn refused(&self) -> Option<&PayloadError> {
         match self.0.outcome.get() {
             Some(Outcome::Refused(error)) => Some(error),
-            Some(Outcome::Proved | Outcome::ClientGone | Outcome::Abandoned) | None => None,
+            Some(Outcome::Proved | Outcome::TooLarge { .. } | Outcome::ClientGone | Outcome::Abandoned)
+            | None => None,
+        }
+    }
+
+    /// The most that the body may have, if it has more.
+    pub(super) fn too_large(&self) -> Option<u64> {
+        match self.0.outcome.get() {
+            Some(Outcome::TooLarge { most }) => Some(*most),
+            Some(_) | None => None,
         }
     }
 
     /// Whether the body ended without its proof: it was refused, or the client went away.
     pub(super) fn failed(&self) -> bool {
-        matches!(self.0.outcome.get(), Some(Outcome::Refused(_) | Outcome::ClientGone))
+        matches!(
+            self.0.outcome.get(),
+            Some(Outcome::Refused(_) | Outcome::TooLarge { .. } | Outcome::ClientGone)
+        )
     }
 
     /// Whether the body is over, one way or another.
@@ -143,6 +159,8 @@ pub(super) struct ProvingBody<B> {
     content: Option<Vec<u8>>,
     framing: Framing,
     length: Option<u64>,
+    /// Most bytes of the wire.
+    most: Option<u64>,
     verdict: Verdict,
 }
 
@@ -168,8 +186,14 @@ where
             content: None,
             framing,
             length,
+            most: None,
             verdict: Verdict::new(),
         }
+    }
+
+    /// Refuses the body once more than `most` bytes of it have come, framing included.
+    pub(super) fn limit(&mut self, most: u64) {
+        self.most = Some(most);
     }
 
     /// Where the outcome will be left.
@@ -247,6 +271,10 @@ where
 
     fn receive(&mut self, data: Bytes) -> Result<(), BodyError> {
         self.verdict.saw(data.len());
+        if let Some(most) = self.most.filter(|most| self.verdict.received() > *most) {
+            self.fail(Outcome::TooLarge { most });
+            return Err(BodyError::Unproved);
+        }
         let State::Proving(verifier) = &mut self.state else { return Ok(()) };
         if let Err(error) = verifier.push(data.clone(), &mut self.decoded) {
             return Err(self.refuse(error));

@@ -47,6 +47,29 @@ pub(super) fn of_request(
     Ok((ProvingBody::new(incoming, verifier, framing, content.length()), content))
 }
 
+/// Holds a body to the size that it may have: at once where its length is stated, and while it streams where it is not.
+pub(super) fn bound(
+    body: &mut ProvingBody<Lingering>,
+    content: &Content,
+    most: Option<u64>,
+) -> Result<(), GatewayError> {
+    let Some(most) = most else { return Ok(()) };
+    let proposed = match *content {
+        Content::Empty => Some(0),
+        Content::Plain { length, .. } => Some(length),
+        Content::Trailing { decoded, .. } => Some(decoded),
+        Content::Raw { length } => length,
+    };
+    match proposed {
+        Some(proposed) if proposed > most => Err(GatewayError::TooLarge { proposed, most }),
+        Some(_) => Ok(()),
+        None => {
+            body.limit(most);
+            Ok(())
+        }
+    }
+}
+
 /// The client's chunks carry the client's signatures: the backend gets its own framing, or none.
 fn reframe(backend: &Backend, verifier: &PayloadVerifier) -> Result<(Framing, Content), GatewayError> {
     let decoded = verifier.decoded_length().ok_or(GatewayError::MissingContentLength)?;

@@ -27,6 +27,8 @@ use crate::upstream::Content;
 /// Where one request goes.
 pub(super) struct Destination<'p> {
     pub(super) upstream: &'p Backend,
+    /// What is copied from lies on the same route, if anything is copied.
+    pub(super) is_alone: bool,
     plan: &'p Plan,
     route: &'p Route,
     /// Of the request's own bucket, where it has another name.
@@ -43,17 +45,17 @@ pub(super) struct RenamedList {
 }
 
 impl Plan {
-    /// Where a request goes that came for `host`.
+    /// Where a request goes that came for `host`, on its `route`.
     ///
     /// # Errors
-    /// Nobody has such a bucket; an operation that is not offered under another name; a copy between backends; a key
+    /// Nobody has such a bucket to copy from; an operation that is not offered under another name; a copy between backends; a key
     /// that could be read in two ways.
-    pub(super) fn destination(
-        &self,
+    pub(super) fn destination<'p>(
+        &'p self,
+        route: &'p Route,
         host: Option<&[u8]>,
         asked: &Asked<'_>,
-    ) -> Result<Destination<'_>, GatewayError> {
-        let route = self.route(host, asked.target)?;
+    ) -> Result<Destination<'p>, GatewayError> {
         let names = mapping(route, asked.target)?;
         if let Some(names) = &names {
             let prefixed = !names.key_prefix.as_str().is_empty();
@@ -61,31 +63,33 @@ impl Plan {
                 return Err(not_implemented("The operation is not offered for a bucket under another name."));
             }
         }
-        let source = match asked.action {
+        let (is_alone, source) = match asked.action {
             Action::CopyObject | Action::UploadPartCopy if self.has_routes() => {
                 self.source(host, asked, route)?
             }
-            _ => None,
+            _ => (true, None),
         };
-        Ok(Destination { upstream: &route.upstream, plan: self, route, names, source })
+        Ok(Destination { upstream: &route.upstream, is_alone, plan: self, route, names, source })
     }
 
+    /// Whether what is copied from lies on the same route; and its names, if the backend calls it otherwise.
     fn source(
         &self,
         host: Option<&[u8]>,
         asked: &Asked<'_>,
         route: &Route,
-    ) -> Result<Option<(Mapping, String)>, GatewayError> {
+    ) -> Result<(bool, Option<(Mapping, String)>), GatewayError> {
         let source = asked.copy_source().map_err(unclear)?;
         let target = Target::in_bucket(source.bucket.clone(), &source.key);
         let from = self.route(host, &target)?;
         if !Arc::ptr_eq(&from.upstream, &route.upstream) {
             return Err(not_implemented("A copy between buckets of different backends is not implemented."));
         }
-        Ok(mapping(from, &target)?.map(|names| {
+        let renamed = mapping(from, &target)?.map(|names| {
             let value = names.copy_source(&source);
             (names, value)
-        }))
+        });
+        Ok((std::ptr::eq(from, route), renamed))
     }
 }
 

@@ -1,16 +1,16 @@
 //! Every way a request can end badly, and the one place where it becomes an answer.
 
-use http::header::{AUTHORIZATION, CONNECTION, ORIGIN, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONNECTION, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, Version};
-use sigv4::{Dialect, PostError};
+use sigv4::{Dialect, ParseError, PostError};
 
 use super::access_log::{AnswerBody, Call};
 use super::body::Verdict;
 use super::lingering::expects_continue;
 use super::metrics::Reason;
 use crate::admission::{NotAdmitted, Refused};
-use crate::auth::{AuthError, Denied, FormAuthError, NotPermitted, Refusal};
+use crate::auth::{AuthError, Denied, FormAuthError, NotForEverybody, NotPermitted, Refusal};
 use crate::config;
 use crate::fault::{Fault, form, payload, signature};
 use crate::s3;
@@ -77,9 +77,17 @@ pub(super) enum GatewayError {
     /// A method that is about the connection rather than about what is stored.
     #[error("CONNECT and TRACE are not offered")]
     Method,
-    /// A browser asks whether it may ask.
-    #[error("cross-origin requests are not enabled")]
-    Preflight,
+    /// A browser asks whether it may ask, and may not.
+    #[error("the cross-origin request is not allowed")]
+    Preflight(Fault),
+    /// The body is larger than it may be.
+    #[error("the body has {proposed} bytes and may have {most}")]
+    TooLarge {
+        /// Stated.
+        proposed: u64,
+        /// The limit.
+        most: u64,
+    },
     /// The STS request is too large.
     #[error("the STS request is too large")]
     StsBodyTooLarge {
@@ -106,6 +114,15 @@ pub(super) enum GatewayError {
 impl From<Denied> for GatewayError {
     fn from(denied: Denied) -> Self {
         Self::Denied(denied)
+    }
+}
+
+impl From<NotForEverybody> for GatewayError {
+    fn from(error: NotForEverybody) -> Self {
+        match error {
+            NotForEverybody::Denied => Self::Auth(ParseError::Anonymous.into()),
+            NotForEverybody::Unclear(unclear) => Self::Field(unclear.fault()),
+        }
     }
 }
 
@@ -142,14 +159,18 @@ impl GatewayError {
             Self::Field(fault) | Self::Unrouted(fault) => fault.clone(),
             Self::Body(verdict) => match verdict.refused() {
                 Some(error) => payload::payload_fault(error, access_key_id),
-                None => s3::request_timeout(),
+                None => match verdict.too_large() {
+                    Some(most) => s3::entity_too_large(verdict.received(), most),
+                    None => s3::request_timeout(),
+                },
             },
             Self::MissingContentLength => s3::missing_content_length(),
             Self::MissingChecksum => s3::missing_checksum(),
             Self::HeadTooLarge { max_bytes } => s3::head_too_large(*max_bytes),
             Self::TransferCoding => Fault::not_implemented("Transfer-Encoding"),
             Self::Method => s3::method_not_allowed(&parts.method, "SERVICE"),
-            Self::Preflight => preflight(parts),
+            Self::Preflight(fault) => fault.clone(),
+            Self::TooLarge { proposed, most } => s3::entity_too_large(*proposed, *most),
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
             Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
             Self::Upstream(
@@ -161,6 +182,12 @@ impl GatewayError {
                 s3::slow_down()
             }
         }
+    }
+
+    /// Whether a body was larger than it may be.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+            || matches!(self, Self::Body(verdict) if verdict.too_large().is_some())
     }
 
     /// Under which label it is counted.
@@ -186,9 +213,11 @@ impl GatewayError {
             | Self::StsBodyTooLarge { .. } => Reason::Malformed,
             Self::Limited(_) => Reason::Limited,
             Self::Payload(_) => Reason::Payload,
+            Self::TooLarge { .. } => Reason::Limited,
+            Self::Body(verdict) if verdict.too_large().is_some() => Reason::Limited,
             Self::Body(verdict) if verdict.refused().is_some() => Reason::Payload,
             Self::Body(_) | Self::ClientStalled | Self::ClientGone => Reason::ClientGone,
-            Self::Preflight => Reason::Anonymous,
+            Self::Preflight(_) => Reason::Anonymous,
             Self::Upstream(_) | Self::UpstreamHasty | Self::UpstreamTimeout => Reason::Upstream,
         }
     }
@@ -239,7 +268,8 @@ impl GatewayError {
             | Self::HeadTooLarge { .. }
             | Self::TransferCoding
             | Self::Method
-            | Self::Preflight
+            | Self::Preflight(_)
+            | Self::TooLarge { .. }
             | Self::StsBodyTooLarge { .. }
             | Self::ClientStalled
             | Self::ClientGone => {}
@@ -284,16 +314,4 @@ impl GatewayError {
         }
         response.map(AnswerBody::whole)
     }
-}
-
-/// As S3 answers for a bucket without a CORS configuration.
-fn preflight(parts: &Parts) -> Fault {
-    use http::StatusCode;
-    if !parts.headers.contains_key(ORIGIN) {
-        let message = "Insufficient information. Origin request header needed.";
-        return Fault::new(StatusCode::BAD_REQUEST, "BadRequest", message);
-    }
-    Fault::new(StatusCode::FORBIDDEN, "AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
-        .with("Method", parts.method.as_str())
-        .with("ResourceType", "BUCKET")
 }

@@ -10,6 +10,7 @@
 //! has left, in `access_log.rs`.
 
 mod access_log;
+mod asker;
 mod body;
 mod content;
 mod destination;
@@ -44,8 +45,7 @@ use permission::Reading;
 pub use plan::{Plan, PlanError, PlanParts};
 use vigil::Vigil;
 
-use crate::admission::{Admission, Attempt, Proved};
-use crate::auth;
+use crate::admission::{Admission, Limit};
 use crate::clock::Clock;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
@@ -187,9 +187,13 @@ impl Gateway {
             Ok(()) => serving.answer(&parts, incoming, &mut call).await,
             Err(error) => Err(error),
         };
-        let answer = answer.unwrap_or_else(|error| {
+        let mut answer = answer.unwrap_or_else(|error| {
+            if error.is_too_large() {
+                self.admission.count(Limit::BodySize);
+            }
             error.into_response(&parts, &mut call, &plan.settings, plan.sts.as_deref())
         });
+        serving.describe_cors(&parts, call.peer.listener, answer.headers_mut());
         call.finish(answer)
     }
 }
@@ -231,7 +235,7 @@ impl Serving<'_> {
         let Self { gateway, plan } = self;
         let incoming = Lingering::new(incoming, &parts.headers);
         if is_preflight(parts) {
-            return Err(GatewayError::Preflight);
+            return self.preflight(parts, call);
         }
         if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
             return Err(GatewayError::Method);
@@ -239,38 +243,31 @@ impl Serving<'_> {
         if let Some(target) = self.upload_target(parts, call.peer.listener) {
             return self.post_object(parts, target, incoming, call).await;
         }
-        let attempt = Attempt {
-            parts,
-            endpoint: &plan.endpoint,
-            now: call.now,
-            body: None,
-            address: call.peer.address.ip(),
-            hosts: &[],
-        };
-        let proved = gateway.admission.authenticate(&gateway.store, attempt).await;
-        gateway.metrics.verified(call.elapsed());
-        let Proved { authenticated, host: _ } = proved?;
-        call.identify(authenticated.credential());
-
-        let plus_is_space = authenticated.plus_is_space();
+        let identity = self.identity(parts, call).await?;
+        let plus_is_space = identity.plus_is_space();
         let path = unambiguous_path(parts, plus_is_space);
-        let target = Target::parse(&path, host(parts), plan.domains(call.peer.listener))?;
+        let target = Target::parse(&path, host(parts), plan.domains(call.peer.listener));
+        let target = identity.target(target.map_err(GatewayError::from))?;
         let query = parts.uri.query().map(str::as_bytes);
         let action = Action::of(&parts.method, &target, query, &parts.headers);
         call.aim(action, &target);
-        let (unrevoked, payload) = auth::unrevoked(&gateway.store, authenticated)?;
-        gateway.admission.principal(unrevoked.credential())?;
+        let route = plan.route(host(parts), &target);
+        let (asker, payload) = self.asker(identity, route.as_ref().ok().copied(), call)?;
+        let route = route?;
 
         let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
-        let destination = plan.destination(host(parts), &asked)?;
+        let destination = plan.destination(route, host(parts), &asked)?;
+        asker.stays_on(&destination)?;
         let upstream = destination.upstream;
         let (mut body, mut content) = content::of_request(upstream, parts, action, payload, incoming)?;
+        content::bound(&mut body, &content, plan.max_body_bytes(route))?;
         let verdict = body.verdict();
         let vigil = Vigil { upstream, verdict: &verdict };
         call.receive(verdict.clone());
         let circumstances = self.circumstances(parts, call);
         let reading = Reading { always: destination.reads_list(), body: &mut body, vigil: &vigil };
-        let (permitted, listed) = self.authorize(unrevoked, asked, &circumstances, reading).await?;
+        let (permitted, listed) = self.authorize(asker, asked, &circumstances, reading).await?;
+        self.claim(&permitted, action, route, call)?;
         vigil.prime(&mut body).await?;
         let list = match &listed {
             Some((objects, document)) => destination.list(parts, &target, objects, document)?,

@@ -4,10 +4,11 @@ use http::request::Parts;
 
 use super::access_log::Call;
 use super::body::ProvingBody;
+use super::destination::Destination;
 use super::error::GatewayError;
 use super::vigil::Vigil;
 use super::{Lingering, Serving};
-use crate::auth::{Circumstances, Permitted, Unrevoked};
+use crate::auth::{Circumstances, NotForEverybody, Permitted, Unrevoked, Unsigned};
 use crate::s3::{self, Action, Asked, MAX_DELETIONS_BYTES, ObjectVersion};
 
 /// What `DeleteObjects` lists, and the document that does.
@@ -21,25 +22,53 @@ pub(super) struct Reading<'r> {
     pub(super) vigil: &'r Vigil<'r>,
 }
 
+/// Who asks.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large variant is that of nearly every request, and boxing it would cost an allocation"
+)]
+pub(super) enum Asker<'g> {
+    /// Whoever holds a credential.
+    Signer(Unrevoked),
+    /// Somebody, who may do these actions as everybody may.
+    Anybody(Unsigned, &'g [&'static str]),
+}
+
+impl Asker<'_> {
+    /// That what everybody may do on a route makes nothing public that lies on another one.
+    pub(super) fn stays_on(&self, destination: &Destination<'_>) -> Result<(), NotForEverybody> {
+        match self {
+            Self::Anybody(..) if !destination.is_alone => Err(NotForEverybody::Denied),
+            Self::Anybody(..) | Self::Signer(_) => Ok(()),
+        }
+    }
+}
+
 impl<'g> Serving<'g> {
     /// Asks the policies, if any have a say. What `DeleteObjects` is to delete stands in its body, which is then read
     /// to its end and its proof first, and comes out beside.
     pub(super) async fn authorize(
         self,
-        unrevoked: Unrevoked,
+        asker: Asker<'_>,
         asked: Asked<'_>,
         circumstances: &Circumstances<'_>,
         reading: Reading<'_>,
     ) -> Result<(Permitted, Option<List>), GatewayError> {
         let directory = self.gateway.identities.current();
-        let reads = || reading.always || unrevoked.is_limited(directory.as_deref());
+        let reads = match &asker {
+            Asker::Signer(signer) => reading.always || signer.is_limited(directory.as_deref()),
+            Asker::Anybody(..) => true,
+        };
         let listed = match asked.action {
-            Action::DeleteObjects if reads() => Some(deletions(reading.body, reading.vigil).await?),
+            Action::DeleteObjects if reads => Some(deletions(reading.body, reading.vigil).await?),
             _ => None,
         };
         let (objects, document) = listed.unzip();
         let asked = Asked { objects: objects.as_deref(), ..asked };
-        let permitted = unrevoked.authorize(directory.as_deref(), &asked, circumstances)?;
+        let permitted = match asker {
+            Asker::Signer(signer) => signer.authorize(directory.as_deref(), &asked, circumstances)?,
+            Asker::Anybody(unsigned, actions) => unsigned.authorize(actions, &asked, circumstances.now)?,
+        };
         Ok((permitted, objects.zip(document)))
     }
 

@@ -33,7 +33,7 @@ pub struct PlanParts {
     pub backend: Option<config::Backend>,
     /// The other backends, by name.
     pub backends: BTreeMap<Box<str>, config::Backend>,
-    /// Which requests go to which backend: the first that matches.
+    /// Where requests go and what holds for them: the first that matches.
     pub routes: Vec<config::Route>,
     /// For whom SAML assertions have to be.
     pub saml: RelyingParty,
@@ -159,9 +159,19 @@ impl Plan {
         route.ok_or_else(|| GatewayError::Unrouted(s3::nowhere(target)))
     }
 
+    /// The largest body that a request on `route` may have.
+    pub(super) fn max_body_bytes(&self, route: &Route) -> Option<u64> {
+        route.rule.access.max_body_bytes.or(self.settings.max_body_bytes)
+    }
+
     /// Whether there is a choice.
     pub(super) fn has_routes(&self) -> bool {
         !self.routes.is_empty()
+    }
+
+    /// Whether a route lets pages of other origins do anything.
+    pub(super) fn has_cors(&self) -> bool {
+        self.routes.iter().any(|route| route.rule.access.cors.is_enabled())
     }
 
     /// Whether a route asks for the beginning of the path.

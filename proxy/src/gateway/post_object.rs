@@ -97,7 +97,8 @@ impl Serving<'_> {
         let circumstances = self.circumstances(parts, call);
         let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
         drop(directory);
-        let destination = plan.destination(host(parts), &asked)?;
+        let route = plan.route(host(parts), &target)?;
+        let destination = plan.destination(route, host(parts), &asked)?;
         let upstream = destination.upstream;
         let patience = upstream.stall_timeout();
         if !upstream.is_passthrough() {
@@ -105,6 +106,7 @@ impl Serving<'_> {
             headers.insert(CONTENT_LENGTH, length.into());
         }
         let (mut body, content) = content::of_form(&headers, payload, incoming, length)?;
+        content::bound(&mut body, &content, plan.max_body_bytes(route))?;
         let verdict = body.verdict();
         let vigil = Vigil { upstream, verdict: &verdict };
         call.receive(verdict.clone());

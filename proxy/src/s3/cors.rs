@@ -60,7 +60,8 @@ impl Wildcard {
         good.then(|| Self { before: before.into(), after: after.map(Into::into) })
     }
 
-    fn matches(&self, text: &str) -> bool {
+    /// Whether `text` is one that it stands for.
+    pub fn matches(&self, text: &str) -> bool {
         match &self.after {
             None => *text == *self.before,
             Some(after) => text.strip_prefix(&*self.before).is_some_and(|rest| rest.ends_with(&**after)),
@@ -132,14 +133,15 @@ impl Cors {
     pub fn preflight(&self, headers: &HeaderMap, resource_type: &str) -> Result<HeaderMap, Fault> {
         let origin = headers.get(ORIGIN).ok_or_else(no_origin)?;
         let asked = headers.get(ACCESS_CONTROL_REQUEST_METHOD);
+        if !self.is_enabled() {
+            let method = asked.map_or("OPTIONS".into(), |asked| String::from_utf8_lossy(asked.as_bytes()));
+            return Err(forbidden("CORS is not enabled for this bucket.", &method, resource_type));
+        }
         let method = asked.and_then(|value| Method::from_bytes(value.as_bytes()).ok());
         let Some(method) = method.filter(|method| CORS_METHODS.contains(method)) else {
             return Err(no_method(asked));
         };
-        if !self.is_enabled() {
-            return Err(forbidden("CORS is not enabled for this bucket.", &method, resource_type));
-        }
-        let refused = || forbidden(NOT_ALLOWED, &method, resource_type);
+        let refused = || forbidden(NOT_ALLOWED, method.as_str(), resource_type);
         let requested = requested_headers(headers).ok_or_else(refused)?;
         let text = origin.to_str().map_err(|_| refused())?;
         let fitting = |rule| CorsRule::fits(rule, text, &method, &requested).map(|by| (rule, by));
@@ -193,9 +195,9 @@ const NOT_ALLOWED: &str = "This CORS request is not allowed. This is usually bec
     request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the \
     resource's CORS spec.";
 
-fn forbidden(why: &str, method: &Method, resource_type: &str) -> Fault {
+fn forbidden(why: &str, method: &str, resource_type: &str) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "AccessForbidden", format!("CORSResponse: {why}"))
-        .with("Method", method.as_str())
+        .with("Method", method)
         .with("ResourceType", resource_type)
 }
 

@@ -101,11 +101,12 @@ impl Check<'_> {
             return self.fault(&key("path_prefix"), "lies in none of the buckets: no request matches");
         }
         let rename = self.rename(at, &raw, &selector);
+        let access = self.access(at, &raw);
         let name = raw.backend.map(Box::from);
         if let Some(backends) = backends {
             self.destination(at, name.as_deref(), rename.as_ref().is_some_and(Option::is_some), backends)?;
         }
-        Some(Route { selector, backend: name, rename: rename? })
+        Some(Route { selector, backend: name, rename: rename?, access: access? })
     }
 
     /// That a route has somewhere to go, and may rename on the way.

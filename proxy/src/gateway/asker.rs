@@ -1,0 +1,142 @@
+//! Step 1: who asks, whether they signed or not; and what a browser asks before it does.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Response};
+use sigv4::{ParseError, PayloadMode};
+
+use super::access_log::{AnswerBody, Call};
+use super::error::GatewayError;
+use super::permission::Asker;
+use super::plan::Route;
+use super::{Serving, host, is_preflight};
+use crate::admission::{Attempt, NotAdmitted, Proved};
+use crate::auth::{self, AuthError, Authenticated, NotForEverybody, Permitted, Unsigned};
+use crate::s3::{Action, Cors, Target};
+
+/// Who asks, before it is known what for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large variant is that of nearly every request, and boxing it would cost an allocation"
+)]
+pub(super) enum Identity {
+    /// Whoever holds a credential.
+    Signed(Authenticated),
+    /// Nobody signed, and this must be proved about the body.
+    Nobody(Unsigned, PayloadMode),
+}
+
+impl Identity {
+    /// See [`Authenticated::plus_is_space`].
+    pub(super) fn plus_is_space(&self) -> bool {
+        match self {
+            Self::Signed(authenticated) => authenticated.plus_is_space(),
+            Self::Nobody(..) => false,
+        }
+    }
+
+    /// What is addressed. Whoever did not sign learns nothing from a target that there cannot be.
+    pub(super) fn target(&self, parsed: Result<Target, GatewayError>) -> Result<Target, GatewayError> {
+        match self {
+            Self::Signed(_) => parsed,
+            Self::Nobody(..) => parsed.map_err(|_| NotForEverybody::Denied.into()),
+        }
+    }
+}
+
+impl<'g> Serving<'g> {
+    /// Looks for a signature and checks it.
+    pub(super) async fn identity(self, parts: &Parts, call: &mut Call) -> Result<Identity, GatewayError> {
+        let attempt = Attempt {
+            parts,
+            endpoint: &self.plan.endpoint,
+            now: call.now,
+            body: None,
+            address: call.peer.address.ip(),
+            hosts: &[],
+        };
+        let proved = self.gateway.admission.authenticate(&self.gateway.store, attempt).await;
+        self.gateway.metrics.verified(call.elapsed());
+        match proved {
+            Ok(Proved { authenticated, host: _ }) => {
+                call.identify(authenticated.credential());
+                Ok(Identity::Signed(authenticated))
+            }
+            Err(NotAdmitted::Auth(AuthError::Parse(ParseError::Anonymous))) => {
+                let (unsigned, payload) = auth::unsigned(parts)?;
+                Ok(Identity::Nobody(unsigned, payload))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks for revocation and for the limit of the principal; of nobody, whether everybody may do anything at all on
+    /// the route. Where there is none, whoever did not sign does not learn so.
+    pub(super) fn asker(
+        self,
+        identity: Identity,
+        route: Option<&'g Route>,
+        call: &mut Call,
+    ) -> Result<(Asker<'g>, PayloadMode), GatewayError> {
+        match identity {
+            Identity::Signed(authenticated) => {
+                let (unrevoked, payload) = auth::unrevoked(&self.gateway.store, authenticated)?;
+                self.gateway.admission.principal(unrevoked.credential())?;
+                Ok((Asker::Signer(unrevoked), payload))
+            }
+            Identity::Nobody(unsigned, payload) => {
+                let actions = route.map_or(&[][..], |route| &route.rule.access.anonymous_actions);
+                if actions.is_empty() {
+                    return Err(NotForEverybody::Denied.into());
+                }
+                call.identify_nobody();
+                Ok((Asker::Anybody(unsigned, actions), payload))
+            }
+        }
+    }
+
+    /// Lets a request through that may succeed once only, where that is wanted of those that write.
+    pub(super) fn claim(
+        self,
+        permitted: &Permitted,
+        action: Action,
+        route: &Route,
+        call: &mut Call,
+    ) -> Result<(), GatewayError> {
+        let once = route.rule.access.replay_protection && action.is_mutation();
+        if let Some((key, date)) = permitted.replayable().filter(|_| once) {
+            call.claim(self.gateway.admission.claim(key, date, call.now.timestamp())?);
+        }
+        Ok(())
+    }
+
+    /// Answers a browser that asks whether it may ask.
+    pub(super) fn preflight(
+        self,
+        parts: &Parts,
+        call: &mut Call,
+    ) -> Result<Response<AnswerBody>, GatewayError> {
+        let target =
+            Target::parse(parts.uri.path().as_bytes(), host(parts), self.plan.domains(call.peer.listener))?;
+        call.aim(Action::Options, &target);
+        let resource_type = if target.key().is_some() { "OBJECT" } else { "BUCKET" };
+        let (none, route) = (Cors::default(), self.plan.route(host(parts), &target));
+        let cors = route.as_ref().map_or(&none, |route| &route.rule.access.cors);
+        let headers = cors.preflight(&parts.headers, resource_type).map_err(GatewayError::Preflight)?;
+        let mut answer = Response::new(AnswerBody::whole(Bytes::new()));
+        *answer.headers_mut() = headers;
+        Ok(answer)
+    }
+
+    /// Tells a browser whether its page may see the answer, errors included.
+    pub(super) fn describe_cors(self, parts: &Parts, listener: usize, answer: &mut HeaderMap) {
+        if is_preflight(parts) || !self.plan.has_cors() {
+            return;
+        }
+        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), self.plan.domains(listener));
+        let Ok(target) = target else { return };
+        if let Ok(route) = self.plan.route(host(parts), &target) {
+            route.rule.access.cors.describe(&parts.method, &parts.headers, answer);
+        }
+    }
+}
