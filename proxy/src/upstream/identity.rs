@@ -1,8 +1,9 @@
 //! Identity headers: who is asking, for a backend that trusts the gateway.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::iam::Credential;
 
@@ -20,41 +21,56 @@ use crate::iam::Credential;
 /// | `x-sigward-principal` | `anonymous`, and then none of the others |
 pub(super) fn add(credential: Option<&Credential>, headers: &mut HeaderMap) {
     let Some(credential) = credential else {
-        headers.insert("x-sigward-principal", HeaderValue::from_static("anonymous"));
+        headers.insert(PRINCIPAL, HeaderValue::from_static("anonymous"));
         return;
     };
-    let mut put = |name: &'static str, text: &str| {
+    let mut put = |name: HeaderName, text: &str| {
         if let Ok(value) = HeaderValue::from_str(&ascii(text, "")) {
             headers.insert(name, value);
         }
     };
-    put("x-sigward-access-key-id", credential.access_key_id.as_str());
-    put("x-sigward-account", &credential.principal.account);
-    put("x-sigward-principal-arn", &credential.principal.arn);
-    put("x-sigward-user-id", &credential.principal.user_id);
+    put(ACCESS_KEY_ID, credential.access_key_id.as_str());
+    put(ACCOUNT, &credential.principal.account);
+    put(PRINCIPAL_ARN, &credential.principal.arn);
+    put(USER_ID, &credential.principal.user_id);
     let Some(session) = &credential.session else { return };
-    put("x-sigward-session-expires", &session.expires_at.to_rfc3339());
+    put(SESSION_EXPIRES, &session.expires_at.to_rfc3339());
     if let Some(name) = &session.name {
-        put("x-sigward-session-name", name);
+        put(SESSION_NAME, name);
     }
     if !session.tags.is_empty() {
         let pair =
             |(key, value): (&String, &String)| format!("{}={}", ascii(key, "&=%"), ascii(value, "&=%"));
         let tags = session.tags.iter().map(pair).collect::<Vec<_>>().join("&");
-        put("x-sigward-session-tags", &tags);
+        put(SESSION_TAGS, &tags);
     }
 }
 
+// Names and not texts, so that nothing is parsed for a request.
+const ACCESS_KEY_ID: HeaderName = HeaderName::from_static("x-sigward-access-key-id");
+const ACCOUNT: HeaderName = HeaderName::from_static("x-sigward-account");
+const PRINCIPAL: HeaderName = HeaderName::from_static("x-sigward-principal");
+const PRINCIPAL_ARN: HeaderName = HeaderName::from_static("x-sigward-principal-arn");
+const USER_ID: HeaderName = HeaderName::from_static("x-sigward-user-id");
+const SESSION_EXPIRES: HeaderName = HeaderName::from_static("x-sigward-session-expires");
+const SESSION_NAME: HeaderName = HeaderName::from_static("x-sigward-session-name");
+const SESSION_TAGS: HeaderName = HeaderName::from_static("x-sigward-session-tags");
+
 /// Percent-encodes what is not printable ASCII, and the bytes in `special`.
-fn ascii(text: &str, special: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_graphic() && !special.as_bytes().contains(&byte) {
+fn ascii<'t>(text: &'t str, special: &str) -> Cow<'t, str> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !special.as_bytes().contains(&byte);
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let encoded = text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if plain(byte) {
             out.push(char::from(byte));
         } else {
             write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
         }
         out
-    })
+    });
+    Cow::Owned(encoded)
 }
 
 #[cfg(test)]
