@@ -114,7 +114,8 @@ pub async fn authenticate_form(
     }
 }
 
-/// The record from the cache, from the log, or from the session token where the log does not hold the session.
+/// The record from the cache, from the log, or from the session token where the log does not hold the session. What only
+/// the log of other gateways can know is waited for; the token comes first, because it needs nobody.
 pub async fn look_up(
     store: &Store,
     access_key_id: &str,
@@ -129,14 +130,26 @@ pub async fn look_up(
     }
     match (store.load(access_key_id).await?, token) {
         (None, Presented::One(token)) => match store.unseal(access_key_id, &token, now) {
-            Ok(record) => Ok(record),
+            Ok(Some(record)) => Ok(Some(record)),
+            Ok(None) => Ok(arriving(store, access_key_id, true).await?),
             Err(UnsealError::Expired) => Err(AuthError::ExpiredToken),
-            Err(error @ (UnsealError::PoliciesElsewhere { .. } | UnsealError::TooNew { .. })) => {
-                Err(AuthError::Elsewhere(error))
+            Err(error @ UnsealError::PoliciesElsewhere { .. }) => {
+                let record = arriving(store, access_key_id, true).await?;
+                record.map(Some).ok_or(AuthError::Elsewhere(error))
             }
+            Err(error @ UnsealError::TooNew { .. }) => Err(AuthError::Elsewhere(error)),
         },
+        (None, Presented::None) => Ok(arriving(store, access_key_id, false).await?),
         (found, _) => Ok(found),
     }
+}
+
+async fn arriving(
+    store: &Store,
+    access_key_id: &str,
+    temporary: bool,
+) -> Result<Option<Arc<Record>>, StoreError> {
+    if store.awaited(access_key_id, temporary).await? { store.load(access_key_id).await } else { Ok(None) }
 }
 
 /// What follows the look-up: key, token, expiry, signature, in this order.

@@ -134,12 +134,9 @@ impl Feed {
 
     async fn say(&self, what: &str, content: &impl Serialize) -> Result<(), FeedError> {
         let body = serde_json::to_vec(content).map_err(|error| FeedError::Refused(error.to_string()))?;
-        let client = self.0.context.client();
         // What is said while nobody can hear it is said too late afterwards.
-        if client.connection_state() != async_nats::connection::State::Connected {
-            return Err(FeedError::Unreachable("not connected".to_owned()));
-        }
-        let said = client.publish(self.0.names.beat(what), Bytes::from(body)).await;
+        self.check_connected()?;
+        let said = self.0.context.client().publish(self.0.names.beat(what), Bytes::from(body)).await;
         said.map_err(|error| FeedError::Unreachable(error.to_string()))
     }
 }

@@ -93,10 +93,10 @@ impl Outgoing {
 
 impl Place {
     fn of(data: &EventData, mark: Option<&PlainMark>) -> Self {
-        let key = |id: &AccessKeyId| Self::Key(hash(&["key", id.as_str()]));
+        let key = |id: &AccessKeyId| Self::of_credential(id.as_str(), false);
         match data {
             EventData::CredentialIssued(credential) => {
-                Self::Session(hash(&["session", credential.access_key_id.as_str()]))
+                Self::of_credential(credential.access_key_id.as_str(), true)
             }
             EventData::AccessKeyCreated(credential) => key(&credential.access_key_id),
             EventData::AccessKeyStatus { access_key_id, .. }
@@ -104,6 +104,17 @@ impl Place {
             EventData::SessionRevoked { .. } => {
                 Self::Mark(hash(&["mark", mark.map_or("", |mark| mark.key.as_str())]))
             }
+        }
+    }
+}
+
+impl Place {
+    /// Where events about an access key id stand.
+    pub(super) fn of_credential(access_key_id: &str, temporary: bool) -> Self {
+        if temporary {
+            Self::Session(hash(&["session", access_key_id]))
+        } else {
+            Self::Key(hash(&["key", access_key_id]))
         }
     }
 }

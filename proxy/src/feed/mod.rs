@@ -32,6 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{self, Context};
 
@@ -150,6 +151,13 @@ impl Feed {
         };
         let late = || FeedError::Unreachable(format!("no acknowledgement in {} s", APPEND_FOR.as_secs()));
         tokio::time::timeout(APPEND_FOR, trying).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    fn check_connected(&self) -> Result<(), FeedError> {
+        match self.0.context.client().connection_state() {
+            State::Connected => Ok(()),
+            State::Pending | State::Disconnected => Err(FeedError::Unreachable("not connected".to_owned())),
+        }
     }
 
     async fn attempt(&self, message: &Outgoing) -> Result<Ack, FeedError> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use ring::digest;
 
-use super::message::{MESSAGE_ID, PlainMark, is_mark, plain_mark};
+use super::message::{MESSAGE_ID, Place, PlainMark, is_mark, plain_mark};
 use super::streams::millis;
 use super::{Feed, FeedError};
 use crate::clock::UnixMillis;
@@ -80,6 +80,28 @@ impl Feed {
             if pending == 0 {
                 return Ok(found);
             }
+        }
+    }
+
+    /// The place of the log's last event about a credential; `None`: it holds none.
+    pub(crate) async fn last_of(
+        &self,
+        access_key_id: &str,
+        temporary: bool,
+    ) -> Result<Option<u64>, FeedError> {
+        // A question that waits for the connection would hold up whoever asks.
+        self.check_connected()?;
+        let stream = self.0.context.get_stream_no_info(&self.0.names.log).await;
+        let stream = stream.map_err(|error| broken(&error))?;
+        let subject = self.0.names.subject(&Place::of_credential(access_key_id, temporary));
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            Ok(message) => Ok(Some(message.sequence)),
+            Err(error) => match error.kind() {
+                RawMessageErrorKind::NoMessageFound => Ok(None),
+                RawMessageErrorKind::InvalidSubject
+                | RawMessageErrorKind::JetStream(_)
+                | RawMessageErrorKind::Other => Err(broken(&error)),
+            },
         }
     }
 

@@ -104,6 +104,9 @@ pub enum StoreError {
         /// Its place in the log.
         seq: u64,
     },
+    /// Whether there is such a credential cannot be said: the shared log knows more than this gateway, or is out of reach.
+    #[error("this gateway is behind the shared log")]
+    Behind,
     /// The file is no view of the shared log: it has events of its own.
     #[error(
         "the store holds {position} events of an embedded log and cannot be the view of a shared one, which holds \

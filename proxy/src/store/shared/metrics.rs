@@ -17,6 +17,8 @@ pub(super) struct SharedMetrics {
     pub(super) resyncs: IntCounter,
     pub(super) losses: IntCounter,
     pub(super) healed: IntCounter,
+    pub(super) asked: IntCounter,
+    pub(super) unasked: IntCounter,
     pub(super) age: IntGauge,
     pub(super) gateways: IntGauge,
     pub(super) publish_seconds: Histogram,
@@ -28,7 +30,11 @@ impl SharedMetrics {
         let help = "Messages of the shared log, by what became of them.";
         let messages = metrics.counters("feed_messages_total", help, &["outcome"]);
         let outcome = |name: &str| messages.with_label_values(&[name]);
+        let help = "Credentials that were unknown here, by whether the shared log was asked about them.";
+        let lookups = metrics.counters("feed_lookups_total", help, &["asked"]);
         Self {
+            asked: lookups.with_label_values(&["yes"]),
+            unasked: lookups.with_label_values(&["over_budget"]),
             head: metrics.gauge("feed_head", "Last sequence number of the shared log that is known of."),
             applied: outcome("applied"),
             duplicates: outcome("duplicate"),

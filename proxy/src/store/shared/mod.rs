@@ -5,6 +5,8 @@
 //! - `delivery`: what becomes of what comes from the log.
 //! - `follow`: the task that reads the log and hears the beats.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
+//! - `lookup`: asking the log about a credential that has not arrived.
+//! - `trail`: whether all gateways read the same log.
 //! - `peers`: who else is there, and how much of the log they have applied.
 //!
 //! Issuances are put if absent, long-term keys go by their place in the log, marks merge by maximum. So what comes
@@ -13,6 +15,7 @@
 mod delivery;
 mod follow;
 mod freshness;
+mod lookup;
 mod metrics;
 mod peers;
 mod plan;
@@ -32,6 +35,7 @@ use self::freshness::Freshness;
 pub use self::freshness::{NotReady, Staleness};
 pub use self::peers::{Reached, WaitFor};
 
+use self::lookup::Lookups;
 use self::metrics::SharedMetrics;
 use self::peers::Peers;
 use self::plan::Planned;
@@ -57,6 +61,7 @@ pub(super) struct Shared {
     head: AtomicU64,
     freshness: Freshness,
     peers: Peers,
+    lookups: Lookups,
     trail: Trail,
     /// Whether another gateway has read something else: then all of the log is read again.
     doubted: AtomicBool,
@@ -85,6 +90,7 @@ impl Shared {
         Self {
             freshness: Freshness::new(feed.options().stale),
             peers: Peers::default(),
+            lookups: Lookups::default(),
             trail: Trail::default(),
             doubted: AtomicBool::new(false),
             waiting: Mutex::default(),

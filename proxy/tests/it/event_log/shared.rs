@@ -288,6 +288,33 @@ async fn rewritten(log: &mut Log) -> (Gateway, Gateway, u64) {
     (a, b, mark)
 }
 
+#[tokio::test]
+async fn what_the_log_holds_and_has_not_arrived_is_waited_for() {
+    let Some(mut log) = shared().await else { return };
+    let (a, mut b) = (log.gateway("a").await, log.gateway("b").await);
+    assert!(!b.store.awaited("ASIANONE", true).await.unwrap(), "nobody knows it");
+    b.follower.abort();
+    a.put(issued("ASIA1")).await.unwrap();
+    a.put(created("AKIA1", "one")).await.unwrap();
+    let behind = b.store.awaited("ASIA1", true).await;
+    assert!(matches!(behind, Err(StoreError::Behind)), "it is there, and does not come: {behind:?}");
+    let store = b.store.clone();
+    let waiting = tokio::spawn(async move {
+        tokio::join!(
+            store.awaited("ASIA1", true),
+            store.awaited("ASIA1", true),
+            store.awaited("AKIA1", false)
+        )
+    });
+    b.follower = tokio::spawn(b.store.clone().follow());
+    let (first, second, key) = waiting.await.unwrap();
+    assert!(first.unwrap() && second.unwrap() && key.unwrap());
+    assert!(b.find("ASIA1").await.is_some() && b.find("AKIA1").await.is_some());
+    log.nats().kill();
+    let undecided = b.store.awaited("ASIAOTHER", true).await;
+    assert!(matches!(undecided, Err(StoreError::Behind)), "{undecided:?}");
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     let status = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
     assert!(status.success());
