@@ -103,7 +103,7 @@ impl fmt::Debug for Feed {
 }
 
 impl Feed {
-    /// Prepares the connection and begins to connect; whether there is a server shows in [`prepare`](Self::prepare).
+    /// Prepares the connection and begins to connect; whether there is a server shows when it is used.
     pub async fn connect(options: &config::Feed) -> Result<Self, FeedError> {
         let name = match &options.gateway {
             Some(name) => name.clone(),
