@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -371,13 +372,14 @@ fn unambiguous_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
 }
 
 /// Whether a target in absolute form, where there is one, and `Host` name the same host. A server is to believe the
-/// target, clients sign the header: what differs could be two buckets.
+/// target, clients sign the header: what differs could be two buckets. A scheme that is not of HTTP names nothing here.
 ///
 /// Source: <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2>
 fn names_one_host(parts: &Parts) -> bool {
     let header = parts.headers.get(HOST).map(HeaderValue::as_bytes);
     let target = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    header.zip(target).is_none_or(|(header, target)| header.eq_ignore_ascii_case(target))
+    let by_http = parts.uri.scheme().is_none_or(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+    by_http && header.zip(target).is_none_or(|(header, target)| header.eq_ignore_ascii_case(target))
 }
 
 fn authority(parts: &Parts) -> String {
