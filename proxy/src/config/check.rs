@@ -121,6 +121,7 @@ impl Check<'_> {
         let workers = self.count("gateway.workers", raw.workers, 0..=MOST_WORKERS);
         let tls = self.tls("gateway.tls", raw.tls);
         let proxy_protocol = self.networks("gateway.proxy_protocol", &raw.proxy_protocol);
+        let trusted_proxies = self.networks("gateway.trusted_proxies", &raw.trusted_proxies);
         let per_source = raw.max_connections_per_source;
         let per_source = self.count("gateway.max_connections_per_source", per_source, 0..=MOST_CONNECTIONS);
         let stall_timeout = self.wait("gateway.stall_timeout", raw.stall_timeout);
@@ -141,6 +142,7 @@ impl Check<'_> {
             tls: tls?,
             http2: raw.http2,
             proxy_protocol: proxy_protocol?,
+            trusted_proxies: trusted_proxies?,
             listeners: Vec::new(),
             regions: regions?,
             domains: domains?,

@@ -85,6 +85,8 @@ pub struct Gateway {
     pub http2: bool,
     /// Networks whose connections begin with a header of the PROXY protocol.
     pub proxy_protocol: Vec<Network>,
+    /// Networks of the proxies that say whose request it is.
+    pub trusted_proxies: Vec<Network>,
     /// Further listeners.
     pub listeners: Vec<Listener>,
     /// Accepted regions; the first is named in errors.
@@ -127,6 +129,7 @@ impl Default for Gateway {
             tls: None,
             http2: raw.http2,
             proxy_protocol: Vec::new(),
+            trusted_proxies: Vec::new(),
             listeners: Vec::new(),
             regions: raw.regions.into_iter().map(Box::from).collect(),
             domains: Vec::new(),
@@ -154,6 +157,7 @@ impl Gateway {
             domains: self.domains.clone(),
             http2: self.http2,
             proxy_protocol: self.proxy_protocol.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
             tls: self.tls.clone(),
         };
         let further = self.listeners.iter().cloned().enumerate();
@@ -173,6 +177,8 @@ pub struct Listener {
     pub http2: bool,
     /// Networks whose connections begin with a header of the PROXY protocol.
     pub proxy_protocol: Vec<Network>,
+    /// Networks of the proxies that say whose request it is.
+    pub trusted_proxies: Vec<Network>,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
 }

@@ -90,6 +90,8 @@ pub(super) struct Gateway {
     pub(super) http2: bool,
     /// Networks of the load balancers that say whose connection it is, by the PROXY protocol.
     pub(super) proxy_protocol: Vec<String>,
+    /// Networks of the proxies that say whose request it is, by `X-Forwarded-…`.
+    pub(super) trusted_proxies: Vec<String>,
     /// TLS, if the listener speaks it.
     pub(super) tls: Tls,
 }
@@ -106,6 +108,8 @@ pub(super) struct Listener {
     pub(super) http2: bool,
     /// Networks of the load balancers that speak the PROXY protocol.
     pub(super) proxy_protocol: Vec<String>,
+    /// Networks of the proxies that are believed; those of `[gateway]` when absent.
+    pub(super) trusted_proxies: Option<Vec<String>>,
     /// TLS, if the listener speaks it.
     pub(super) tls: Tls,
 }
@@ -383,6 +387,7 @@ impl Default for Gateway {
             stall_timeout: Span::seconds(60),
             http2: true,
             proxy_protocol: Vec::new(),
+            trusted_proxies: Vec::new(),
             tls: Tls::default(),
         }
     }
@@ -390,7 +395,14 @@ impl Default for Gateway {
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { listen: None, domains: None, http2: true, proxy_protocol: Vec::new(), tls: Tls::default() }
+        Self {
+            listen: None,
+            domains: None,
+            http2: true,
+            proxy_protocol: Vec::new(),
+            trusted_proxies: None,
+            tls: Tls::default(),
+        }
     }
 }
 

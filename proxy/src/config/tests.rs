@@ -50,7 +50,12 @@ fn shipped_file_shows_every_key() {
         access_keys: vec![Default::default()],
         backends: vec![Default::default()],
         routes: vec![raw::Route { cors, ..Default::default() }],
-        listeners: vec![raw::Listener { tls: tls(), domains: Some(Vec::new()), ..Default::default() }],
+        listeners: vec![raw::Listener {
+            tls: tls(),
+            domains: Some(Vec::new()),
+            trusted_proxies: Some(Vec::new()),
+            ..Default::default()
+        }],
         gateway: raw::Gateway { tls: tls(), ..Default::default() },
         admin: raw::Admin { tls: tls(), ..Default::default() },
         ..Raw::default()

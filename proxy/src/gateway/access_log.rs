@@ -63,7 +63,12 @@ pub(super) struct Call {
     pub(super) request_id: String,
     pub(super) host_id: &'static str,
     pub(super) now: UnixMillis,
+    /// Whose request it is: who is on the other end, or whoever a trusted proxy there speaks for.
     pub(super) peer: Peer,
+    /// Hosts that a trusted proxy was asked for.
+    pub(super) hosts: Vec<HeaderValue>,
+    /// That of these which the request is signed for, if it is not signed for the received one.
+    pub(super) host: Option<HeaderValue>,
     started: Instant,
     method: http::Method,
     /// Without the query: that is where presigned requests keep their signature and their session token.
@@ -135,6 +140,8 @@ impl Call {
             host_id: ids.1,
             now,
             peer,
+            hosts: Vec::new(),
+            host: None,
             started: Instant::now(),
             method: parts.method.clone(),
             path: parts.uri.path().to_owned(),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderValue, Response};
 use sigv4::{ParseError, PayloadMode};
 
 use super::access_log::{AnswerBody, Call};
@@ -53,12 +53,13 @@ impl<'g> Serving<'g> {
             now: call.now,
             body: None,
             address: call.peer.address.ip(),
-            hosts: &[],
+            hosts: &call.hosts,
         };
         let proved = self.gateway.admission.authenticate(&self.gateway.store, attempt).await;
         self.gateway.metrics.verified(call.elapsed());
         match proved {
-            Ok(Proved { authenticated, host: _ }) => {
+            Ok(Proved { authenticated, host }) => {
+                call.host = host;
                 call.identify(authenticated.credential());
                 Ok(Identity::Signed(authenticated))
             }
@@ -129,13 +130,14 @@ impl<'g> Serving<'g> {
     }
 
     /// Tells a browser whether its page may see the answer, errors included.
-    pub(super) fn describe_cors(self, parts: &Parts, listener: usize, answer: &mut HeaderMap) {
+    pub(super) fn describe_cors(self, parts: &Parts, call: &Call, answer: &mut HeaderMap) {
         if is_preflight(parts) || !self.plan.has_cors() {
             return;
         }
-        let target = Target::parse(parts.uri.path().as_bytes(), host(parts), self.plan.domains(listener));
-        let Ok(target) = target else { return };
-        if let Ok(route) = self.plan.route(host(parts), &target) {
+        let host = call.host.as_ref().map(HeaderValue::as_bytes).or_else(|| host(parts));
+        let domains = self.plan.domains(call.peer.listener);
+        let Ok(target) = Target::parse(parts.uri.path().as_bytes(), host, domains) else { return };
+        if let Ok(route) = self.plan.route(host, &target) {
             route.rule.access.cors.describe(&parts.method, &parts.headers, answer);
         }
     }

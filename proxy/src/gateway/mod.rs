@@ -15,6 +15,7 @@ mod body;
 mod content;
 mod destination;
 mod error;
+mod forwarding;
 mod http2;
 mod lingering;
 mod metrics;
@@ -181,8 +182,11 @@ impl Gateway {
         let plan = self.plan.load_full();
         let (mut parts, incoming) = request.into_parts();
         let like_http1 = http2::like_http1(&mut parts);
+        let mut peer = peer;
+        let hosts = forwarding::believe(plan.trusted(peer.listener), &parts.headers, &mut peer);
         let ledger = Ledger { metrics: Arc::clone(&self.metrics), lines: plan.access_log };
         let mut call = Call::begin(&parts, peer, self.ids.next(), self.clock.now(), ledger);
+        call.hosts = hosts;
         let serving = Serving { gateway: &self, plan: &plan };
         let answer = match like_http1 {
             Ok(()) => serving.answer(&parts, incoming, &mut call).await,
@@ -194,7 +198,7 @@ impl Gateway {
             }
             error.into_response(&parts, &mut call, &plan.settings, plan.sts.as_deref())
         });
-        serving.describe_cors(&parts, call.peer.listener, answer.headers_mut());
+        serving.describe_cors(&parts, &call, answer.headers_mut());
         call.finish(answer)
     }
 }
@@ -245,6 +249,8 @@ impl Serving<'_> {
             return self.post_object(parts, target, incoming, call).await;
         }
         let identity = self.identity(parts, call).await?;
+        let sent = call.host.as_ref().map(|host| forwarding::sent_to(parts, host));
+        let parts = sent.as_ref().unwrap_or(parts);
         let plus_is_space = identity.plus_is_space();
         let path = unambiguous_path(parts, plus_is_space);
         let target = Target::parse(&path, host(parts), plan.domains(call.peer.listener));
@@ -325,7 +331,8 @@ impl Serving<'_> {
         drop(place);
         let peer = &call.peer;
         let certificate = peer.certificate.as_deref().unwrap_or_default();
-        let origin = sts::Origin { address: peer.address.ip(), tls: peer.tls, certificate };
+        let origin =
+            sts::Origin { address: peer.address.ip(), tls: peer.tls, certificate, hosts: &call.hosts };
         let incoming =
             sts::Incoming { parts, body: &body, request_id: &call.request_id, origin, now: call.now };
         let mut response = sts.respond(&incoming).await;

@@ -59,6 +59,8 @@ pub struct Plan {
     pub(super) endpoint: Arc<Endpoint>,
     /// Of each listener, in their order.
     domains: Arc<[Domains]>,
+    /// Likewise: who is trusted to speak for others.
+    trusted: Arc<[Vec<config::Network>]>,
     pub(super) sts: Option<Arc<Sts>>,
     pub(super) access_log: bool,
     backends: Backends,
@@ -98,6 +100,7 @@ impl Plan {
         Ok(Self {
             sts: settings.sts.then(|| Arc::new(sts.under(&endpoint, saml))),
             domains: settings.listeners().iter().map(|(_, at)| Domains::new(&at.domains)).collect(),
+            trusted: settings.listeners().into_iter().map(|(_, at)| at.trusted_proxies).collect(),
             endpoint: Arc::new(endpoint),
             settings: Arc::new(settings),
             access_log,
@@ -112,6 +115,11 @@ impl Plan {
     /// it goes with the next restart, has those of the first.
     pub(super) fn domains(&self, listener: usize) -> &Domains {
         self.domains.get(listener).unwrap_or(&self.domains[0])
+    }
+
+    /// Whom this listener trusts to speak for others. A listener that the plan does not know trusts nobody.
+    pub(super) fn trusted(&self, listener: usize) -> &[config::Network] {
+        self.trusted.get(listener).map_or(&[], Vec::as_slice)
     }
 
     /// The same plan for a worker, with connections of its own: those of the worker's `previous` plan, to each
@@ -129,6 +137,7 @@ impl Plan {
             settings: Arc::clone(&self.settings),
             endpoint: Arc::clone(&self.endpoint),
             domains: Arc::clone(&self.domains),
+            trusted: Arc::clone(&self.trusted),
             sts: self.sts.clone(),
             access_log: self.access_log,
             routes: self.routes.iter().filter_map(route).collect(),

@@ -22,6 +22,8 @@ pub struct Origin<'a> {
     pub tls: bool,
     /// The names in the certificate of whoever sent it; none without one.
     pub certificate: &'a [String],
+    /// Hosts it may be signed for instead of the one it names.
+    pub hosts: &'a [http::HeaderValue],
 }
 
 /// What operations see of a call.
@@ -41,7 +43,7 @@ pub(super) struct Call<'c> {
 impl<'c> Call<'c> {
     /// What is known of the request, whoever made it.
     pub(super) fn context(&self) -> Context<'c> {
-        let Origin { address, tls, certificate } = self.origin;
+        let Origin { address, tls, certificate, hosts: _ } = self.origin;
         let (region, headers, now) = (self.region, self.headers, self.now);
         Circumstances { address, tls, certificate, region, headers, now }.context()
     }

@@ -220,7 +220,7 @@ impl Sts {
             now,
             body: Some(body),
             address: origin.address,
-            hosts: &[],
+            hosts: origin.hosts,
         };
         let Proved { authenticated, host: _ } = match self.admission.authenticate(&self.store, attempt).await
         {

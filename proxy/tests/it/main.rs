@@ -16,4 +16,5 @@ mod post_object;
 mod rig;
 mod store;
 mod sts;
+mod trusted;
 mod upstream;

@@ -241,7 +241,12 @@ impl World {
 
     async fn ask(&self, parts: &Parts, body: &str, now: UnixMillis) -> Response<Bytes> {
         assert!(is_sts_request(parts));
-        let origin = Origin { address: std::net::Ipv4Addr::LOCALHOST.into(), tls: false, certificate: &[] };
+        let origin = Origin {
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            tls: false,
+            certificate: &[],
+            hosts: &[],
+        };
         self.sts.respond(&Incoming { parts, body: body.as_bytes(), request_id: "R1", origin, now }).await
     }
 

@@ -7,20 +7,19 @@ use super::super::{ClientAuth, Gateway, Listener, Network, Tls, TlsFiles, raw};
 use super::{Check, domain};
 
 impl Check<'_> {
-    /// The listeners beside that of `[gateway]`, whose domains are theirs unless they have their own.
+    /// The listeners beside that of `[gateway]`, whose domains and proxies are theirs unless they have their own.
     pub(super) fn listeners(
         &mut self,
         raw: Vec<raw::Listener>,
         gateway: Option<&Gateway>,
     ) -> Option<Vec<Listener>> {
-        let domains = gateway.map(|gateway| gateway.domains.clone()).unwrap_or_default();
         let mut taken: Vec<(SocketAddr, String)> = Vec::new();
         taken.extend(gateway.map(|gateway| (gateway.listen, "gateway.listen".to_owned())));
         let count = raw.len();
         let mut listeners = Vec::new();
         for (at, raw) in raw.into_iter().enumerate() {
             let key = format!("listeners[{at}]");
-            let Some(listener) = self.listener(&key, raw, &domains) else { continue };
+            let Some(listener) = self.listener(&key, raw, gateway) else { continue };
             let key = format!("{key}.listen");
             for (other, name) in &taken {
                 self.apart(&key, listener.listen, (name, *other));
@@ -31,7 +30,7 @@ impl Check<'_> {
         (listeners.len() == count).then_some(listeners)
     }
 
-    fn listener(&mut self, at: &str, raw: raw::Listener, domains: &[String]) -> Option<Listener> {
+    fn listener(&mut self, at: &str, raw: raw::Listener, gateway: Option<&Gateway>) -> Option<Listener> {
         let key = |name: &str| format!("{at}.{name}");
         let listen = match &raw.listen {
             Some(text) => self.address(&key("listen"), text),
@@ -39,7 +38,11 @@ impl Check<'_> {
         };
         let domains = match &raw.domains {
             Some(own) => self.each(&key("domains"), own, "a domain name", domain),
-            None => Some(domains.to_vec()),
+            None => Some(gateway.map(|gateway| gateway.domains.clone()).unwrap_or_default()),
+        };
+        let trusted_proxies = match &raw.trusted_proxies {
+            Some(own) => self.networks(&key("trusted_proxies"), own),
+            None => Some(gateway.map(|gateway| gateway.trusted_proxies.clone()).unwrap_or_default()),
         };
         let proxy_protocol = self.networks(&key("proxy_protocol"), &raw.proxy_protocol);
         let tls = self.tls(&key("tls"), raw.tls);
@@ -48,6 +51,7 @@ impl Check<'_> {
             domains: domains?,
             http2: raw.http2,
             proxy_protocol: proxy_protocol?,
+            trusted_proxies: trusted_proxies?,
             tls: tls?,
         })
     }
