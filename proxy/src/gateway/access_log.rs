@@ -91,6 +91,8 @@ pub(super) struct Call {
     ticket: Option<Ticket>,
     /// Of a request that may not be repeated.
     claim: Option<Claim>,
+    /// Whether the rest of its body will not be read, so that the connection ends with the answer.
+    pub(super) cut: bool,
     /// Whether all of the answer has been handed on.
     whole: bool,
 }
@@ -132,6 +134,7 @@ impl Call {
             in_flight: ledger.metrics.in_flight(),
             ticket: None,
             claim: None,
+            cut: false,
             whole: false,
             ledger,
             status: None,

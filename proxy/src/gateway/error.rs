@@ -308,8 +308,9 @@ impl GatewayError {
         }
         let withheld = expects_continue(&parts.headers) && !call.has_read_body();
         // Over HTTP/2 only the one stream is in doubt.
-        if (withheld || is_ambiguous) && parts.version != Version::HTTP_2 {
-            // The client may still send its body, or not; or another reader would see another end of it.
+        if (withheld || is_ambiguous || call.cut) && parts.version != Version::HTTP_2 {
+            // The client may still send its body, or not; or another reader would see another end of it; or nobody
+            // here will read it.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(AnswerBody::whole)

@@ -22,6 +22,10 @@ use tokio::time::timeout;
 const BYTES: usize = 64 << 20;
 const TIME: Duration = Duration::from_secs(5);
 
+/// The same of a client that is refused because there are too many: no more than may be on its way already.
+const BRIEF_BYTES: usize = 256 << 10;
+const BRIEF_TIME: Duration = Duration::from_millis(500);
+
 /// Whether the client holds its body back until it is told `100 Continue`.
 pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
@@ -38,6 +42,8 @@ where
     body: Option<B>,
     /// Reading is what tells the client to go on: a body that waits for that must be left alone.
     withheld: bool,
+    /// How much is read for nothing, and for how long.
+    bounds: (usize, Duration),
 }
 
 impl<B> Lingering<B>
@@ -46,7 +52,16 @@ where
 {
     pub(crate) fn new(body: B, headers: &HeaderMap) -> Self {
         let withheld = expects_continue(headers);
-        Self { unread: Bytes::new(), body: (!body.is_end_stream()).then_some(body), withheld }
+        let body = (!body.is_end_stream()).then_some(body);
+        Self { unread: Bytes::new(), body, withheld, bounds: (BYTES, TIME) }
+    }
+
+    /// Sends the client away under load. Returns whether its connection has to end with the answer, since the rest of
+    /// its body will not be read.
+    pub(crate) fn send_away(body: B, headers: &HeaderMap) -> bool {
+        let mut refused = Self::new(body, headers);
+        refused.bounds = (BRIEF_BYTES, BRIEF_TIME);
+        !refused.is_end_stream()
     }
 
     /// Puts bytes back in front of the rest. They were all that has been read.
@@ -103,13 +118,13 @@ where
         };
         // Without a runtime the connection is gone as well.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(TIME, drain(body)));
+            let (bytes, time) = self.bounds;
+            runtime.spawn(timeout(time, drain(body, bytes)));
         }
     }
 }
 
-async fn drain<B: Body + Unpin>(mut body: B) {
-    let mut left = BYTES;
+async fn drain<B: Body + Unpin>(mut body: B, mut left: usize) {
     while let Some(Ok(frame)) = body.frame().await {
         let read = frame.data_ref().map_or(0, Buf::remaining);
         let Some(rest) = left.checked_sub(read) else { return };
@@ -189,6 +204,16 @@ mod tests {
         assert!(!body.is_end_stream());
         assert_eq!(body.size_hint().exact(), Some(3 << 20));
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 3 << 20);
+    }
+
+    #[tokio::test]
+    async fn who_is_sent_away_under_load_is_hardly_read() {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let client = |pieces| Client { pieces, taken: Arc::clone(&taken) };
+        assert!(Lingering::send_away(client(5), &HeaderMap::new()));
+        tokio::task::yield_now().await;
+        assert_eq!(taken.load(Ordering::Relaxed), BRIEF_BYTES / PIECE.len() + 1);
+        assert!(!Lingering::send_away(http_body_util::Empty::<Bytes>::new(), &HeaderMap::new()));
     }
 
     #[tokio::test]

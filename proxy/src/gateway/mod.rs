@@ -217,7 +217,13 @@ impl Serving<'_> {
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        call.admit(self.gateway.admission.enter(call.peer.address.ip())?);
+        match self.gateway.admission.enter(call.peer.address.ip()) {
+            Ok(ticket) => call.admit(ticket),
+            Err(refused) => {
+                call.cut = Lingering::send_away(incoming, &parts.headers);
+                return Err(refused.into());
+            }
+        }
         let max_bytes = self.plan.settings.max_head_bytes;
         match &self.plan.sts {
             _ if head_bytes(parts) > max_bytes || parts.headers.len() > MAX_HEADERS => {

@@ -39,6 +39,19 @@ async fn an_address_gets_its_rate_and_is_asked_to_slow_down() {
 }
 
 #[tokio::test]
+async fn who_is_refused_at_the_door_with_a_body_has_to_come_again() {
+    let rig = Rig::limited(Limits { requests_per_address: rate(1), ..Limits::default() }).await;
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
+    let length = 8 << 20;
+    let head = Call::new("PUT", "/bucket/key").with("content-length", length).signed(&ALICE, UNSIGNED, "").0;
+    let head = String::from_utf8(head).unwrap().replace("connection: close\r\n", "");
+    // The rest never comes: it is not waited for.
+    let refused = rig.send(&[head.as_bytes(), &[0; 1000]].concat()).await;
+    assert_eq!(refused.verdict(), (503, "SlowDown"));
+    assert!(refused.0.contains("connection: close\r\n"), "{}", refused.0);
+}
+
+#[tokio::test]
 async fn a_principal_gets_its_rate_and_a_wrong_signature_takes_nothing_of_it() {
     let rig = Rig::limited(Limits { requests_per_principal: rate(1), ..Limits::default() }).await;
     let mut forged = get(&ALICE);
