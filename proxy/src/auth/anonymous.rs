@@ -3,6 +3,7 @@
 //! A request that is signed badly, or in part, is never taken for one of these: whoever meant to sign learns that the
 //! signature is wrong, and nobody gets what everybody may by breaking somebody else's.
 
+use http::Method;
 use http::request::Parts;
 use sigv4::{Head, Mechanism, ParseError, PayloadMode, VerifyError, unsigned_payload, uri};
 
@@ -80,6 +81,11 @@ fn unverified(source: VerifyError) -> AuthError {
 }
 
 impl Unsigned {
+    /// A browser may ask whether it may ask. `None` for every other method.
+    pub fn preflight(self, method: &Method) -> Option<Permitted> {
+        (method == Method::OPTIONS).then(|| Permitted::preflight(self))
+    }
+
     /// Asks what `actions`, names such as `s3:GetObject`, let everybody do.
     ///
     /// All that a request needs must be among them, and within the bucket that it addresses: what is public there does
@@ -114,7 +120,7 @@ impl Unsigned {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method, Request};
+    use http::{HeaderMap, Request};
 
     use super::*;
     use crate::s3::{Action, Domains, Target};

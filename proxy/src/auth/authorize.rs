@@ -16,17 +16,29 @@ use crate::s3::{Asked, Need, Unclear};
 use crate::store::{Record, RevokedBy, Store};
 
 /// A request that may be forwarded. The upstream takes nothing else. Made by [`Unrevoked::authorize`] and
-/// [`Unsigned::authorize`] only.
+/// [`Unsigned::authorize`], and of a browser's question by [`Unsigned::preflight`].
 #[must_use]
 pub struct Permitted {
     /// `None`: nobody signed, and everybody may.
     signer: Option<Unrevoked>,
+    /// Whether nobody stands behind it at all, so that it goes on as nobody's.
+    preflight: bool,
 }
 
 impl Permitted {
     /// Made by [`Unsigned::authorize`] only.
     pub(super) fn anonymous(_: Unsigned) -> Self {
-        Self { signer: None }
+        Self { signer: None, preflight: false }
+    }
+
+    /// Made by [`Unsigned::preflight`] only.
+    pub(super) fn preflight(_: Unsigned) -> Self {
+        Self { signer: None, preflight: true }
+    }
+
+    /// Whether it is a browser's question, which the backend answers to nobody in particular.
+    pub fn is_preflight(&self) -> bool {
+        self.preflight
     }
 
     /// The credential that signed. `None`: nobody did, and everybody may.
@@ -158,7 +170,7 @@ impl Unrevoked {
         circumstances: &Circumstances<'_>,
     ) -> Result<Permitted, Denied> {
         match self.refusal(directory, asked, circumstances) {
-            None => Ok(Permitted { signer: Some(self) }),
+            None => Ok(Permitted { signer: Some(self), preflight: false }),
             Some(why) => Err(Denied { record: self.record, why }),
         }
     }

@@ -30,6 +30,8 @@ pub struct Access {
     pub replay_protection: bool,
     /// What everybody may do without a signature, for example `s3:GetObject`.
     pub anonymous_actions: Vec<&'static str>,
+    /// Whether the backend says what pages of other origins may do; there are no rules then.
+    pub forward_preflights: bool,
     /// What pages of other origins may do.
     pub cors: Cors,
 }

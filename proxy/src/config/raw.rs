@@ -278,6 +278,8 @@ pub(super) struct Route {
     pub(super) replay_protection: bool,
     /// IAM actions that everybody may do without a signature.
     pub(super) anonymous_actions: Vec<String>,
+    /// Whether the backend says what pages of other origins may do.
+    pub(super) forward_preflights: bool,
     /// What pages of other origins may do.
     pub(super) cors: Vec<RawCorsRule>,
 }

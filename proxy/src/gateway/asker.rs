@@ -1,18 +1,25 @@
 //! Step 1: who asks, whether they signed or not; and what a browser asks before it does.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Response, Uri};
+use http_body::Body as _;
 use sigv4::{ParseError, PayloadMode};
 
 use super::access_log::{AnswerBody, Call};
 use super::error::GatewayError;
 use super::permission::Asker;
 use super::plan::Route;
-use super::{Serving, host, is_preflight};
+use super::vigil::Vigil;
+use super::{Lingering, Serving, content, host, is_preflight, unambiguous_path};
 use crate::admission::{Attempt, NotAdmitted, Proved};
 use crate::auth::{self, AuthError, Authenticated, NotForEverybody, Permitted, Unsigned};
-use crate::s3::{Action, Cors, Target};
+use crate::s3::{Action, Asked, Cors, Target};
+use crate::upstream::{Outbound, strip_hop_by_hop};
 
 /// Who asks, before it is known what for.
 #[expect(
@@ -111,10 +118,11 @@ impl<'g> Serving<'g> {
         Ok(())
     }
 
-    /// Answers a browser that asks whether it may ask.
-    pub(super) fn preflight(
+    /// Answers a browser that asks whether it may ask, or has the backend answer.
+    pub(super) async fn preflight(
         self,
         parts: &Parts,
+        incoming: Lingering,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
         let target =
@@ -122,11 +130,50 @@ impl<'g> Serving<'g> {
         call.aim(Action::Options, &target);
         let resource_type = if target.key().is_some() { "OBJECT" } else { "BUCKET" };
         let (none, route) = (Cors::default(), self.plan.route(host(parts), &target));
+        if let Ok(route) = route
+            && route.rule.access.forward_preflights
+            && incoming.is_end_stream()
+        {
+            return self.forward_preflight(question(parts), (&target, route), incoming, call).await;
+        }
         let cors = route.as_ref().map_or(&none, |route| &route.rule.access.cors);
         let headers = cors.preflight(&parts.headers, resource_type).map_err(GatewayError::Preflight)?;
         let mut answer = Response::new(AnswerBody::whole(Bytes::new()));
         *answer.headers_mut() = headers;
         Ok(answer)
+    }
+
+    /// The backend learns what the browser wants to do, and nothing else; it answers as it would answer anybody.
+    async fn forward_preflight(
+        self,
+        parts: Parts,
+        (target, route): (&Target, &Route),
+        incoming: Lingering,
+        call: &mut Call,
+    ) -> Result<Response<AnswerBody>, GatewayError> {
+        let (unsigned, payload) = auth::unsigned(&parts)?;
+        let permitted = unsigned.preflight(&parts.method).ok_or(GatewayError::Method)?;
+        let action = Action::Options;
+        let asked = Asked { action, target, query: None, headers: &parts.headers, objects: None };
+        let destination = self.plan.destination(route, host(&parts), &asked)?;
+        let upstream = destination.upstream;
+        let (mut body, content) = content::of_request(upstream, &parts, action, payload, incoming)?;
+        let verdict = body.verdict();
+        let vigil = Vigil { upstream, verdict: &verdict };
+        call.receive(verdict.clone());
+        vigil.prime(&mut body).await?;
+        let path = unambiguous_path(&parts, false);
+        let path = match upstream.is_passthrough() {
+            true => Cow::Borrowed(parts.uri.path().as_bytes()),
+            false => target.backend_path(&path),
+        };
+        let (peer, now) = (call.peer.address.ip(), call.now.timestamp());
+        let outbound = Outbound { parts: &parts, path: &path, content, peer, now };
+        let sending = upstream.forward(&permitted, &outbound, body);
+        let mut response = vigil.response(sending, &self.gateway.metrics).await?;
+        call.answered();
+        strip_hop_by_hop(response.headers_mut(), |_| false);
+        Ok(destination.answer(response, &parts, action, call.peer.tls))
     }
 
     /// Tells a browser whether its page may see the answer, errors included.
@@ -141,4 +188,18 @@ impl<'g> Serving<'g> {
             route.rule.access.cors.describe(&parts.method, &parts.headers, answer);
         }
     }
+}
+
+/// What of a preflight is for the backend: not the query, where a presigned request keeps its signature.
+fn question(parts: &Parts) -> Parts {
+    let (mut question, ()) = http::Request::new(()).into_parts();
+    question.method = parts.method.clone();
+    question.version = parts.version;
+    question.uri = parts.uri.path().parse::<PathAndQuery>().map(Uri::from).unwrap_or_default();
+    for name in [HOST, ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_REQUEST_HEADERS] {
+        for value in parts.headers.get_all(&name) {
+            question.headers.append(&name, value.clone());
+        }
+    }
+    question
 }

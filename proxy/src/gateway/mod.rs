@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
@@ -246,7 +246,7 @@ impl Serving<'_> {
         let Self { gateway, plan } = self;
         let incoming = Lingering::new(incoming, &parts.headers);
         if is_preflight(parts) {
-            return self.preflight(parts, call);
+            return self.preflight(parts, incoming, call).await;
         }
         if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
             return Err(GatewayError::Method);
@@ -405,9 +405,11 @@ fn host(parts: &Parts) -> Option<&[u8]> {
     header.or_else(|| parts.uri.authority().map(|authority| authority.as_str().as_bytes()))
 }
 
-/// A browser's question before the request proper. It cannot carry a signature.
+/// A browser's question before the request proper. It cannot carry a signature of its own; in the query stands that of
+/// the request to come, if it is presigned.
 fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS
         && !parts.headers.contains_key(AUTHORIZATION)
-        && !parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature"))
+        && (parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+            || !parts.uri.query().is_some_and(|query| query.contains("X-Amz-Signature")))
 }

@@ -347,6 +347,9 @@ where
         let Address { host, path } = Address::new(style, &origin.authority, outbound.path)?;
         match &self.shared.auth {
             Auth::Passthrough => keep_host(parts, host, &mut headers),
+            Auth::Resign(_) | Auth::Identity if permitted.is_preflight() => {
+                headers.insert(HOST, host);
+            }
             Auth::Identity => {
                 forwarded(outbound, &mut headers);
                 headers.insert(HOST, host);

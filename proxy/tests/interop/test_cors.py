@@ -1,6 +1,8 @@
 """Pages of other origins: what a browser would ask with curl's hands."""
 
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -82,3 +84,38 @@ def test_answers_and_errors_may_be_read(gateway):
         assert (answer[0], answer[1]["access-control-allow-origin"]) == (status, ORIGIN), path
     stranger = curl(gateway, f"/{BUCKET}/object", "-H", "Origin: https://example.org")[1]
     assert "access-control-allow-origin" not in stranger and "Origin" in stranger["vary"]
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Has CORS rules of its own, and remembers what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+    asked = []
+
+    def do_OPTIONS(self):
+        Backend.asked.append((self.path, {name.lower() for name in self.headers}))
+        self.send_response(204)
+        self.send_header("Access-Control-Allow-Origin", self.headers["Origin"])
+        self.send_header("Access-Control-Allow-Methods", "PUT")
+        self.send_header("Access-Control-Max-Age", "77")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_backend_may_answer_preflights_itself(dev, tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    table = f'[[routes]]\nbuckets = ["{BUCKET}"]\nforward_preflights = true\n'
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    gateway = start_serve(tmp_path / "serve", endpoint, resigned_for(dev, tmp_path), more=table)
+    status, headers, _ = preflight(gateway, f"/{BUCKET}/object?X-Amz-Signature=0", "PUT", "content-type")
+    assert (status, headers["access-control-allow-origin"], headers["access-control-max-age"]) == (204, ORIGIN, "77")
+    (path, names), = Backend.asked
+    assert path == f"/{BUCKET}/object"
+    asked = {"origin", "access-control-request-method", "access-control-request-headers"}
+    assert names - {"connection"} == {"host", *asked}
+    assert preflight(gateway, "/other/object", "PUT")[0] == 403
+    gateway.process.stop()
+    server.shutdown()

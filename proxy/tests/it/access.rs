@@ -174,6 +174,27 @@ async fn a_body_is_as_large_as_the_route_says_or_else_the_gateway() {
     }
 }
 
+#[tokio::test]
+async fn a_backend_may_say_what_pages_may_do() {
+    let rig = rig(Access { forward_preflights: true, ..Access::default() }).await;
+    let question = "origin: https://a.test\r\naccess-control-request-method: PUT\r\ncookie: a\r\n\
+         access-control-request-headers: x-amz-date\r\nx-forwarded-for: 192.0.2.1\r\n";
+    for target in ["/bucket/a%20key", "/bucket/a%20key?X-Amz-Credential=a&X-Amz-Signature=b"] {
+        assert_eq!(rig.send(&plain("OPTIONS", target, question)).await.status(), 200);
+        let seen = rig.backend.only();
+        assert_eq!(
+            (seen.head.method.as_str(), seen.head.uri.to_string()),
+            ("OPTIONS", "/bucket/a%20key".into())
+        );
+        let mut names: Vec<_> = seen.head.headers.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        let expected = ["access-control-request-headers", "access-control-request-method", "host", "origin"];
+        assert_eq!(names, expected, "nobody signs it, and it says nothing else");
+    }
+    assert_eq!(rig.send(&plain("OPTIONS", "/other/key", question)).await.verdict(), (403, "AccessForbidden"));
+    assert!(rig.backend.take().is_empty());
+}
+
 fn md5(text: &str) -> String {
     use base64::Engine as _;
     use md5::{Digest as _, Md5};

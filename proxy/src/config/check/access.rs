@@ -12,6 +12,15 @@ impl Check<'_> {
         let what = "an IAM action of S3 such as s3:GetObject";
         let key = format!("{at}.anonymous_actions");
         let anonymous_actions = self.each(&key, &raw.anonymous_actions, what, iam_action);
+        if raw.forward_preflights {
+            let key = format!("{at}.forward_preflights");
+            if !raw.cors.is_empty() {
+                return self.fault(&key, "leaves the answer to the backend: cors has no say beside it");
+            }
+            if raw.bucket.is_some() || raw.key_prefix.is_some() {
+                return self.fault(&key, "is not offered for buckets and keys under other names");
+            }
+        }
         let mut rules = Vec::new();
         for (number, rule) in raw.cors.iter().enumerate() {
             rules.extend(self.cors_rule(&format!("{at}.cors[{number}]"), rule));
@@ -20,6 +29,7 @@ impl Check<'_> {
             max_body_bytes: raw.max_body_size.map(|size| size.0),
             replay_protection: raw.replay_protection,
             anonymous_actions: anonymous_actions?,
+            forward_preflights: raw.forward_preflights,
             cors: (rules.len() == raw.cors.len()).then_some(Cors(rules))?,
         })
     }
