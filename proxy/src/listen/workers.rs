@@ -76,25 +76,23 @@ mod tests {
     use std::rc::Rc;
     use std::sync::Arc;
 
-    use tokio::sync::Notify;
+    use tokio::sync::Semaphore;
 
     use super::*;
 
     #[tokio::test]
     async fn workers_end_whole_when_their_work_is_done() {
-        let release = Arc::new(Notify::new());
-        let job = |release: Arc<Notify>| {
+        let release = Arc::new(Semaphore::new(0));
+        let job = |release: Arc<Semaphore>| {
             move || async move {
                 // Nothing that must be Send.
                 let local = Rc::new(Cell::new(1));
-                release.notified().await;
+                release.acquire().await.unwrap().forget();
                 assert_eq!(tokio::task::spawn_blocking(|| 2).await.unwrap(), local.get() + 1);
             }
         };
         let workers = Workers::start((0..3).map(|_| job(Arc::clone(&release)))).unwrap();
-        for _ in 0..3 {
-            release.notify_one();
-        }
+        release.add_permits(3);
         assert_eq!(workers.settle(Duration::from_secs(10)).await, Ending::Whole);
     }
 
