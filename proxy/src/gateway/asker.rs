@@ -1,6 +1,7 @@
 //! Step 1: who asks, whether they signed or not; and what a browser asks before it does.
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, ORIGIN};
@@ -170,7 +171,7 @@ impl<'g> Serving<'g> {
         let (peer, now) = (call.peer.address.ip(), call.now.timestamp());
         let outbound = Outbound { parts: &parts, path: &path, content, peer, now };
         let sending = upstream.forward(&permitted, &outbound, body);
-        let mut response = vigil.response(sending, &self.gateway.metrics).await?;
+        let mut response = vigil.response(pin!(sending), &self.gateway.metrics).await?;
         call.answered();
         strip_hop_by_hop(response.headers_mut(), |_| false);
         Ok(destination.answer(response, &parts, action, call.peer.tls))

@@ -26,6 +26,7 @@ mod vigil;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -231,7 +232,8 @@ impl Serving<'_> {
             }
             _ if !is_plainly_framed(parts) => Err(GatewayError::TransferCoding),
             _ if !names_one_host(parts) => Err(s3::TargetError::InvalidHost(authority(parts)).into()),
-            Some(sts) if sts::is_sts_request(parts) => self.sts(sts, parts, incoming, call).await,
+            // What is rare lies apart, so that it is not room in the future of every request.
+            Some(sts) if sts::is_sts_request(parts) => Box::pin(self.sts(sts, parts, incoming, call)).await,
             _ => self.s3(parts, incoming, call).await,
         }
     }
@@ -252,7 +254,7 @@ impl Serving<'_> {
             return Err(GatewayError::Method);
         }
         if let Some(target) = self.upload_target(parts, call.peer.listener) {
-            return self.post_object(parts, target, incoming, call).await;
+            return Box::pin(self.post_object(parts, target, incoming, call)).await;
         }
         let identity = self.identity(parts, call).await?;
         let sent = call.host.as_ref().map(|host| forwarding::sent_to(parts, host));
@@ -306,7 +308,7 @@ impl Serving<'_> {
             peer: call.peer.address.ip(),
             now: call.now.timestamp(),
         };
-        let sending = upstream.forward(&permitted, &outbound, body);
+        let sending = pin!(upstream.forward(&permitted, &outbound, body));
         let mut response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
         strip_hop_by_hop(response.headers_mut(), |_| false);

@@ -15,6 +15,7 @@
 //! A backend that checks the client's own signature (`passthrough`) gets the form as it came.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -123,7 +124,7 @@ impl Serving<'_> {
             peer: call.peer.address.ip(),
             now: call.now.timestamp(),
         };
-        let sending = upstream.forward(&permitted, &outbound, body);
+        let sending = pin!(upstream.forward(&permitted, &outbound, body));
         let mut response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
         crate::upstream::strip_hop_by_hop(response.headers_mut(), |_| false);

@@ -1,6 +1,7 @@
 //! Waiting for client and backend while a request body is on its way, and saying whose turn it was when nothing
 //! moves any more.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use http::Response;
@@ -32,10 +33,11 @@ impl Vigil<'_> {
         }
     }
 
-    /// Waits for the head of the backend's answer while the body is on its way.
+    /// Waits for the head of the backend's answer while the body is on its way. Sending is a large future: taken by
+    /// value it would be moved, and be there twice, with every function that it passes.
     pub(super) async fn response(
         &self,
-        sending: impl Future<Output = Result<Response<UpstreamAnswer>, UpstreamError>>,
+        sending: Pin<&mut impl Future<Output = Result<Response<UpstreamAnswer>, UpstreamError>>>,
         metrics: &GatewayMetrics,
     ) -> Result<Response<UpstreamAnswer>, GatewayError> {
         let started = Instant::now();

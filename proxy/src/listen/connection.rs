@@ -92,7 +92,8 @@ where
             Greeted::Plain(stream) => self.plain(stream, peer).await,
             Greeted::Tls(stream) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                self.http(*stream, peer, http2).await;
+                // Apart, since it is large and would be room in the task of every connection.
+                Box::pin(self.http(*stream, peer, http2)).await;
             }
         }
     }
@@ -151,7 +152,8 @@ where
         let limits = self.shared.budget.limits;
         let (handle, drain) = (self.handle, self.drain.clone());
         let service = service_fn(move |request| {
-            let (answer, drain) = (handle(peer.clone(), request), drain.clone());
+            // hyper keeps room for a request's future as long as the connection lasts: it is only room for a pointer.
+            let (answer, drain) = (Box::pin(handle(peer.clone(), request)), drain.clone());
             async move {
                 let mut answer = answer.await;
                 if drain.leaving() {

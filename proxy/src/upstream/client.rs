@@ -1,5 +1,6 @@
 //! The one function that sends a request to a backend, and what it takes to do that again when it may.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,11 +211,11 @@ where
         outbound: &Outbound<'_>,
         body: B,
     ) -> Result<Response<Answer<B>>, UpstreamError> {
-        let total = self.shared.settings.total_timeout;
-        let Some(total) = total else { return self.send(permitted, outbound, body, None).await };
-        let deadline = Instant::now() + total;
-        let sent = timeout_at(deadline, self.send(permitted, outbound, body, Some(deadline))).await;
-        sent.unwrap_or(Err(UpstreamError::TooLong(total)))
+        let total = self.shared.settings.total_timeout.map(|total| (total, Instant::now() + total));
+        let deadline = total.map(|(_, deadline)| deadline);
+        let sending = pin!(self.send(permitted, outbound, body, deadline));
+        let Some((total, deadline)) = total else { return sending.await };
+        timeout_at(deadline, sending).await.unwrap_or(Err(UpstreamError::TooLong(total)))
     }
 
     async fn send(
