@@ -21,7 +21,7 @@ use super::plan::{Backend, Plan, Route};
 use super::{UpstreamAnswer, host};
 use crate::fault::Fault;
 use crate::s3::rename::{self, Mapping, Rewriter};
-use crate::s3::{self, Action, Asked, ObjectVersion, Target, TargetError, Unclear};
+use crate::s3::{self, Action, Asked, Deletions, ObjectVersion, Target, TargetError, Unclear};
 use crate::upstream::Content;
 
 /// Where one request goes.
@@ -126,11 +126,10 @@ impl Destination<'_> {
         &self,
         parts: &Parts,
         target: &Target,
-        objects: &[ObjectVersion],
-        document: &[u8],
+        listed: &Deletions,
     ) -> Result<Option<RenamedList>, GatewayError> {
         let Some(bucket) = target.bucket() else { return Ok(None) };
-        for ObjectVersion { key, .. } in objects {
+        for ObjectVersion { key, .. } in &listed.objects {
             let object = Target::in_bucket(bucket.clone(), key);
             if !std::ptr::eq(self.plan.route(host(parts), &object)?, self.route) {
                 return Err(not_implemented("Objects of different backends cannot be deleted at once."));
@@ -140,9 +139,7 @@ impl Destination<'_> {
         let Some(names) = self.names.as_ref().filter(|names| !names.key_prefix.as_str().is_empty()) else {
             return Ok(None);
         };
-        let (mut rewriter, mut renamed) = (Rewriter::of_request(names.clone()), Vec::new());
-        rewriter.push(document, &mut renamed);
-        rewriter.finish(&mut renamed);
+        let renamed = listed.document(names.key_prefix.as_str());
         let sha256 = digest(&SHA256, &renamed);
         let sha256 = sha256.as_ref().try_into().expect("SHA-256 has 32 bytes");
         let md5 = STANDARD.encode(Md5::digest(&renamed));

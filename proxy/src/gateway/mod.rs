@@ -285,7 +285,7 @@ impl Serving<'_> {
         self.claim(&permitted, action, route, call)?;
         vigil.prime(&mut body).await?;
         let list = match &listed {
-            Some((objects, document)) => destination.list(parts, &target, objects, document)?,
+            Some(listed) => destination.list(parts, &target, listed)?,
             None => None,
         };
         if let Some(list) = &list {

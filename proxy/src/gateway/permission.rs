@@ -9,10 +9,7 @@ use super::error::GatewayError;
 use super::vigil::Vigil;
 use super::{Lingering, Serving};
 use crate::auth::{Circumstances, NotForEverybody, Permitted, Unrevoked, Unsigned};
-use crate::s3::{self, Action, Asked, MAX_DELETIONS_BYTES, ObjectVersion};
-
-/// What `DeleteObjects` lists, and the document that does.
-pub(super) type List = (Vec<ObjectVersion>, Vec<u8>);
+use crate::s3::{self, Action, Asked, Deletions, MAX_DELETIONS_BYTES};
 
 /// How the body of `DeleteObjects` is read.
 pub(super) struct Reading<'r> {
@@ -53,7 +50,7 @@ impl<'g> Serving<'g> {
         asked: Asked<'_>,
         circumstances: &Circumstances<'_>,
         reading: Reading<'_>,
-    ) -> Result<(Permitted, Option<List>), GatewayError> {
+    ) -> Result<(Permitted, Option<Deletions>), GatewayError> {
         let directory = self.gateway.identities.current();
         let reads = match &asker {
             Asker::Signer(signer) => reading.always || signer.is_limited(directory.as_deref()),
@@ -63,13 +60,12 @@ impl<'g> Serving<'g> {
             Action::DeleteObjects if reads => Some(deletions(reading.body, reading.vigil).await?),
             _ => None,
         };
-        let (objects, document) = listed.unzip();
-        let asked = Asked { objects: objects.as_deref(), ..asked };
+        let asked = Asked { objects: listed.as_ref().map(|listed| &listed.objects[..]), ..asked };
         let permitted = match asker {
             Asker::Signer(signer) => signer.authorize(directory.as_deref(), &asked, circumstances)?,
             Asker::Anybody(unsigned, actions) => unsigned.authorize(actions, &asked, circumstances.now)?,
         };
-        Ok((permitted, objects.zip(document)))
+        Ok((permitted, listed))
     }
 
     pub(super) fn circumstances(self, parts: &'g Parts, call: &'g Call) -> Circumstances<'g> {
@@ -84,9 +80,9 @@ impl<'g> Serving<'g> {
     }
 }
 
-async fn deletions(body: &mut ProvingBody<Lingering>, vigil: &Vigil<'_>) -> Result<List, GatewayError> {
+async fn deletions(body: &mut ProvingBody<Lingering>, vigil: &Vigil<'_>) -> Result<Deletions, GatewayError> {
     match vigil.patiently(body.content(MAX_DELETIONS_BYTES)).await {
-        Some(Ok(Some(document))) => Ok((s3::deletions(&document)?, document)),
+        Some(Ok(Some(document))) => Ok(Deletions::parse(&document)?),
         Some(Ok(None)) => Err(GatewayError::Deletions(s3::MalformedDeletions)),
         Some(Err(_)) => Err(GatewayError::Body(vigil.verdict.clone())),
         None => Err(GatewayError::ClientStalled),

@@ -31,21 +31,82 @@ impl MalformedDeletions {
     }
 }
 
-/// The objects that `document` lists: 1 to 1,000.
-pub fn deletions(document: &[u8]) -> Result<Vec<ObjectVersion>, MalformedDeletions> {
-    let document = std::str::from_utf8(document).map_err(|_| MalformedDeletions)?;
-    let mut list = List { tokens: Reader::from_str(document) };
-    let mut objects = Vec::new();
-    list.open("Delete")?;
-    while let Some(element) = list.next()? {
-        match element.as_str() {
-            "Object" if objects.len() < MAX_OBJECTS => objects.push(list.object()?),
-            "Quiet" => drop(list.text()?),
-            _ => return Err(MalformedDeletions),
+/// The longest reference to a character, without what encloses it: some readers stop at fewer leading zeros.
+const MAX_REFERENCE: usize = 16;
+
+/// The name of an element and its text.
+type Condition = (&'static str, String);
+
+/// What is to be deleted: 1 to 1,000 objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletions {
+    /// In the order of the list.
+    pub objects: Vec<ObjectVersion>,
+    /// Of each object, elements that say in which state it is to be deleted.
+    conditions: Vec<Vec<Condition>>,
+    /// Whether the answer is to be silent about what was deleted.
+    quiet: bool,
+}
+
+impl Deletions {
+    /// Reads a list.
+    pub fn parse(document: &[u8]) -> Result<Self, MalformedDeletions> {
+        let document = std::str::from_utf8(document).map_err(|_| MalformedDeletions)?;
+        let mut list = List { tokens: Reader::from_str(document) };
+        let mut read = Self { objects: Vec::new(), conditions: Vec::new(), quiet: false };
+        list.open("Delete")?;
+        while let Some(element) = list.next()? {
+            match element.as_str() {
+                "Object" if read.objects.len() < MAX_OBJECTS => {
+                    let (object, conditions) = list.object()?;
+                    read.objects.push(object);
+                    read.conditions.push(conditions);
+                }
+                "Quiet" => read.quiet = matches!(list.text()?.trim(), "true" | "True" | "TRUE" | "1"),
+                _ => return Err(MalformedDeletions),
+            }
+        }
+        list.end()?;
+        if read.objects.is_empty() { Err(MalformedDeletions) } else { Ok(read) }
+    }
+
+    /// The list anew, with `key_prefix` before each key. Nothing of the client's own spelling is in it.
+    pub fn document(&self, key_prefix: &str) -> Vec<u8> {
+        let mut xml = String::from("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+        if self.quiet {
+            element(&mut xml, "Quiet", "true");
+        }
+        for (ObjectVersion { key, version }, conditions) in self.objects.iter().zip(&self.conditions) {
+            xml.push_str("<Object>");
+            element(&mut xml, "Key", &format!("{key_prefix}{key}"));
+            if let Some(version) = version {
+                element(&mut xml, "VersionId", version);
+            }
+            for (name, text) in conditions {
+                element(&mut xml, name, text);
+            }
+            xml.push_str("</Object>");
+        }
+        xml.push_str("</Delete>");
+        xml.into_bytes()
+    }
+}
+
+/// Control characters as references: as they are, readers change some of them and refuse others.
+fn element(xml: &mut String, name: &str, text: &str) {
+    use std::fmt::Write as _;
+    // Writing to a String cannot fail.
+    let _ = write!(xml, "<{name}>");
+    for character in text.chars() {
+        match character {
+            '&' => xml.push_str("&amp;"),
+            '<' => xml.push_str("&lt;"),
+            '>' => xml.push_str("&gt;"),
+            control if control.is_control() => drop(write!(xml, "&#{};", u32::from(control))),
+            plain => xml.push(plain),
         }
     }
-    list.end()?;
-    if objects.is_empty() { Err(MalformedDeletions) } else { Ok(objects) }
+    let _ = write!(xml, "</{name}>");
 }
 
 struct List<'d> {
@@ -86,28 +147,30 @@ impl<'d> List<'d> {
         }
     }
 
-    fn object(&mut self) -> Result<ObjectVersion, MalformedDeletions> {
-        let (mut key, mut version) = (None, None);
+    fn object(&mut self) -> Result<(ObjectVersion, Vec<Condition>), MalformedDeletions> {
+        const CONDITIONS: [&str; 3] = ["ETag", "LastModifiedTime", "Size"];
+        let (mut key, mut version, mut conditions) = (None, None, Vec::new());
         while let Some(element) = self.next()? {
             let text = self.text()?;
             let replaced = match element.as_str() {
                 "Key" => key.replace(text),
                 "VersionId" => version.replace(text),
-                "ETag" | "LastModifiedTime" | "Size" => None,
-                _ => return Err(MalformedDeletions),
+                name => {
+                    let known = CONDITIONS.into_iter().find(|known| *known == name);
+                    conditions.push((known.ok_or(MalformedDeletions)?, text));
+                    None
+                }
             };
             if replaced.is_some() {
                 return Err(MalformedDeletions);
             }
         }
         let trimmed = |text: &String| !text.is_empty() && text.trim() == text;
-        match (key.filter(trimmed), version) {
-            (Some(key), None) => Ok(ObjectVersion { key, version: None }),
-            (Some(key), Some(version)) if trimmed(&version) => {
-                Ok(ObjectVersion { key, version: Some(version) })
-            }
-            _ => Err(MalformedDeletions),
+        let Some(key) = key.filter(trimmed) else { return Err(MalformedDeletions) };
+        if !version.as_ref().is_none_or(trimmed) {
+            return Err(MalformedDeletions);
         }
+        Ok((ObjectVersion { key, version }, conditions))
     }
 
     /// The content of an element that has no children.
@@ -152,6 +215,9 @@ fn plain(start: &BytesStart<'_>) -> Result<String, MalformedDeletions> {
 }
 
 fn character(reference: &BytesRef<'_>) -> Result<char, MalformedDeletions> {
+    if reference.len() > MAX_REFERENCE {
+        return Err(MalformedDeletions);
+    }
     match reference.resolve_char_ref() {
         Ok(Some(character)) => Ok(character),
         Ok(None) => match reference.as_ref() {
@@ -171,8 +237,8 @@ mod tests {
     use super::*;
 
     fn listed(xml: &str) -> Result<Vec<(String, Option<String>)>, MalformedDeletions> {
-        let objects = deletions(xml.as_bytes())?;
-        Ok(objects.into_iter().map(|object| (object.key, object.version)).collect())
+        let read = Deletions::parse(xml.as_bytes())?;
+        Ok(read.objects.into_iter().map(|object| (object.key, object.version)).collect())
     }
 
     #[test]
@@ -213,6 +279,46 @@ mod tests {
         ] {
             assert_eq!(listed(xml), Err(MalformedDeletions), "{}", &xml[..xml.len().min(90)]);
         }
-        assert_eq!(deletions(b"<Delete><Object><Key>\xff</Key></Object></Delete>"), Err(MalformedDeletions));
+        assert_eq!(
+            Deletions::parse(b"<Delete><Object><Key>\xff</Key></Object></Delete>"),
+            Err(MalformedDeletions)
+        );
+    }
+
+    #[test]
+    fn a_reference_is_no_longer_than_every_reader_takes_it() {
+        let of = |zeros: usize| {
+            format!("<Delete><Object><Key>&#{}116;</Key></Object></Delete>", "0".repeat(zeros))
+        };
+        assert_eq!(listed(&of(12)), Ok(vec![("t".to_owned(), None)]));
+        for zeros in [13, 33_000] {
+            assert_eq!(listed(&of(zeros)), Err(MalformedDeletions), "{zeros}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_list_anew_has_the_prefix() {
+        let long = "k".repeat(40_000);
+        let xml = format!(
+            "<?xml version=\"1.0\"?>\n<Delete><Quiet>true</Quiet><Object>\n<Key>a &amp;&#60;&#10;b</Key>\
+             <VersionId>v&amp;</VersionId></Object><Object><ETag>\"x\"</ETag><Key>{long}</Key></Object></Delete>"
+        );
+        let read = Deletions::parse(xml.as_bytes()).unwrap();
+        let expected = format!(
+            "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet><Object>\
+             <Key>t-a/a &amp;&lt;&#10;b</Key><VersionId>v&amp;</VersionId></Object>\
+             <Object><Key>t-a/{long}</Key><ETag>\"x\"</ETag></Object></Delete>"
+        );
+        let document = read.document("t-a/");
+        assert_eq!(String::from_utf8(document.clone()).unwrap(), expected);
+        let prefixed = Deletions::parse(&document).unwrap();
+        assert!(
+            prefixed
+                .objects
+                .iter()
+                .zip(&read.objects)
+                .all(|(new, old)| new.key == format!("t-a/{}", old.key))
+        );
+        assert_eq!((prefixed.conditions, prefixed.quiet), (read.conditions, read.quiet));
     }
 }

@@ -19,7 +19,7 @@ pub use action::Action;
 pub use asked::{Asked, Facts, Need, ObjectVersion, Unclear};
 pub use copy_source::CopySource;
 pub use cors::{CORS_METHODS, Cors, CorsRule, Wildcard};
-pub use deletions::{MAX_DELETIONS_BYTES, MalformedDeletions, deletions};
+pub use deletions::{Deletions, MAX_DELETIONS_BYTES, MalformedDeletions};
 pub use error::{
     access_denied, head_too_large, internal_error, method_not_allowed, missing_checksum,
     missing_content_length, no_such_bucket, nowhere, request_timeout, respond, service_unavailable,

@@ -1,4 +1,6 @@
-//! Names in documents: rewrites the text of known elements while a document streams by.
+//! Names in a backend's answers: rewrites the text of known elements while a document streams by.
+//!
+//! For answers only: what is not recognised goes on as it is, which in a request could lead out of a key prefix.
 //!
 //! Only the text of elements that hold names, at the place where S3 has them, is changed; every other byte stays as it
 //! is, declarations, comments and white space among them. A document with another root is left alone. What is held
@@ -26,8 +28,6 @@ enum Holds {
     Resource,
     /// The URL of an object.
     Location,
-    /// A key as the client calls it.
-    ClientKey,
 }
 
 /// The path of an element below its root, and what it holds.
@@ -60,7 +60,6 @@ const RULES: &[(&str, &[Rule])] = &[
         (&["BucketName"], Holds::Bucket), (&["Bucket"], Holds::Bucket), (&["Key"], Holds::Key),
         (&["Resource"], Holds::Resource),
     ]),
-    ("Delete", &[(&["Object", "Key"], Holds::ClientKey)]),
 ];
 
 /// Below a root no element deeper than this holds a name.
@@ -146,11 +145,6 @@ impl Rewriter {
             name: Vec::new(),
             held: None,
         }
-    }
-
-    /// For the client's request to delete several objects.
-    pub fn of_request(names: Mapping) -> Self {
-        Self::of_answer(vec![names], false, None)
     }
 
     /// Takes the next piece of the document and writes what can be written of it behind `out`.
@@ -297,10 +291,6 @@ impl Rewriter {
             Holds::Resource => self.names.iter().find_map(|names| text::resource(text, names)),
             Holds::Location => {
                 self.location.as_deref().map(|url| text::escaped(url).into_owned().into_bytes())
-            }
-            Holds::ClientKey => {
-                let prefix = self.names.first().map(|names| names.key_prefix.as_str().as_bytes());
-                prefix.map(|prefix| [prefix, text].concat())
             }
         };
         out.extend_from_slice(found.as_deref().unwrap_or(&held));

@@ -133,13 +133,6 @@ fn what_holds_no_name_stays_as_it_is() {
 }
 
 #[test]
-fn keys_of_a_request_are_prefixed_where_they_stand() {
-    let document = "<Delete xmlns=\"x\"><Quiet>true</Quiet><Object>\n<Key>a &amp; b</Key><VersionId>v</VersionId></Object></Delete>";
-    let sent = in_pieces(Rewriter::of_request(names("photos", "shared", "t-a/")), [document.as_bytes()]);
-    assert_eq!(String::from_utf8(sent).unwrap(), document.replace("<Key>", "<Key>t-a/"));
-}
-
-#[test]
 fn of_two_buckets_each_has_its_name() {
     let both = vec![names("photos", "shared", "t-a/"), names("music", "other", "t-b/")];
     let document = "<Error><BucketName>other</BucketName><Key>t-b/x</Key></Error>";
