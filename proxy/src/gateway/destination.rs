@@ -48,7 +48,7 @@ impl Plan {
     /// Where a request goes that came for `host`, on its `route`.
     ///
     /// # Errors
-    /// Nobody has such a bucket to copy from; an operation that is not offered under another name; a copy between backends; a key
+    /// What could make the backend do more than is asked; nobody has such a bucket to copy from; an operation that is not offered under another name; a copy between backends; a key
     /// that could be read in two ways.
     pub(super) fn destination<'p>(
         &'p self,
@@ -56,6 +56,7 @@ impl Plan {
         host: Option<&[u8]>,
         asked: &Asked<'_>,
     ) -> Result<Destination<'p>, GatewayError> {
+        asked.within_bounds().map_err(GatewayError::Unrouted)?;
         let names = mapping(route, asked.target)?;
         if let Some(names) = &names {
             let prefixed = !names.key_prefix.as_str().is_empty();

@@ -95,6 +95,9 @@ impl Serving<'_> {
         let directory = gateway.identities.current();
         let action = Action::PostObject;
         let asked = Asked { action, target: &target, query: None, headers: &headers, objects: None };
+        let query = parts.uri.query().map(str::as_bytes);
+        let beside = Asked { query, headers: &parts.headers, ..asked };
+        beside.within_bounds().map_err(GatewayError::Field)?;
         let circumstances = self.circumstances(parts, call);
         let permitted = unrevoked.authorize(directory.as_deref(), &asked, &circumstances)?;
         drop(directory);

@@ -3,6 +3,7 @@
 
 mod action;
 mod asked;
+mod bounds;
 mod copy_source;
 mod cors;
 mod deletions;

@@ -1,0 +1,81 @@
+//! What could make a backend do more than the operation that a request was recognised as.
+
+use http::StatusCode;
+use sigv4::uri;
+
+use super::action::Action;
+use super::asked::Asked;
+use crate::fault::Fault;
+
+const COPY_SOURCE: &str = "x-amz-copy-source";
+
+impl Asked<'_> {
+    /// That the request holds nothing that acts beyond its operation.
+    ///
+    /// # Errors
+    /// A copy source of what is no copy: some backends look for it before they look which operation is asked.
+    pub fn within_bounds(&self) -> Result<(), Fault> {
+        let copies = matches!(self.action, Action::CopyObject | Action::UploadPartCopy);
+        if !copies && self.mentions(|name| name.eq_ignore_ascii_case(COPY_SOURCE.as_bytes())) {
+            let message = "A copy source is given for an operation that copies nothing.";
+            return Err(Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+                .with("ArgumentName", COPY_SOURCE));
+        }
+        Ok(())
+    }
+
+    /// Whether a header has such a name, or a parameter, which stands for one in presigned requests.
+    fn mentions(&self, is_it: impl Fn(&[u8]) -> bool) -> bool {
+        let parameters = uri::pairs(self.query.unwrap_or_default());
+        self.headers.keys().any(|name| is_it(name.as_str().as_bytes()))
+            || parameters.filter_map(|(name, _)| uri::decode_query(name).ok()).any(|name| is_it(&name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+    use super::*;
+    use crate::s3::{Domains, Target};
+
+    /// `METHOD path[?query]`, and the name of a header.
+    fn within(request: &str, header: &str) -> Result<(), Fault> {
+        let (method, uri) = request.split_once(' ').unwrap();
+        let (path, query) = uri.split_once('?').map_or((uri, None), |(path, query)| (path, Some(query)));
+        let query = query.map(str::as_bytes);
+        let target = Target::parse(path.as_bytes(), None, &Domains::default()).unwrap();
+        let mut headers = HeaderMap::new();
+        if let Ok(name) = HeaderName::try_from(header) {
+            headers.insert(name, HeaderValue::from_static("/b/k"));
+        }
+        let action = Action::of(&Method::try_from(method).unwrap(), &target, query, &headers);
+        Asked { action, target: &target, query, headers: &headers, objects: None }.within_bounds()
+    }
+
+    #[test]
+    fn what_is_no_copy_has_no_source() {
+        for copy in ["PUT /b/k", "PUT /b/k?uploadId=u&partNumber=1"] {
+            assert_eq!(within(copy, COPY_SOURCE), Ok(()), "{copy}");
+            assert_eq!(within(copy, ""), Ok(()), "{copy}");
+        }
+        for other in [
+            "PUT /b/k?retention=",
+            "PUT /b/k?legal-hold=",
+            "PUT /b/k?acl",
+            "PUT /b/k?x",
+            "POST /b/k?uploads",
+            "GET /b/k",
+        ] {
+            let code = |request: &str, header| {
+                within(request, header).map_err(|fault| (fault.status.as_u16(), fault.code))
+            };
+            let expected = if other == "PUT /b/k?x" { Ok(()) } else { Err((400, "InvalidArgument")) };
+            assert_eq!(code(other, COPY_SOURCE), expected, "{other}");
+            let parameter =
+                format!("{other}{}X-Amz-Copy%2DSource=s/k", if other.contains('?') { "&" } else { "?" });
+            assert_eq!(code(&parameter, ""), expected, "{parameter}");
+            assert_eq!(code(other, ""), Ok(()), "{other}");
+        }
+    }
+}
