@@ -14,11 +14,14 @@ use crate::auth::AuthError;
 /// listener, which knows none over HTTP/2.
 ///
 /// # Errors
-/// `Host` names another host than `:authority`: a reader of the one would not serve what a reader of the other was
+/// `Host` comes twice, or names another host than `:authority`: a reader of the one would not serve what a reader of the other was
 /// asked.
 pub(super) fn like_http1(parts: &mut Parts) -> Result<(), GatewayError> {
     if parts.version != Version::HTTP_2 {
         return Ok(());
+    }
+    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(two_hosts());
     }
     if let Some(authority) = parts.uri.authority() {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| two_hosts())?;
@@ -36,7 +39,7 @@ pub(super) fn like_http1(parts: &mut Parts) -> Result<(), GatewayError> {
     Ok(())
 }
 
-fn two_hosts() -> GatewayError {
+pub(super) fn two_hosts() -> GatewayError {
     AuthError::from(ParseError::ConflictingHosts).into()
 }
 
@@ -76,7 +79,11 @@ mod tests {
 
     #[test]
     fn a_host_that_is_not_the_authority_is_refused() {
-        for hosts in [&[("host", "other")][..], &[("host", "bucket.s3.test"), ("host", "other")]] {
+        for hosts in [
+            &[("host", "other")][..],
+            &[("host", "bucket.s3.test"), ("host", "other")],
+            &[("host", "bucket.s3.test"), ("host", "bucket.s3.test")],
+        ] {
             let refused = like_http1(&mut parts(Version::HTTP_2, hosts));
             assert!(
                 matches!(refused, Err(GatewayError::Auth(AuthError::Parse(ParseError::ConflictingHosts)))),

@@ -231,6 +231,7 @@ impl Serving<'_> {
                 Err(GatewayError::HeadTooLarge { max_bytes: max_bytes as u64 })
             }
             _ if !is_plainly_framed(parts) => Err(GatewayError::TransferCoding),
+            _ if parts.headers.get_all(HOST).iter().nth(1).is_some() => Err(http2::two_hosts()),
             _ if !names_one_host(parts) => Err(s3::TargetError::InvalidHost(authority(parts)).into()),
             // What is rare lies apart, so that it is not room in the future of every request.
             Some(sts) if sts::is_sts_request(parts) => Box::pin(self.sts(sts, parts, incoming, call)).await,

@@ -294,6 +294,18 @@ async fn a_presigned_upload_cannot_become_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_names_one_host() {
+    let rig = Rig::resigning().await;
+    for second in ["other.test", "gateway.test"] {
+        let request = format!(
+            "GET /bucket/key HTTP/1.1\r\nhost: gateway.test\r\nhost: {second}\r\nconnection: close\r\n\r\n"
+        );
+        assert_eq!(rig.send(request.as_bytes()).await.verdict(), (400, "InvalidRequest"), "{second}");
+    }
+    assert!(rig.backend.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connection_cannot_take_a_signed_header_away() {
     let rig = Rig::resigning().await;
     let call = Call::new("GET", "/bucket/key").with("x-amz-meta-a", "1").with("range", "bytes=0-1");
