@@ -56,7 +56,7 @@ impl Plan {
         host: Option<&[u8]>,
         asked: &Asked<'_>,
     ) -> Result<Destination<'p>, GatewayError> {
-        asked.within_bounds().map_err(GatewayError::Unrouted)?;
+        asked.within_bounds(route.upstream.is_passthrough()).map_err(GatewayError::Unrouted)?;
         let names = mapping(route, asked.target)?;
         if let Some(names) = &names {
             let prefixed = !names.key_prefix.as_str().is_empty();

@@ -8,13 +8,20 @@ use super::asked::Asked;
 use crate::fault::Fault;
 
 const COPY_SOURCE: &str = "x-amz-copy-source";
+/// Has MinIO and RustFS unpack an upload to wherever the names in the archive say.
+const UNPACK: &str = "x-amz-meta-snowball-auto-extract";
 
 impl Asked<'_> {
-    /// That the request holds nothing that acts beyond its operation.
+    /// That the request holds nothing that acts beyond its operation. `passthrough`: the backend asks for itself who may
+    /// do what.
     ///
     /// # Errors
-    /// A copy source of what is no copy: some backends look for it before they look which operation is asked.
-    pub fn within_bounds(&self) -> Result<(), Fault> {
+    /// A copy source of what is no copy: some backends look for it before they look which operation is asked. An upload
+    /// that is to be unpacked: what it holds would be objects that nobody authorised.
+    pub fn within_bounds(&self, passthrough: bool) -> Result<(), Fault> {
+        if !passthrough && self.mentions(|name| is_spelt(name, UNPACK)) {
+            return Err(Fault::not_implemented(UNPACK));
+        }
         let copies = matches!(self.action, Action::CopyObject | Action::UploadPartCopy);
         if !copies && self.mentions(|name| name.eq_ignore_ascii_case(COPY_SOURCE.as_bytes())) {
             let message = "A copy source is given for an operation that copies nothing.";
@@ -30,6 +37,12 @@ impl Asked<'_> {
         self.headers.keys().any(|name| is_it(name.as_str().as_bytes()))
             || parameters.filter_map(|(name, _)| uri::decode_query(name).ok()).any(|name| is_it(&name))
     }
+}
+
+/// In any case, and with `_` for `-`, which are one to some backends.
+fn is_spelt(name: &[u8], known: &str) -> bool {
+    let same = |(have, want): (&u8, u8)| have.to_ascii_lowercase() == want || (*have == b'_' && want == b'-');
+    name.len() == known.len() && name.iter().zip(known.bytes()).all(same)
 }
 
 #[cfg(test)]
@@ -50,7 +63,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_static("/b/k"));
         }
         let action = Action::of(&Method::try_from(method).unwrap(), &target, query, &headers);
-        Asked { action, target: &target, query, headers: &headers, objects: None }.within_bounds()
+        Asked { action, target: &target, query, headers: &headers, objects: None }.within_bounds(false)
     }
 
     #[test]
@@ -77,5 +90,14 @@ mod tests {
             assert_eq!(code(&parameter, ""), expected, "{parameter}");
             assert_eq!(code(other, ""), Ok(()), "{other}");
         }
+    }
+    #[test]
+    fn no_archive_is_unpacked() {
+        for header in [UNPACK, "x-amz-meta-snowball_auto_extract", "X_Amz-Meta-Snowball-Auto-Extract"] {
+            assert_eq!(within("PUT /b/k", header), Err(Fault::not_implemented(UNPACK)), "{header}");
+        }
+        let parameter = "PUT /b/k?X-Amz-Meta-Snowball-Auto%2DExtract=true";
+        assert_eq!(within(parameter, ""), Err(Fault::not_implemented(UNPACK)));
+        assert_eq!(within("PUT /b/k", "x-amz-meta-snowball"), Ok(()));
     }
 }

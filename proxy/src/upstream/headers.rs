@@ -107,7 +107,17 @@ fn is_of_authentication(name: &str) -> bool {
         "x-amz-trailer",
     ];
     const OTHERS: [&str; 5] = ["authorization", "host", "content-length", "forwarded", "x-real-ip"];
-    SIGV4.contains(&name) || OTHERS.contains(&name) || name.starts_with("x-forwarded-") || is_override(name)
+    SIGV4.contains(&name)
+        || OTHERS.contains(&name)
+        || name.starts_with("x-forwarded-")
+        || is_override(name)
+        || is_of_vendor(name)
+}
+
+/// Whether some backends take the header as an order of their own, such as to unpack an archive, or as said by another
+/// server of theirs. The gateway, which speaks of S3 only, cannot say what it would permit by it.
+fn is_of_vendor(name: &str) -> bool {
+    ["x-minio-", "x-rustfs-"].iter().any(|prefix| begins_with_either_spelling(name, prefix))
 }
 
 /// Whether some backends take the header's value for the method or the target of the request. What was verified and
@@ -242,6 +252,17 @@ mod tests {
             ("x-amz-meta-a", "kept"),
         ]);
         assert_eq!(unauthenticated(&received, |_| false), map(&[("x-amz-meta-a", "kept")]));
+    }
+
+    #[test]
+    fn what_only_one_vendor_understands_does_not_go_on() {
+        let received = map(&[
+            ("x-minio-extract", "true"),
+            ("x_minio_source_mtime", "1"),
+            ("x-rustfs-source_version-id", "1"),
+            ("x-amz-meta-minio", "kept"),
+        ]);
+        assert_eq!(unauthenticated(&received, |_| true), map(&[("x-amz-meta-minio", "kept")]));
     }
 
     #[test]

@@ -294,6 +294,20 @@ async fn a_presigned_upload_cannot_become_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_acts_beyond_the_operation_goes_nowhere() {
+    let rig = Rig::resigning().await;
+    for (method, header, verdict) in [
+        ("DELETE", "x-amz-copy-source", (400, "InvalidArgument")),
+        ("PUT", "x-amz-meta-snowball-auto-extract", (501, "NotImplemented")),
+    ] {
+        let call = Call::new(method, "/bucket/key").with("content-length", 0).with(header, "true");
+        let answer = rig.send(&call.signed(&ALICE, UNSIGNED, "").0).await;
+        assert_eq!(answer.verdict(), verdict, "{method}: {}", answer.0);
+    }
+    assert!(rig.backend.take().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_names_one_host() {
     let rig = Rig::resigning().await;
     for second in ["other.test", "gateway.test"] {
