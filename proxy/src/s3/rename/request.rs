@@ -73,7 +73,10 @@ fn parameters(action: Action) -> &'static [&'static str] {
 pub fn is_offered(action: Action, key_prefix: bool) -> bool {
     use Action::*;
     match action {
-        Unknown | Options | CreateSession | RenameObject | GetObjectTorrent | ListBuckets => false,
+        // What is restored by a query is written wherever the body says, by names that are not looked at.
+        Unknown | Options | CreateSession | RenameObject | GetObjectTorrent | ListBuckets | RestoreObject => {
+            false
+        }
         AbortMultipartUpload
         | CompleteMultipartUpload
         | CopyObject
@@ -102,7 +105,6 @@ pub fn is_offered(action: Action, key_prefix: bool) -> bool {
         | PutObjectLegalHold
         | PutObjectRetention
         | PutObjectTagging
-        | RestoreObject
         | SelectObjectContent
         | UpdateObjectEncryption
         | UploadPart
@@ -212,6 +214,7 @@ mod tests {
             (Action::PutBucketPolicy, true, false),
             (Action::DeleteBucket, true, false),
             (Action::PutObjectLockConfiguration, true, false),
+            (Action::RestoreObject, false, false),
             (Action::Unknown, false, false),
         ] {
             assert_eq!(
