@@ -1,9 +1,17 @@
-//! The query without the parameters that authenticated it.
+//! The query without the parameters that authenticated it, and without what could be read in two ways.
 
 use std::borrow::Cow;
 
-/// Removes the parameters of presigned requests; everything else keeps its bytes and its order.
+/// Removes the parameters of presigned requests; everything else keeps its bytes and its order, but for each raw `;`.
+/// It is part of a name or a value here and in what was signed, and to some backends it separates parameters.
 pub(super) fn without_authentication(query: &str) -> Cow<'_, str> {
+    if query.contains(';') {
+        return Cow::Owned(unauthenticated(query).replace(';', "%3B"));
+    }
+    unauthenticated(query)
+}
+
+fn unauthenticated(query: &str) -> Cow<'_, str> {
     if !query.split('&').any(is_authentication) {
         return Cow::Borrowed(query);
     }
@@ -40,6 +48,8 @@ mod tests {
             ("X%2DAmz-Date=1&a&&b", "a&&b"),
             ("X-Amz-Algorithm=x", ""),
             ("%zz=1", "%zz=1"),
+            ("prefix=a;acl", "prefix=a%3Bacl"),
+            ("X-Amz-Date=1&a;b=c;d&e", "a%3Bb=c%3Bd&e"),
         ] {
             assert_eq!(without_authentication(before), after, "{before}");
         }
