@@ -3,8 +3,8 @@
 //! A request that is signed badly, or in part, is never taken for one of these: whoever meant to sign learns that the
 //! signature is wrong, and nobody gets what everybody may by breaking somebody else's.
 
-use http::Method;
 use http::request::Parts;
+use http::{Method, StatusCode};
 use sigv4::{Head, Mechanism, ParseError, PayloadMode, VerifyError, unsigned_payload, uri};
 
 use super::{AuthError, Permitted};
@@ -22,6 +22,9 @@ pub enum NotForEverybody {
     /// It cannot be said what is asked.
     #[error(transparent)]
     Unclear(#[from] Unclear),
+    /// The answer is to have other headers than the object.
+    #[error("headers of the answer are asked for")]
+    ResponseHeaders,
     /// The route does not say that everybody may.
     #[error("this takes a signature")]
     Denied,
@@ -32,6 +35,11 @@ impl NotForEverybody {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Unclear(unclear) => unclear.fault(),
+            Self::ResponseHeaders => Fault::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidRequest",
+                "Request specific response headers cannot be used for anonymous GET requests.",
+            ),
             Self::Denied => s3::access_denied(),
         }
     }
@@ -98,6 +106,15 @@ impl Unsigned {
     ) -> Result<Permitted, NotForEverybody> {
         if actions.is_empty() {
             return Err(NotForEverybody::Denied);
+        }
+        for name in uri::pairs(asked.query.unwrap_or_default()).map(|(name, _)| uri::decode_query(name)) {
+            match name {
+                Ok(name) if name.to_ascii_lowercase().starts_with(b"response-") => {
+                    return Err(NotForEverybody::ResponseHeaders);
+                }
+                Ok(name) if s3::is_parameter(asked.target, &name) => {}
+                Ok(_) | Err(_) => return Err(NotForEverybody::Denied),
+            }
         }
         let needs = asked.needs("aws")?;
         // Not for what it says, but for what it refuses to read in two ways.
@@ -172,6 +189,7 @@ mod tests {
         assert!(verdict("GET", "/b/k", &[], &read));
         assert!(verdict("HEAD", "/b/k", &[], &read));
         assert!(verdict("GET", "/b?list-type=2", &[], &read));
+        assert!(verdict("GET", "/b/k?x-id=GetObject&partNumber=1", &[], &read));
         for (method, uri) in [
             ("GET", "/b/k?versionId=1"),
             ("GET", "/b/k?acl"),
@@ -180,6 +198,11 @@ mod tests {
             ("DELETE", "/b/k"),
             ("GET", "/"),
             ("GET", "/b/k?acl&tagging"),
+            ("GET", "/b?events=x"),
+            ("GET", "/b/k?lambdaArn=x"),
+            ("GET", "/b/k?policy"),
+            ("GET", "/b/k?x;acl"),
+            ("GET", "/b/k?response-content-type=text%2Fhtml"),
         ] {
             assert!(!verdict(method, uri, &[], &read), "{method} {uri}");
         }

@@ -121,7 +121,7 @@ impl From<NotForEverybody> for GatewayError {
     fn from(error: NotForEverybody) -> Self {
         match error {
             NotForEverybody::Denied => Self::Auth(ParseError::Anonymous.into()),
-            NotForEverybody::Unclear(unclear) => Self::Field(unclear.fault()),
+            NotForEverybody::ResponseHeaders | NotForEverybody::Unclear(_) => Self::Field(error.fault()),
         }
     }
 }

@@ -27,5 +27,6 @@ pub use error::{
     slow_down,
 };
 pub use post_object::{Stored, Success, object_key, put_headers, stored};
+pub use route::is_parameter;
 pub use selector::{BucketPattern, HostPattern, PathPrefix, Selector, resolved};
 pub use target::{Bucket, Domains, Key, Target, TargetError, without_port};

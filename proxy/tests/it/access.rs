@@ -28,12 +28,15 @@ async fn everybody_may_do_what_the_configuration_says_in_that_bucket() {
         plain("DELETE", "/bucket/key", ""),
         plain("GET", "/bucket?list-type=2", ""),
         plain("GET", "/", ""),
+        plain("GET", "/bucket/key?lambdaArn=a", ""),
         plain("GET", "/bucket/key", "x-amz-security-token: x\r\n"),
         plain("GET", "/bucket/key?X-Amz-Security-Token=x", ""),
     ] {
         let text = String::from_utf8_lossy(&refused).into_owned();
         assert_eq!(rig.send(&refused).await.verdict(), (403, "AccessDenied"), "{text}");
     }
+    let overriding = plain("GET", "/bucket/key?response-content-type=a", "");
+    assert_eq!(rig.send(&overriding).await.verdict(), (400, "InvalidRequest"));
     let broken = plain("GET", "/bucket/key", "authorization: AWS4-HMAC-SHA256 Credential=a\r\n");
     assert_eq!(rig.send(&broken).await.status(), 400, "what is signed badly is not unsigned");
     assert!(rig.backend.take().is_empty());
