@@ -22,7 +22,7 @@
 //! # Reload
 //!
 //! A rate that stays the same keeps its buckets over a reload; one that changes begins with full ones. What counts and
-//! what remembers stays. Every state is bounded: [`bucket`] and [`replay`] say how.
+//! what remembers stays. Every state is bounded: the modules `bucket` and `replay` say how.
 
 mod authenticate;
 mod bucket;
