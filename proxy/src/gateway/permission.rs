@@ -11,6 +11,9 @@ use super::{Lingering, Serving};
 use crate::auth::{Circumstances, NotForEverybody, Permitted, Unrevoked, Unsigned};
 use crate::s3::{self, Action, Asked, Deletions, MAX_DELETIONS_BYTES};
 
+/// What `DeleteObjects` may need for an object that it lists.
+const DELETES: [&str; 2] = ["s3:DeleteObject", "s3:DeleteObjectVersion"];
+
 /// How the body of `DeleteObjects` is read.
 pub(super) struct Reading<'r> {
     /// Even if policies have no say.
@@ -52,6 +55,12 @@ impl<'g> Serving<'g> {
         reading: Reading<'_>,
     ) -> Result<(Permitted, Option<Deletions>), GatewayError> {
         let directory = self.gateway.identities.current();
+        // What no list could make right is refused unread: nobody needs a credential to send one.
+        if let (Asker::Anybody(_, actions), Action::DeleteObjects) = (&asker, asked.action)
+            && !actions.iter().any(|action| DELETES.contains(action))
+        {
+            return Err(NotForEverybody::Denied.into());
+        }
         let reads = match &asker {
             Asker::Signer(signer) => reading.always || signer.is_limited(directory.as_deref()),
             Asker::Anybody(..) => true,

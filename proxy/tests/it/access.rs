@@ -43,6 +43,20 @@ async fn everybody_may_do_what_the_configuration_says_in_that_bucket() {
 }
 
 #[tokio::test]
+async fn a_list_that_nobody_may_delete_is_not_read() {
+    let list = "<Delete><Object><Key>a</Key></Object></Delete>";
+    let head = format!("content-length: {}\r\ncontent-md5: {}\r\n", list.len(), md5(list));
+    let delete = plain("POST", "/bucket?delete=", &head);
+    let closed = rig(Access { anonymous_actions: vec!["s3:GetObject"], ..Access::default() }).await;
+    // The list never comes: it is not waited for.
+    assert_eq!(closed.send(&delete).await.verdict(), (403, "AccessDenied"));
+    assert!(closed.backend.take().is_empty());
+    let open = rig(Access { anonymous_actions: vec!["s3:DeleteObject"], ..Access::default() }).await;
+    assert_eq!(open.send(&[&delete[..], list.as_bytes()].concat()).await.status(), 200);
+    assert_eq!(open.backend.completed(), 1);
+}
+
+#[tokio::test]
 async fn a_body_that_nobody_signed_is_proved_as_far_as_it_says() {
     let rig = rig(Access { anonymous_actions: vec!["s3:PutObject"], ..Access::default() }).await;
     let put = |md5: &str| {
