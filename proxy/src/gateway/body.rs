@@ -15,11 +15,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use sigv4::{PayloadError, PayloadVerifier, Reframer};
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
+
+/// So many bytes of the wire are decoded at once where they are held.
+const SLICE: usize = 4 << 10;
 
 /// What reaches the backend.
 #[derive(Debug)]
@@ -155,13 +158,25 @@ pub(super) struct ProvingBody<B> {
     ready: VecDeque<Bytes>,
     /// Scratch for what the verifier decodes.
     decoded: VecDeque<Bytes>,
-    /// What was decoded, where somebody wants to read it.
-    content: Option<Vec<u8>>,
+    /// Where somebody wants to read all of it first.
+    held: Option<Held>,
     framing: Framing,
     length: Option<u64>,
     /// Most bytes of the wire.
     most: Option<u64>,
     verdict: Verdict,
+}
+
+/// A body that is read to its end before any of it is sent. Copied together: a piece takes as much memory beside its
+/// bytes as a client can make of it, and clients choose how small pieces are.
+#[derive(Default)]
+struct Held {
+    /// As the client sent it, where the backend gets it like that.
+    wire: BytesMut,
+    /// As it was decoded.
+    content: BytesMut,
+    /// The content once it is proved.
+    document: Bytes,
 }
 
 enum State {
@@ -183,7 +198,7 @@ where
             state: State::Proving(Box::new(verifier)),
             ready: VecDeque::new(),
             decoded: VecDeque::new(),
-            content: None,
+            held: None,
             framing,
             length,
             most: None,
@@ -219,11 +234,11 @@ where
 
     /// Reads the body to its proof and hands over what it says; all of it stays here for the backend. `None`: it is
     /// longer than `most` bytes.
-    pub(super) async fn content(&mut self, most: usize) -> Result<Option<Vec<u8>>, BodyError> {
-        self.content = Some(Vec::new());
+    pub(super) async fn content(&mut self, most: usize) -> Result<Option<Bytes>, BodyError> {
+        self.held = Some(Held::default());
         let read = std::future::poll_fn(|context| {
             loop {
-                let length = self.content.as_ref().map_or(0, Vec::len);
+                let length = self.held.as_ref().map_or(0, |held| held.content.len() + held.document.len());
                 if length > most || self.verdict.received() > 2 * most as u64 {
                     return Poll::Ready(Ok(false));
                 }
@@ -234,7 +249,7 @@ where
             }
         })
         .await?;
-        Ok(self.content.take().filter(|_| read))
+        Ok(self.held.take().filter(|_| read).map(|held| held.document))
     }
 
     /// Sends `content` in place of what the client sent, all of which has been read and proved.
@@ -275,12 +290,12 @@ where
             self.fail(Outcome::TooLarge { most });
             return Err(BodyError::Unproved);
         }
+        if self.held.is_some() {
+            return self.hold(data);
+        }
         let State::Proving(verifier) = &mut self.state else { return Ok(()) };
         if let Err(error) = verifier.push(data.clone(), &mut self.decoded) {
             return Err(self.refuse(error));
-        }
-        if let Some(content) = &mut self.content {
-            self.decoded.iter().for_each(|piece| content.extend_from_slice(piece));
         }
         match &mut self.framing {
             Framing::Raw => {
@@ -296,6 +311,36 @@ where
         Ok(())
     }
 
+    /// Receives what is read here first. By the slice, so that what is decoded is never many pieces at once.
+    fn hold(&mut self, mut data: Bytes) -> Result<(), BodyError> {
+        let (State::Proving(verifier), Some(held)) = (&mut self.state, &mut self.held) else {
+            return Ok(());
+        };
+        if matches!(self.framing, Framing::Raw) {
+            held.wire.extend_from_slice(&data);
+        }
+        while !data.is_empty() {
+            let slice = data.split_to(data.len().min(SLICE));
+            if let Err(error) = verifier.push(slice, &mut self.decoded) {
+                return Err(self.refuse(error));
+            }
+            self.decoded.drain(..).for_each(|piece| held.content.extend_from_slice(&piece));
+        }
+        Ok(())
+    }
+
+    /// Hands on what was held.
+    fn release(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        held.document = std::mem::take(&mut held.content).freeze();
+        match &mut self.framing {
+            Framing::Raw => self.ready.push_back(std::mem::take(&mut held.wire).freeze()),
+            Framing::Decoded => self.ready.push_back(held.document.clone()),
+            Framing::Reframed(reframer) => reframer.push(held.document.clone(), &mut self.ready),
+        }
+        self.ready.retain(|piece| !piece.is_empty());
+    }
+
     fn conclude(&mut self) -> Result<(), BodyError> {
         let State::Proving(verifier) = std::mem::replace(&mut self.state, State::Failed) else {
             return Ok(());
@@ -304,6 +349,7 @@ where
             Ok(proof) => proof,
             Err(error) => return Err(self.refuse(error)),
         };
+        self.release();
         if let Framing::Reframed(reframer) = std::mem::replace(&mut self.framing, Framing::Decoded) {
             // The checksum was announced in the head and is part of the proof, or there would be none.
             let Some(checksum) = &proof.trailer else {
@@ -325,6 +371,7 @@ where
     fn fail(&mut self, outcome: Outcome) {
         self.state = State::Failed;
         self.ready.clear();
+        self.held = None;
         self.verdict.settle(outcome);
     }
 }
@@ -475,6 +522,22 @@ mod tests {
         left.prime().await.unwrap();
         drop(left);
         assert!(!verdict.proved().await && !verdict.failed());
+    }
+
+    #[tokio::test]
+    async fn what_is_read_first_takes_the_memory_of_its_bytes() {
+        let (letters, long) = ([&b"a"[..]; 1_000], [b'a'; 1_000]);
+        for framing in [Framing::Raw, Framing::Decoded] {
+            let mut body = body("POST", &letters, &long);
+            body.framing = framing;
+            assert_eq!(body.content(1_000).await.unwrap().unwrap(), long[..]);
+            assert_eq!(body.ready.len(), 1, "one piece");
+            assert!(body.ready.capacity() + body.decoded.capacity() < 100);
+            let (seen, end) = drain(&mut body).await;
+            assert!(end.is_ok() && seen == long);
+        }
+        assert!(body("POST", &letters, &long).content(999).await.unwrap().is_none());
+        assert!(body("POST", &letters, b"something").content(1_000).await.is_err());
     }
 
     #[tokio::test]
