@@ -174,7 +174,10 @@ impl GatewayError {
             Self::StsBodyTooLarge { max_bytes } => s3::entity_too_large(max_bytes + 1, *max_bytes),
             Self::ClientStalled | Self::ClientGone => s3::request_timeout(),
             Self::Upstream(
-                UpstreamError::Unresolved(_) | UpstreamError::Connect(_) | UpstreamError::Broken(_),
+                UpstreamError::Unresolved(_)
+                | UpstreamError::Connect(_)
+                | UpstreamError::Broken(_)
+                | UpstreamError::Switched,
             )
             | Self::UpstreamHasty => s3::service_unavailable(),
             Self::Upstream(UpstreamError::Unwritable(_)) => s3::internal_error(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use sigv4::{SignError, Timestamp};
 use tokio::runtime::Handle;
@@ -63,6 +63,9 @@ pub enum UpstreamError {
     /// The connection broke, or the request body did.
     #[error("the backend broke off: {0}")]
     Broken(#[source] hyper::Error),
+    /// It answered 101: no client's request to change the protocol ever reaches it.
+    #[error("the backend switches to a protocol that nobody asked for")]
+    Switched,
     /// It has as many requests as it may, and none ended in time.
     #[error("the backend has {0} requests under way already")]
     Busy(usize),
@@ -279,7 +282,7 @@ where
         let endpoint = Arc::clone(slot.endpoint());
         while !stale && let Some(mut link) = self.pool.take(endpoint.id) {
             match link.send(request).await {
-                Ok(answer) => return Ok(self.answered(answer, Lease { link, slot, pool: self.pool.clone() })),
+                Ok(answer) => return self.answered(answer, Lease { link, slot, pool: self.pool.clone() }),
                 Err(mut error) => match error.take_message() {
                     // It was closed in the meantime: no harm is done.
                     Some(unsent) => request = unsent,
@@ -298,7 +301,7 @@ where
             }
         };
         match link.send(request).await {
-            Ok(answer) => Ok(self.answered(answer, Lease { link, slot, pool: self.pool.clone() })),
+            Ok(answer) => self.answered(answer, Lease { link, slot, pool: self.pool.clone() }),
             Err(mut error) => {
                 let unsent = error.take_message().map(Request::into_body);
                 let error = error.into_error();
@@ -315,10 +318,14 @@ where
         &self,
         answer: Response<hyper::body::Incoming>,
         lease: Lease<B>,
-    ) -> (Response<hyper::body::Incoming>, Lease<B>) {
-        let failed = [500, 502, 503, 504].contains(&answer.status().as_u16());
+    ) -> Result<(Response<hyper::body::Incoming>, Lease<B>), Failed<B>> {
+        let failed = [101, 500, 502, 503, 504].contains(&answer.status().as_u16());
         lease.slot.endpoint().note(if failed { Finding::Failed } else { Finding::Answered });
-        (answer, lease)
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // The lease goes, and the connection with it: nobody can say what comes over it next.
+            return Err(Failed { error: UpstreamError::Switched, unsent: None, stale: false });
+        }
+        Ok((answer, lease))
     }
 
     fn request(

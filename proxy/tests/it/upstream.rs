@@ -384,3 +384,33 @@ async fn a_bucket_may_be_named_in_the_host() {
     assert!(heads[0].starts_with("GET /key HTTP/1.1\r\n"), "{}", heads[0]);
     assert!(heads[0].contains(&format!("host: bucket.localhost:{port}\r\n")), "{}", heads[0]);
 }
+
+#[tokio::test]
+async fn a_backend_that_switches_protocols_is_not_followed() {
+    let script = Script::default();
+    let closed = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&closed);
+    let serve = move |_, mut connection: Connection| {
+        let closed = Arc::clone(&counter);
+        async move {
+            connection.head().await.unwrap();
+            connection
+                .write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
+                .await;
+            connection.hang().await;
+            closed.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let address = script.start(serve).await;
+    let rig = Rig::before(&[address], |backend| backend).await;
+    for count in 1..=2 {
+        assert_eq!(put(&rig, b"").await.verdict(), (503, "ServiceUnavailable"));
+        assert_eq!(script.connections(), count, "none is used again");
+    }
+    let both = async {
+        while closed.load(Ordering::Relaxed) < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), both).await.unwrap();
+}
