@@ -8,6 +8,7 @@
 //! | requests of a principal | when the signature holds | 503 `SlowDown` |
 //! | unsigned operations of STS, from an address | when the operation is known | 400 `Throttling` |
 //! | STS bodies | before one is read | 400 `Throttling` |
+//! | lists of `DeleteObjects` | before one is read | 503 `SlowDown` |
 //! | repeated requests | when the request is permitted | 403 `AccessDenied`, or 503 `SlowDown` while the first is under way |
 //!
 //! An address is an IPv4 address or the /64 of an IPv6 one, which is what one subscriber has.
@@ -70,6 +71,8 @@ pub enum Limit {
     UnsignedSts,
     /// STS bodies being read.
     StsBodies,
+    /// Lists of `DeleteObjects` being read.
+    ListBodies,
     /// Bytes of a body.
     BodySize,
     /// A request was repeated.
@@ -79,13 +82,14 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::RequestsInFlight,
         Self::Address,
         Self::Principal,
         Self::Failures,
         Self::UnsignedSts,
         Self::StsBodies,
+        Self::ListBodies,
         Self::BodySize,
         Self::Replay,
         Self::ReplayMemory,
@@ -100,6 +104,7 @@ impl Limit {
             Self::Failures => "failures",
             Self::UnsignedSts => "unsigned_sts",
             Self::StsBodies => "sts_bodies",
+            Self::ListBodies => "list_bodies",
             Self::BodySize => "body_size",
             Self::Replay => "replay",
             Self::ReplayMemory => "replay_memory",
@@ -208,6 +213,7 @@ pub struct Admission {
     in_force: ArcSwap<InForce>,
     in_flight: Arc<AtomicUsize>,
     sts_bodies: Arc<AtomicUsize>,
+    list_bodies: Arc<AtomicUsize>,
     replays: Arc<Replays>,
     /// Hashes of addresses and access key ids that have proved themselves there.
     known: moka::sync::Cache<u64, ()>,
@@ -226,6 +232,7 @@ impl Admission {
         Self {
             in_flight: Arc::default(),
             sts_bodies: Arc::default(),
+            list_bodies: Arc::default(),
             replays: Arc::new(Replays::new(settings.replay_bytes)),
             known: moka::sync::Cache::builder()
                 .max_capacity(settings.tracked as u64)
@@ -282,6 +289,13 @@ impl Admission {
         let most = self.in_force.load().settings.max_sts_bodies;
         Ticket::take(&self.sts_bodies, most)
             .ok_or_else(|| self.refused(Limit::StsBodies, Wait(Duration::ZERO)))
+    }
+
+    /// A place to hold a list of `DeleteObjects` in.
+    pub fn list_body(&self) -> Result<Ticket, Refused> {
+        let most = self.in_force.load().settings.max_list_bodies;
+        Ticket::take(&self.list_bodies, most)
+            .ok_or_else(|| self.refused(Limit::ListBodies, Wait(Duration::ZERO)))
     }
 
     /// Lets a verified request through that may not be repeated, until the claim is dropped. It was signed at `date`.

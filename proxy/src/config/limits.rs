@@ -20,6 +20,8 @@ pub(super) struct RawLimits {
     pub(super) unsigned_sts_per_address: Option<Rate>,
     /// STS requests whose body is being read, at the same time.
     pub(super) max_sts_bodies: usize,
+    /// Lists of `DeleteObjects` that are held, at the same time.
+    pub(super) max_list_bodies: usize,
     /// Addresses and principals that each rate tells apart.
     pub(super) tracked: usize,
     /// Memory of requests that may not be repeated.
@@ -35,6 +37,7 @@ impl Default for RawLimits {
             failures_per_address: None,
             unsigned_sts_per_address: None,
             max_sts_bodies: 256,
+            max_list_bodies: 64,
             tracked: 65_536,
             replay_memory: Size(64 << 20),
         }
@@ -56,6 +59,8 @@ pub struct Limits {
     pub unsigned_sts_per_address: Option<Rate>,
     /// STS requests whose body is being read, at the same time.
     pub max_sts_bodies: usize,
+    /// Lists of `DeleteObjects` that are held, at the same time.
+    pub max_list_bodies: usize,
     /// Addresses and principals that each rate tells apart, at least.
     pub tracked: usize,
     /// Bytes for requests that may not be repeated.
@@ -73,6 +78,7 @@ impl Default for Limits {
             failures_per_address: raw.failures_per_address,
             unsigned_sts_per_address: raw.unsigned_sts_per_address,
             max_sts_bodies: raw.max_sts_bodies,
+            max_list_bodies: raw.max_list_bodies,
             tracked: raw.tracked,
             replay_bytes: raw.replay_memory.0 as usize,
         }

@@ -21,6 +21,8 @@ use sigv4::{PayloadError, PayloadVerifier, Reframer};
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
+use crate::admission::Ticket;
+
 /// So many bytes of the wire are decoded at once where they are held.
 const SLICE: usize = 4 << 10;
 
@@ -160,6 +162,8 @@ pub(super) struct ProvingBody<B> {
     decoded: VecDeque<Bytes>,
     /// Where somebody wants to read all of it first.
     held: Option<Held>,
+    /// What it takes while it is here.
+    place: Option<Ticket>,
     framing: Framing,
     length: Option<u64>,
     /// Most bytes of the wire.
@@ -199,6 +203,7 @@ where
             ready: VecDeque::new(),
             decoded: VecDeque::new(),
             held: None,
+            place: None,
             framing,
             length,
             most: None,
@@ -209,6 +214,11 @@ where
     /// Refuses the body once more than `most` bytes of it have come, framing included.
     pub(super) fn limit(&mut self, most: u64) {
         self.most = Some(most);
+    }
+
+    /// Takes this place for as long as the body lives.
+    pub(super) fn keep(&mut self, place: Ticket) {
+        self.place = Some(place);
     }
 
     /// Where the outcome will be left.

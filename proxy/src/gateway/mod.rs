@@ -289,6 +289,8 @@ impl Serving<'_> {
             Some(listed) => destination.list(parts, &target, listed)?,
             None => None,
         };
+        // The place that was taken for it goes with the body.
+        drop(listed);
         if let Some(list) = &list {
             body.replace(list.document.clone());
             content = list.content();

@@ -66,7 +66,10 @@ impl<'g> Serving<'g> {
             Asker::Anybody(..) => true,
         };
         let listed = match asked.action {
-            Action::DeleteObjects if reads => Some(deletions(reading.body, reading.vigil).await?),
+            Action::DeleteObjects if reads => {
+                reading.body.keep(self.gateway.admission.list_body()?);
+                Some(deletions(reading.body, reading.vigil).await?)
+            }
             _ => None,
         };
         let asked = Asked { objects: listed.as_ref().map(|listed| &listed.objects[..]), ..asked };

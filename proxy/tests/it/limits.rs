@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use sigward::config::{Limits, Rate};
+use sigward::config::{Access, Limits, Rate, Route};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::rig::{ALICE, Call, Rig, UNSIGNED, Who};
 
@@ -87,4 +89,44 @@ async fn a_place_is_taken_until_the_request_is_over() {
     for _ in 0..3 {
         assert_eq!(rig.send(&get(&ALICE)).await.status(), 200);
     }
+}
+
+/// As much of a request as the gateway has to have before it answers; what has come in a second.
+async fn begin(rig: &Rig, wire: &[u8]) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(rig.server.gateway_address()).await.unwrap();
+    stream.write_all(wire).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut answer)).await;
+    answer.truncate(read.map_or(0, Result::unwrap));
+    (stream, String::from_utf8(answer).unwrap())
+}
+
+#[tokio::test]
+async fn lists_are_held_for_so_many_at_a_time() {
+    let access = Access { anonymous_actions: vec!["s3:DeleteObject"], ..Access::default() };
+    let rig = Rig::configured(|config| {
+        config.limits.max_list_bodies = 1;
+        config.routes = vec![Route { access, ..Route::default() }];
+    })
+    .await;
+    let list = "<Delete><Object><Key>a</Key></Object></Delete>";
+    let head = format!(
+        "POST /bucket?delete HTTP/1.1\r\nhost: a\r\ncontent-md5: aFPqFnlCon58cZ4Qt7zwvQ==\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        list.len()
+    );
+    let (mut first, nothing) = begin(&rig, head.as_bytes()).await;
+    assert_eq!(nothing, "", "its list is waited for");
+    let (_second, refused) = begin(&rig, head.as_bytes()).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("SlowDown"), "{refused}");
+    assert_eq!(rig.send(&get(&ALICE)).await.status(), 200, "what is no list needs no place");
+    first.write_all(list.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    first.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let (mut third, nothing) = begin(&rig, head.as_bytes()).await;
+    assert_eq!(nothing, "", "the place is free again");
+    third.write_all(list.as_bytes()).await.unwrap();
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("sigward_limited_total{limit=\"list_bodies\"} 1"), "{metrics}");
 }

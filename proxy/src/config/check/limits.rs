@@ -14,6 +14,7 @@ impl Check<'_> {
         let max_requests_in_flight =
             self.count("limits.max_requests_in_flight", raw.max_requests_in_flight, 1..=MOST);
         let max_sts_bodies = self.count("limits.max_sts_bodies", raw.max_sts_bodies, 1..=MOST);
+        let max_list_bodies = self.count("limits.max_list_bodies", raw.max_list_bodies, 1..=MOST);
         let tracked = self.count("limits.tracked", raw.tracked, 1..=MOST);
         let replay =
             self.size("limits.replay_memory", raw.replay_memory, LEAST_REPLAY_MEMORY..=MOST_REPLAY_MEMORY);
@@ -24,6 +25,7 @@ impl Check<'_> {
             failures_per_address: raw.failures_per_address,
             unsigned_sts_per_address: raw.unsigned_sts_per_address,
             max_sts_bodies: max_sts_bodies?,
+            max_list_bodies: max_list_bodies?,
             tracked: tracked?,
             replay_bytes: usize::try_from(replay?).ok()?,
         })
