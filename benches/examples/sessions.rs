@@ -91,7 +91,7 @@ async fn ask_until(sts: Arc<Sts>, ends: Instant) -> Result<Vec<Duration>, Failur
     while Instant::now() < ends {
         let now = Clock::system().now();
         let parts = signed(now)?;
-        let origin = Origin { address: Ipv4Addr::LOCALHOST.into(), tls: false };
+        let origin = Origin { address: Ipv4Addr::LOCALHOST.into(), tls: false, certificate: &[], hosts: &[] };
         let began = Instant::now();
         let incoming = Incoming { parts: &parts, body: FORM.as_bytes(), request_id: "bench", origin, now };
         let status = sts.respond(&incoming).await.status();

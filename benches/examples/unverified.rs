@@ -23,14 +23,13 @@ use sigward::auth::{Circumstances, Permitted, authenticate_with, look_up, unrevo
 use sigward::clock::{Clock, UnixMillis};
 use sigward::config::{Config, Environment};
 use sigward::gateway::{HEAD_SLACK, Peer};
-use sigward::listen::{self, Limits, Listener};
+use sigward::listen::{self, Budget, DrainSwitch, Limits, ListenMetrics, Listener, ListenerOptions, Tls};
 use sigward::metrics::Metrics;
 use sigward::s3::{Action, Asked, Domains, Target};
 use sigward::server::Server;
 use sigward::store::Store;
 use sigward::upstream::{Answer, Content, Outbound, Upstream, UpstreamMetrics, strip_hop_by_hop};
 use sigward_benches::head::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-use tokio::sync::watch;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -54,18 +53,22 @@ async fn run(own: Config, config: Config, address: SocketAddr) -> Result<(), Fai
     let server = Server::start(own, clock.clone()).await?;
     let permitted = permitted(server.store(), clock.now()).await?;
     let backend = config.backend.ok_or("a [backend] is needed")?;
-    let metrics = UpstreamMetrics::register(&Metrics::new());
-    let upstream = Upstream::new("default", backend, &metrics)?;
+    let metrics = Metrics::new();
+    let upstream = Upstream::new("default", backend, &UpstreamMetrics::register(&metrics))?;
     let proxy = Arc::new(Proxy { upstream, permitted, clock });
     let limits = Limits {
         connections: config.gateway.max_connections,
+        per_source: config.gateway.max_connections_per_source,
         head_timeout: config.gateway.head_timeout,
+        stall_timeout: config.gateway.stall_timeout,
         head_bytes: config.gateway.max_head_bytes + HEAD_SLACK,
     };
-    let tls = config.gateway.tls.as_ref().map(listen::acceptor).transpose()?;
+    let http2 = config.gateway.http2;
+    let tls = config.gateway.tls.as_ref().map(|tls| Tls::open(tls, http2)).transpose()?;
     let (_, sockets) = listen::bind(address, 1)?;
-    let (_drain, draining) = watch::channel(false);
-    let listener = Listener::new(tls, limits, draining);
+    let (_switch, drain) = DrainSwitch::new();
+    let budget = Budget::new(limits, ListenMetrics::register(&metrics));
+    let listener = Listener::new(ListenerOptions { tls, http2, ..ListenerOptions::default() }, budget, drain);
     for socket in sockets {
         let proxy = Arc::clone(&proxy);
         let handle = move |peer, request| Arc::clone(&proxy).handle(peer, request);
@@ -95,7 +98,8 @@ async fn permitted(store: &Store, now: UnixMillis) -> Result<Permitted, Failure>
     let action = Action::of(&Method::GET, &target, None, &headers);
     let asked = Asked { action, target: &target, query: None, headers: &headers, objects: None };
     let address = [127, 0, 0, 1].into();
-    let circumstances = Circumstances { address, tls: false, region: REGION, headers: &headers, now };
+    let circumstances =
+        Circumstances { address, tls: false, certificate: &[], region: REGION, headers: &headers, now };
     unrevoked.authorize(None, &asked, &circumstances).map_err(|denied| format!("{denied:?}").into())
 }
 
