@@ -281,6 +281,13 @@ impl Revocations {
         marks.maps[mark.kind as usize].get(&mark.name).is_some_and(|before| mark.before <= *before)
     }
 
+    /// Whether there is a mark of this scope, whatever its time.
+    pub(super) fn knows(&self, mark: &Mark) -> bool {
+        let index = self.index.load();
+        let marks = if mark.cascade { &index.cascading } else { &index.plain };
+        marks.maps[mark.kind as usize].contains_key(&mark.name)
+    }
+
     /// All marks in force.
     pub(super) fn all(&self) -> Vec<Mark> {
         let index = self.index.load();

@@ -1,11 +1,12 @@
 //! What every event log has to keep, asked of both: the embedded one and the one that gateways share.
 //!
-//! `conformance` holds for one gateway on any log, `shared` for several on one.
+//! `conformance` holds for one gateway on any log, `shared` for several on one, `forged` for what no gateway says.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 #![expect(clippy::print_stderr, reason = "a test that cannot be made says so")]
 
 mod conformance;
+mod forged;
 mod nats;
 mod shared;
 

@@ -13,7 +13,7 @@ use super::super::writer::Command;
 use super::super::{Store, view};
 use super::{Delivery, Outcome, Shared, Staleness};
 use crate::clock::UnixMillis;
-use crate::events::{Receipt, RowError};
+use crate::events::{MAX_AHEAD_MILLIS, Receipt, RowError};
 use crate::feed::{Beat, Bounds, Checkpoint, Delivered, FeedError, MarkList, Presence};
 
 /// How long the reader waits for a message before it looks around.
@@ -299,16 +299,8 @@ impl Store {
 
     /// Takes over the marks of a list that are not known here, and notes what the list proves.
     async fn hear(&self, shared: &Shared, list: MarkList, hearing: &mut Hearing) -> Result<(), StoreError> {
-        let state = self.state();
-        let now = state.clock.now();
-        let parsed = list.marks.iter().filter_map(|(key, before)| Mark::parse(key, *before));
-        let unknown: Vec<_> =
-            parsed.filter(|mark| !mark.spent(now) && !state.revocations.covers(mark)).collect();
-        if !unknown.is_empty() {
-            shared.metrics.healed.inc_by(unknown.len() as u64);
-            tracing::warn!(count = unknown.len(), from = list.gateway, "revocations came by the list");
-            self.command(|reply| Command::Raise(unknown, reply)).await?;
-        }
+        let now = self.state().clock.now();
+        self.heal(shared, &list, now).await?;
         shared.knows_of(list.head);
         let differs = list.checkpoint.as_ref().filter(|theirs| shared.trail.agrees(theirs) == Some(false));
         if let Some(Checkpoint { seq, .. }) = differs {
@@ -325,6 +317,38 @@ impl Store {
         if hearing.parts.len() == list.parts {
             shared.freshness.heard(list.head, list.this_update, self.position(), now);
             shared.said.send_replace(Some(Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// Takes over the marks of a list that are not known here, none of them further ahead than an event may be.
+    async fn heal(&self, shared: &Shared, list: &MarkList, now: UnixMillis) -> Result<(), StoreError> {
+        let state = self.state();
+        let latest = now.plus(MAX_AHEAD_MILLIS);
+        let (mut unknown, mut ahead) = (Vec::new(), 0);
+        for (key, before) in &list.marks {
+            let Some(mut mark) = Mark::parse(key, *before) else { continue };
+            if mark.spent(now) || state.revocations.covers(&mark) {
+                continue;
+            }
+            if mark.before > latest {
+                ahead += 1;
+                // Once: moved on with every list it would revoke for as long as lists repeat it.
+                if state.revocations.knows(&mark) {
+                    continue;
+                }
+                mark.before = latest;
+            }
+            unknown.push(mark);
+        }
+        if ahead > 0 {
+            shared.metrics.marks_ahead.inc_by(ahead);
+            tracing::error!(ahead, from = list.gateway, "revocations of the list are of a time to come");
+        }
+        if !unknown.is_empty() {
+            shared.metrics.healed.inc_by(unknown.len() as u64);
+            tracing::warn!(count = unknown.len(), from = list.gateway, "revocations came by the list");
+            self.command(|reply| Command::Raise(unknown, reply)).await?;
         }
         Ok(())
     }

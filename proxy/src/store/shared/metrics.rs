@@ -17,6 +17,7 @@ pub(super) struct SharedMetrics {
     pub(super) resyncs: IntCounter,
     pub(super) losses: IntCounter,
     pub(super) healed: IntCounter,
+    pub(super) marks_ahead: IntCounter,
     pub(super) asked: IntCounter,
     pub(super) unasked: IntCounter,
     pub(super) age: IntGauge,
@@ -52,6 +53,10 @@ impl SharedMetrics {
             losses: metrics.counter("feed_losses_total", "Times the shared log was lost or fell silent."),
             healed: metrics
                 .counter("feed_healed_marks_total", "Revocations that came by the list and not by the log."),
+            marks_ahead: metrics.counter(
+                "feed_marks_ahead_total",
+                "Revocations of lists whose time is further ahead than a clock may be.",
+            ),
             age: metrics.gauge(
                 "feed_age_seconds",
                 "Seconds since the last list of revocations that this gateway could match; -1: never.",

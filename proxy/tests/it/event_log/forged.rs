@@ -1,0 +1,36 @@
+//! What somebody who may publish to the log's subjects, or a gateway that is wrong about the time, brings about.
+
+use super::*;
+
+/// Says a list of revocations as a gateway would.
+async fn say_list(log: &mut Log, head: u64, marks: &[(&str, UnixMillis)]) {
+    let marks: Vec<_> = marks.iter().map(|(key, before)| serde_json::json!([key, before.0])).collect();
+    let list = serde_json::json!({
+        "version": 1, "gateway": "forged", "this_update": now().0, "next_update": now().plus(1_000).0,
+        "head": head, "checkpoint": null, "part": 1, "parts": 1, "marks": marks,
+    });
+    let client = log.nats().client().await.client().clone();
+    client.publish("test.beat.marks", list.to_string().into()).await.unwrap();
+    client.flush().await.unwrap();
+}
+
+/// Whether a session that is issued in so many minutes would be refused.
+fn is_refused(gateway: &Gateway, minutes: i64) -> bool {
+    let mut credential = session("ASIALATER");
+    credential.issued_at = now().plus(minutes * 60_000);
+    gateway.store.revoked(&credential).is_some()
+}
+
+#[tokio::test]
+async fn a_list_revokes_nothing_that_a_clock_may_not_be_ahead_for() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    for round in 1..=3 {
+        say_list(&mut log, 0, &[("key:ASIALATER", now().plus(365 * 24 * 3_600_000))]).await;
+        let heard = async || a.metric("feed_marks_ahead_total") >= f64::from(round);
+        until("the list is heard", heard).await;
+    }
+    until("the revocation holds", async || is_refused(&a, 0)).await;
+    assert!(is_refused(&a, 4) && !is_refused(&a, 6));
+    assert_eq!(a.metric("feed_healed_marks_total"), 1.0, "it does not move on with every list");
+}
