@@ -1,8 +1,9 @@
 //! Beats: core messages that every gateway hears and nobody keeps.
 //!
 //! - The list of marks: all revocations in force, with the time it was made and the time by which the next one comes,
-//!   so that silence can be measured, and a revocation that the log lost comes back. It names the head of the log as
-//!   its server told it when the list was made: whoever has applied that much knows everything up to `this_update`.
+//!   so that silence can be measured, and a revocation that the log lost comes back. How far the log reaches it says
+//!   for information: whoever hears a list asks the server, and having applied that much knows everything up to
+//!   `this_update`.
 //! - Presence: who is there, and how much of the log they have applied.
 //!
 //! Whichever gateway first misses the list says it; the others hear it and stay silent.

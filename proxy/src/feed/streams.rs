@@ -114,7 +114,15 @@ pub(super) async fn prepare(
 pub(super) async fn bounds(context: &Context, names: &Names) -> Result<Bounds, FeedError> {
     match context.get_stream(&names.log).await {
         Ok(stream) => Ok(Bounds::of(stream.cached_info())),
-        Err(error) => Err(FeedError::Unreachable(error.to_string())),
+        Err(error) => Err(match error.kind() {
+            GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                wrong(&names.log, "does not exist".to_owned())
+            }
+            GetStreamErrorKind::JetStream(_)
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::Request
+            | GetStreamErrorKind::InvalidStreamName => FeedError::Unreachable(error.to_string()),
+        }),
     }
 }
 

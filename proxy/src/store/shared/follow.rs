@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the log may reach further than what is applied while nothing comes: then reading begins anew.
 const STALLED_AFTER: Duration = Duration::from_secs(3);
 
+/// How often another gateway that says it has read another log makes this one read all of it again, at most.
+const DOUBT_EVERY: Duration = Duration::from_secs(60);
+
 /// Pauses between attempts to read.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -51,6 +54,10 @@ impl From<FeedError> for Interrupted {
 struct Hearing {
     list: Option<(String, UnixMillis)>,
     parts: BTreeSet<usize>,
+    /// When the server was last asked how far the log reaches.
+    asked: Option<Instant>,
+    /// When another gateway was last believed to have read another log.
+    doubted: Option<Instant>,
 }
 
 impl Store {
@@ -114,6 +121,9 @@ impl Store {
                     FeedError::Unreachable("another gateway has read something else".to_owned()).into()
                 );
             }
+            if shared.replaced.load(Ordering::Acquire) {
+                return Err(FeedError::Unreachable("it is another log than before".to_owned()).into());
+            }
             if !messages.is_empty() {
                 self.take(shared, messages).await?;
                 quiet = Instant::now();
@@ -145,6 +155,7 @@ impl Store {
             }
             self.command(|reply| Command::Adopt(bounds.identity, reply)).await?;
         }
+        shared.replaced.store(false, Ordering::Release);
         shared.knows_of(bounds.last);
         let retried = self.command(Command::Retry).await?;
         self.account(shared, &retried);
@@ -301,24 +312,50 @@ impl Store {
     async fn hear(&self, shared: &Shared, list: MarkList, hearing: &mut Hearing) -> Result<(), StoreError> {
         let now = self.state().clock.now();
         self.heal(shared, &list, now).await?;
-        shared.knows_of(list.head);
         let differs = list.checkpoint.as_ref().filter(|theirs| shared.trail.agrees(theirs) == Some(false));
-        if let Some(Checkpoint { seq, .. }) = differs {
+        if let Some(Checkpoint { seq, .. }) = differs
+            && hearing.doubted.is_none_or(|doubted| doubted.elapsed() >= DOUBT_EVERY)
+        {
+            hearing.doubted = Some(Instant::now());
             tracing::error!(seq, from = list.gateway, "another gateway has read another log");
             // Whoever is wrong finds out by the other's list, so this one says its own before it reads again.
             let _ = self.say_list(shared).await;
             shared.doubted.store(true, Ordering::Release);
         }
-        let which = (list.gateway, list.this_update);
+        let this_update = list.this_update;
+        let which = (list.gateway, this_update);
         if hearing.list.as_ref() != Some(&which) {
-            *hearing = Hearing { list: Some(which), parts: BTreeSet::new() };
+            (hearing.list, hearing.parts) = (Some(which), BTreeSet::new());
         }
         hearing.parts.insert(list.part);
         if hearing.parts.len() == list.parts {
-            shared.freshness.heard(list.head, list.this_update, self.position(), now);
             shared.said.send_replace(Some(Instant::now()));
+            self.ask_head(shared, this_update, hearing).await;
         }
         Ok(())
+    }
+
+    /// Asks the server how far the log reaches, now that a list has been heard: what beats say of it, anybody can have
+    /// said. However many beats come, the server is asked twice in the time between two lists.
+    async fn ask_head(&self, shared: &Shared, this_update: UnixMillis, hearing: &mut Hearing) {
+        let pause = shared.feed.options().heartbeat / 2;
+        if hearing.asked.is_some_and(|asked| asked.elapsed() < pause) {
+            return;
+        }
+        hearing.asked = Some(Instant::now());
+        // All of it from before the question: the reader goes on meanwhile.
+        let (log, applied, now) = (self.state().log(), self.position(), self.state().clock.now());
+        match shared.feed.bounds().await {
+            Ok(bounds) if log != 0 && (bounds.identity != log || bounds.last < applied) => {
+                shared.replaced.store(true, Ordering::Release);
+            }
+            Ok(bounds) => {
+                shared.knows_of(bounds.last);
+                shared.freshness.heard(bounds.last, this_update, self.position(), now);
+            }
+            Err(FeedError::Stream { .. }) => shared.replaced.store(true, Ordering::Release),
+            Err(error) => tracing::debug!(%error, "the log does not say how far it reaches"),
+        }
     }
 
     /// Takes over the marks of a list that are not known here, none of them further ahead than an event may be.
@@ -378,6 +415,10 @@ impl Store {
                 && let Err(error) = self.say_list(shared).await
             {
                 tracing::debug!(%error, "the list of revocations is not said");
+                // Without a log nobody says a list upon which it would be noticed.
+                if matches!(error, FeedError::Stream { .. }) {
+                    shared.replaced.store(true, Ordering::Release);
+                }
             }
             staleness = self.note_age(shared, staleness);
         }

@@ -1,6 +1,7 @@
 //! How old is what this gateway knows of the shared log, and what follows from that.
 //!
-//! Fresh means: a list of marks was heard, made at some time, and this gateway has applied everything the log held then.
+//! Fresh means: a list of marks was heard, made at some time, and this gateway has applied everything the log held when
+//! its server was asked thereupon. A list alone proves nothing: whoever may publish beats can say one.
 //! From then on silence makes the knowledge older. Nothing is taken back because of it before `stale.hard`: whoever is
 //! known goes on being served, and revocations that have come are enforced.
 
@@ -68,7 +69,7 @@ impl Freshness {
         let _ = self.target.compare_exchange(u64::MAX, head, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// A list made at `this_update`, when the log reached up to `head`.
+    /// A list made at `this_update`. The log reached up to `head`, as its server said later than `now`.
     pub(super) fn heard(&self, head: u64, this_update: UnixMillis, applied: u64, now: UnixMillis) {
         // A clock ahead of this one must not hide silence.
         let this_update = this_update.min(now);

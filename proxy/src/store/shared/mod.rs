@@ -65,6 +65,8 @@ pub(super) struct Shared {
     trail: Trail,
     /// Whether another gateway has read something else: then all of the log is read again.
     doubted: AtomicBool,
+    /// Whether the log is no longer the one that is being read, by its server's word: then reading begins anew.
+    replaced: AtomicBool,
     /// Wakes whoever says beats, when others wait to hear how far this gateway is.
     urgent: Notify,
     /// When a list of marks was last heard as a whole.
@@ -93,6 +95,7 @@ impl Shared {
             lookups: Lookups::default(),
             trail: Trail::default(),
             doubted: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
             waiting: Mutex::default(),
             seen: watch::Sender::new(0),
             head: AtomicU64::new(0),

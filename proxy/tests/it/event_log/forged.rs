@@ -34,3 +34,26 @@ async fn a_list_revokes_nothing_that_a_clock_may_not_be_ahead_for() {
     assert!(is_refused(&a, 4) && !is_refused(&a, 6));
     assert_eq!(a.metric("feed_healed_marks_total"), 1.0, "it does not move on with every list");
 }
+
+#[tokio::test]
+async fn how_far_the_log_reaches_only_its_server_says() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    let last = a.put(issued("ASIA1")).await.unwrap().seq;
+    say_list(&mut log, 1 << 63, &[]).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((a.metric("feed_head"), a.metric("feed_losses_total")), (last as f64, 0.0));
+}
+
+#[tokio::test]
+async fn a_list_hides_no_silence_of_the_log() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    log.nats().restart_without_log();
+    for _ in 0..40 {
+        say_list(&mut log, 0, &[]).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(a.metric("feed_age_seconds") >= 2.0);
+}

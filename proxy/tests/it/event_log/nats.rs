@@ -1,5 +1,6 @@
 //! A `nats-server` of a test's own.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -49,6 +50,12 @@ impl Nats {
         }
         self.child = spawn(&self.program, self.port, &self.directory);
         self.answers().await;
+    }
+
+    /// Starts it anew on the same port, with beats only: there is no log to ask.
+    pub(super) fn restart_without_log(&mut self) {
+        self.kill();
+        self.child = spawn_with(&self.program, self.port, &[]);
     }
 
     /// What a gateway of this name is told.
@@ -103,9 +110,13 @@ impl Drop for Nats {
 }
 
 fn spawn(program: &Path, port: u16, directory: &Path) -> Child {
+    spawn_with(program, port, &["--jetstream".as_ref(), "--store_dir".as_ref(), directory.as_os_str()])
+}
+
+fn spawn_with(program: &Path, port: u16, arguments: &[&OsStr]) -> Child {
     let mut command = Command::new(program);
-    command.args(["--jetstream", "--addr", "127.0.0.1", "--port", &port.to_string(), "--store_dir"]);
-    command.arg(directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
