@@ -156,7 +156,7 @@ impl Store {
             self.command(|reply| Command::Adopt(bounds.identity, reply)).await?;
         }
         shared.replaced.store(false, Ordering::Release);
-        shared.knows_of(bounds.last);
+        shared.reaches(bounds.last);
         let retried = self.command(Command::Retry).await?;
         self.account(shared, &retried);
         self.count_quarantine(shared);

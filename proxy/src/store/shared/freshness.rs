@@ -65,8 +65,10 @@ impl Freshness {
 
     /// The log has been found, and reaches up to `head`.
     pub(super) fn found(&self, head: u64) {
-        // Only the first time: who is caught up once does not chase a log that goes on growing.
-        let _ = self.target.compare_exchange(u64::MAX, head, Ordering::AcqRel, Ordering::Acquire);
+        // Who is caught up once does not chase a log that goes on growing; one made anew may not get as far again.
+        self.target.fetch_min(head, Ordering::AcqRel);
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        ahead.take_if(|(further, _)| *further > head);
     }
 
     /// A list made at `this_update`. The log reached up to `head`, as its server said later than `now`.
@@ -183,6 +185,18 @@ mod tests {
         assert_eq!(freshness.ready(8), Ok(()));
         freshness.missing_keys(1);
         assert_eq!((freshness.ready(0), freshness.staleness(at(9_999))), (Ok(()), Staleness::Hard));
+    }
+
+    #[test]
+    fn a_log_that_reaches_less_far_than_before_is_caught_up_with() {
+        let freshness = freshness(false, false);
+        freshness.found(90);
+        freshness.heard(90, at(0), 5, at(0));
+        freshness.found(3);
+        freshness.applied(3);
+        assert_eq!(freshness.ready(3), Err(NotReady::NoList), "of what is gone nothing is known");
+        freshness.heard(3, at(1), 3, at(1));
+        assert_eq!((freshness.ready(3), freshness.fresh_at()), (Ok(()), Some(at(1))));
     }
 
     #[test]

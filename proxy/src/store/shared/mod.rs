@@ -114,6 +114,12 @@ impl Shared {
         let head = self.head.fetch_max(seq, Ordering::AcqRel).max(seq);
         self.metrics.head.set(i64::try_from(head).unwrap_or(i64::MAX));
     }
+
+    /// The log has been found, and reaches up to `head`: no further, whatever was known of one that it replaced.
+    fn reaches(&self, head: u64) {
+        self.head.store(head, Ordering::Release);
+        self.metrics.head.set(i64::try_from(head).unwrap_or(i64::MAX));
+    }
 }
 
 impl Store {

@@ -221,6 +221,28 @@ async fn revocations_survive_the_loss_of_the_whole_log() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_made_anew_is_followed_from_its_beginning_and_only_once() {
+    let Some(mut log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    for n in 0..20 {
+        a.put(issued(&format!("ASIA{n}"))).await.unwrap();
+    }
+    level(&b, &a).await;
+    let context = log.nats().client().await;
+    context.delete_stream(STATE).await.unwrap();
+    context.delete_stream(LOG).await.unwrap();
+    let anew = async |gateway: &Gateway| gateway.store.position() < 20 && gateway.metric("feed_head") < 20.0;
+    until("both begin anew", async || anew(&a).await && anew(&b).await).await;
+    let again = issued("ASIANEW");
+    until("the log is followed", async || a.put(again.clone()).await.is_ok()).await;
+    until("by both", async || b.find("ASIANEW").await.is_some()).await;
+    let losses = [&a, &b].map(|gateway| gateway.metric("feed_losses_total"));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!([&a, &b].map(|gateway| gateway.metric("feed_losses_total")), losses, "reading goes on");
+    assert!(a.metric("feed_age_seconds") <= 1.0 && b.metric("feed_age_seconds") <= 1.0);
+}
+
+#[tokio::test]
 async fn a_server_that_lost_its_last_events_is_read_again_from_the_beginning() {
     let Some(mut log) = shared().await else { return };
     let a = log.gateway("a").await;
