@@ -119,6 +119,7 @@ impl From<StoreError> for ApiError {
             | StoreError::Schema { .. }
             | StoreError::MissingSealingKey { .. }
             | StoreError::Unreadable { .. }
+            | StoreError::Foreign(_)
             | StoreError::UnknownRevocation { .. }
             | StoreError::Seal(_)
             | StoreError::Read(_) => Self::internal(error),

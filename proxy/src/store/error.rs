@@ -107,6 +107,9 @@ pub enum StoreError {
     /// Whether there is such a credential cannot be said: the shared log knows more than this gateway, or is out of reach.
     #[error("this gateway is behind the shared log")]
     Behind,
+    /// No gateway publishes such an event: somebody else did, and it is not applied.
+    #[error("an event of the shared log that no gateway publishes: {0}")]
+    Foreign(Foreign),
     /// The file is no view of the shared log: it has events of its own.
     #[error(
         "the store holds {position} events of an embedded log and cannot be the view of a shared one, which holds \
@@ -150,6 +153,17 @@ pub enum Conflict {
     /// The configuration declares the key twice.
     #[error("the configuration declares this key twice")]
     DeclaredTwice,
+}
+
+/// What gives away an event of the shared log that no gateway published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// A status without its key: it has no seal, and so anybody could activate keys.
+    #[error("a status of a long-term key without the key")]
+    Status,
+    /// It claims to come from a configuration, which is its gateway's own affair.
+    #[error("it claims to be of a configuration")]
+    Declared,
 }
 
 impl StoreError {

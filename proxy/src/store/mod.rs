@@ -55,7 +55,7 @@ use crate::iam::{AccessKeyId, Credential, KeyStatus};
 use crate::metrics::Metrics;
 
 pub use self::compaction::Compacted;
-pub use self::error::{Conflict, StoreError};
+pub use self::error::{Conflict, Foreign, StoreError};
 pub use self::reconcile::{DeclaredKey, Reconciled};
 pub use self::record::Record;
 pub use self::revocations::RevokedBy;

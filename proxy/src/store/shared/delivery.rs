@@ -1,10 +1,13 @@
 //! What becomes of what comes from the log.
 
 use super::super::apply::{Batch, Rejection};
-use super::super::error::StoreError;
+use super::super::error::{Foreign, StoreError};
 use super::super::revocations::Mark;
+use super::is_local;
 use crate::clock::UnixMillis;
-use crate::events::{Keyring, MAX_AHEAD_MILLIS, Receipt, RowError, read_event};
+use crate::events::{
+    Event, EventData, Keyring, LoggedEvent, MAX_AHEAD_MILLIS, Receipt, RowError, read_event,
+};
 use crate::feed::Delivered;
 
 /// Messages of the log, in its order, and how far they reach.
@@ -63,11 +66,7 @@ fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> R
         return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: true }));
     }
     let why = match read_event(&message.body, keyring) {
-        Ok(logged) => match batch.apply_at(message.seq, &logged, message.published) {
-            Ok(receipt) => return Ok(Outcome::Applied(receipt)),
-            Err(Rejection::Refused(error)) => return Ok(Outcome::Refused(error)),
-            Err(Rejection::Storage(error)) => return Err(error),
-        },
+        Ok(logged) => return apply_read(message.seq, &logged, message.published, batch),
         Err(error) => error,
     };
     batch.quarantine(message.seq, message.published, &message.body)?;
@@ -79,6 +78,34 @@ fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> R
     Ok(Outcome::Unreadable { why, lost_revocation })
 }
 
+fn apply_read(
+    seq: u64,
+    logged: &LoggedEvent,
+    published: UnixMillis,
+    batch: &mut Batch<'_, '_>,
+) -> Result<Outcome, redb::Error> {
+    if let Some(foreign) = foreign(&logged.event) {
+        return Ok(Outcome::Refused(StoreError::Foreign(foreign)));
+    }
+    match batch.apply_at(seq, logged, published) {
+        Ok(receipt) => Ok(Outcome::Applied(receipt)),
+        Err(Rejection::Refused(error)) => Ok(Outcome::Refused(error)),
+        Err(Rejection::Storage(error)) => Err(error),
+    }
+}
+
+/// What shows that no gateway published an event. Whatever grants anything is sealed under a key that gateways alone
+/// have; what only takes away is not, and anybody who may publish can have said it.
+fn foreign(event: &Event) -> Option<Foreign> {
+    match event.data {
+        EventData::AccessKeyStatus { .. } => Some(Foreign::Status),
+        EventData::AccessKeyCreated(_) | EventData::AccessKeyDeleted { .. } => {
+            is_local(event).then_some(Foreign::Declared)
+        }
+        EventData::CredentialIssued(_) | EventData::SessionRevoked { .. } => None,
+    }
+}
+
 /// Applies what the quarantine holds and this keyring can read. Its place in the log is what counts, not that it comes
 /// late.
 pub(in crate::store) fn retry(
@@ -88,11 +115,7 @@ pub(in crate::store) fn retry(
     let mut outcomes = Vec::new();
     for (seq, published, body) in batch.quarantined()? {
         let Ok(logged) = read_event(&body, keyring) else { continue };
-        match batch.apply_at(seq, &logged, published) {
-            Ok(receipt) => outcomes.push(Outcome::Applied(receipt)),
-            Err(Rejection::Refused(error)) => outcomes.push(Outcome::Refused(error)),
-            Err(Rejection::Storage(error)) => return Err(error),
-        }
+        outcomes.push(apply_read(seq, &logged, published, batch)?);
         batch.release(seq)?;
     }
     Ok(outcomes)

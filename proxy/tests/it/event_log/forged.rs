@@ -57,3 +57,32 @@ async fn a_list_hides_no_silence_of_the_log() {
     }
     assert!(a.metric("feed_age_seconds") >= 2.0);
 }
+
+/// Publishes what has no seal, as a row of the log.
+async fn publish_plain(log: &mut Log, source: &str, data: serde_json::Value) {
+    let row = serde_json::json!({
+        "source": source, "id": random_id().unwrap(), "time": now().0, "recorded_at": now().0, "data": data,
+    });
+    let body = [&[1, 0], row.to_string().as_bytes()].concat();
+    let context = log.nats().client().await;
+    context.publish("test.log.state.key.forged", body.into()).await.unwrap().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_has_no_seal_activates_no_key_and_touches_none_of_a_configuration() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    let Credential { access_key_id, secret, principal, status: active, .. } = long_term("AKIALOCAL", "one");
+    let declared = sigward::store::DeclaredKey { access_key_id, secret, principal, status: active };
+    a.store.reconcile(&[declared]).await.unwrap();
+    a.put(created("AKIA1", "one")).await.unwrap();
+    a.put(status("AKIA1", KeyStatus::Inactive)).await.unwrap();
+    let activated = serde_json::json!({"access_key_status": {"access_key_id": "AKIA1", "status": "Active"}});
+    publish_plain(&mut log, "/forged", activated).await;
+    let gone = serde_json::json!({"access_key_deleted": {"access_key_id": "AKIALOCAL"}});
+    publish_plain(&mut log, Event::CONFIG_SOURCE, gone).await;
+    a.put(issued("ASIA1")).await.unwrap();
+    assert!(a.find("AKIA1").await.is_none(), "it is inactive as before");
+    assert!(a.find("AKIALOCAL").await.is_some());
+    assert_eq!(a.metric("feed_messages_total{outcome=\"refused\"}"), 2.0);
+}
