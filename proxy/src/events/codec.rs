@@ -209,6 +209,12 @@ pub(crate) fn issues_session(bytes: &[u8]) -> bool {
     row.is_ok_and(|row| matches!(row.data, DataRow::CredentialIssued(_)))
 }
 
+/// When a row of the log was sealed that makes a long-term key what it is, as its header, unproved, says.
+pub(crate) fn access_key_sealed_at(bytes: &[u8]) -> Option<UnixMillis> {
+    let row: EventRow = parse(Row::parse(RowKind::Event, bytes).ok()?.header).ok()?;
+    matches!(row.data, DataRow::AccessKeyCreated(_)).then_some(row.recorded_at)
+}
+
 /// Source and id of a row of the log, without unsealing it.
 pub(crate) fn event_identity(bytes: &[u8]) -> Result<(String, String), RowError> {
     #[derive(Deserialize)]

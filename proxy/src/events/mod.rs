@@ -15,8 +15,8 @@ mod keyring;
 mod token;
 
 pub(crate) use codec::{
-    CredentialHeader, LoggedEvent, MAX_ROW_BYTES, StoredCredential, event_identity, issues_session,
-    read_credential, read_event, read_header, write_credential, write_event,
+    CredentialHeader, LoggedEvent, MAX_ROW_BYTES, StoredCredential, access_key_sealed_at, event_identity,
+    issues_session, read_credential, read_event, read_header, write_credential, write_event,
 };
 pub use envelope::RowError;
 pub use event::{

@@ -126,6 +126,14 @@ pub(super) async fn bounds(context: &Context, names: &Names) -> Result<Bounds, F
     }
 }
 
+/// For how long the log keeps a message; without end, `i64::MAX`.
+pub(super) async fn keeps_millis(context: &Context, names: &Names) -> Result<i64, FeedError> {
+    let stream = context.get_stream(&names.log).await;
+    let stream = stream.map_err(|error| FeedError::Unreachable(error.to_string()))?;
+    let keeps = Some(stream.cached_info().config.max_age).filter(|age| !age.is_zero());
+    Ok(keeps.and_then(|age| i64::try_from(age.as_millis()).ok()).unwrap_or(i64::MAX))
+}
+
 async fn get_or_create(context: &Context, wanted: Config, create: bool) -> Result<Info, FeedError> {
     match context.get_stream(&wanted.name).await {
         Ok(stream) => return Ok(stream.cached_info().clone()),

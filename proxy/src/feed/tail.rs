@@ -11,9 +11,10 @@ use futures_util::{FutureExt, StreamExt};
 use ring::digest;
 
 use super::message::{MESSAGE_ID, Place, PlainMark, is_mark, plain_mark};
-use super::streams::millis;
+use super::streams::{keeps_millis, millis};
 use super::{Feed, FeedError};
 use crate::clock::UnixMillis;
+use crate::events::MAX_AHEAD_MILLIS;
 
 /// Messages of one batch: they share one transaction.
 const BATCH: usize = 1_024;
@@ -31,6 +32,8 @@ pub(crate) struct Delivered {
     pub(crate) seq: u64,
     /// When the log took it in, by the server's clock.
     pub(crate) published: UnixMillis,
+    /// A gateway that published it sealed it no earlier, by its own clock.
+    pub(crate) sealed_since: UnixMillis,
     /// Hash of source and id of the event, as its publisher says.
     pub(crate) id: Option<Box<str>>,
     /// Whether it is a revocation, by its subject.
@@ -58,6 +61,8 @@ impl Feed {
     /// What the compacted stream holds of the log's messages after `after` and below `below`, in the log's order.
     pub(crate) async fn compacted(&self, after: u64, below: u64) -> Result<Vec<Delivered>, FeedError> {
         let name = &self.0.names.state;
+        // The server may have copied a message, under a time of its own, for as long as the log held it.
+        let keeps = keeps_millis(&self.0.context, &self.0.names).await?;
         let stream = self.0.context.get_stream(name).await;
         let stream = stream.map_err(|error| FeedError::Unreachable(error.to_string()))?;
         let mut found = Vec::new();
@@ -75,7 +80,7 @@ impl Feed {
             let info = message.info().map_err(|error| FeedError::Unreachable(error.to_string()))?;
             let (published, pending) = (millis(info.published.unix_timestamp_nanos()), info.pending);
             if let Some(seq) = copied_from(&message).filter(|seq| *seq > after && *seq < below) {
-                found.push(Delivered::of(&message, seq, published));
+                found.push(Delivered::of(&message, seq, published, keeps));
             }
             if pending == 0 {
                 return Ok(found);
@@ -165,7 +170,7 @@ impl Tail {
         // After a reconnect the server may begin again further back.
         if seq >= self.next {
             self.next = seq + 1;
-            batch.push(Delivered::of(&message, seq, published));
+            batch.push(Delivered::of(&message, seq, published, 0));
         }
         Ok(())
     }
@@ -177,11 +182,13 @@ impl Delivered {
         identity(self.id.as_deref(), &self.body)
     }
 
-    fn of(message: &Message, seq: u64, published: UnixMillis) -> Self {
+    /// `late`: by how many milliseconds `published` may be later than the log took the message in.
+    fn of(message: &Message, seq: u64, published: UnixMillis, late: i64) -> Self {
         let headers = message.headers.as_ref();
         Self {
             seq,
             published,
+            sealed_since: published.plus(-late.saturating_add(MAX_AHEAD_MILLIS)),
             id: headers.and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().into()),
             revocation: is_mark(&message.subject),
             mark: plain_mark(headers),

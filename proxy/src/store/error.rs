@@ -164,6 +164,9 @@ pub enum Foreign {
     /// It claims to come from a configuration, which is its gateway's own affair.
     #[error("it claims to be of a configuration")]
     Declared,
+    /// A long-term key that was sealed long before it got to the log: an earlier message, published again.
+    #[error("a long-term key sealed long before; it is published again, or its gateway's clock is behind")]
+    Replayed,
 }
 
 impl StoreError {

@@ -85,9 +85,13 @@ impl Log {
 
     /// A gateway that has only begun to catch up.
     async fn starting(&self, name: &str, keyring: &Keyring) -> Gateway {
+        self.starting_at(name, keyring, Clock::system()).await
+    }
+
+    async fn starting_at(&self, name: &str, keyring: &Keyring, clock: Clock) -> Gateway {
         let metrics = Metrics::new();
         let options = self.options(name).await;
-        let store = Store::open(&options, keyring.clone(), Clock::system(), &metrics).unwrap();
+        let store = Store::open(&options, keyring.clone(), clock, &metrics).unwrap();
         let follower = tokio::spawn(store.clone().follow());
         Gateway { store, metrics, name: name.into(), follower }
     }

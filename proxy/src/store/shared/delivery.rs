@@ -6,7 +6,8 @@ use super::super::revocations::Mark;
 use super::is_local;
 use crate::clock::UnixMillis;
 use crate::events::{
-    Event, EventData, Keyring, LoggedEvent, MAX_AHEAD_MILLIS, Receipt, RowError, read_event,
+    Event, EventData, Keyring, LoggedEvent, MAX_AHEAD_MILLIS, Receipt, RowError, access_key_sealed_at,
+    read_event,
 };
 use crate::feed::Delivered;
 
@@ -64,6 +65,11 @@ impl Delivery {
 fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> Result<Outcome, redb::Error> {
     if message.seq <= batch.position() {
         return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: true }));
+    }
+    // A seal proves who wrote a message, not that it is the last word: a key that was deleted since must not come back
+    // by it at gateways that never saw the deletion. The header is proved when it is read, now or out of quarantine.
+    if access_key_sealed_at(&message.body).is_some_and(|at| at < message.sealed_since) {
+        return Ok(Outcome::Refused(StoreError::Foreign(Foreign::Replayed)));
     }
     let why = match read_event(&message.body, keyring) {
         Ok(logged) => return apply_read(message.seq, &logged, message.published, batch),

@@ -1,5 +1,7 @@
 //! What somebody who may publish to the log's subjects, or a gateway that is wrong about the time, brings about.
 
+use sigward::store::Foreign;
+
 use super::*;
 
 /// Says a list of revocations as a gateway would.
@@ -85,4 +87,31 @@ async fn what_has_no_seal_activates_no_key_and_touches_none_of_a_configuration()
     assert!(a.find("AKIA1").await.is_none(), "it is inactive as before");
     assert!(a.find("AKIALOCAL").await.is_some());
     assert_eq!(a.metric("feed_messages_total{outcome=\"refused\"}"), 2.0);
+}
+
+#[tokio::test]
+async fn a_key_that_is_published_again_long_after_it_was_sealed_does_not_come_back() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    // What it seals by its clock is what somebody kept for two days.
+    let past = now().plus(-48 * 3_600_000);
+    let kept = log.starting_at("kept", &log.keyring, Clock::manual(past)).await;
+    let mut credential = long_term("AKIA1", "one");
+    credential.issued_at = past;
+    let event = Event { time: past, ..event(EventData::AccessKeyCreated(credential)) };
+    let again = kept.put(event).await;
+    assert!(matches!(again, Err(StoreError::Foreign(Foreign::Replayed))), "{again:?}");
+    kept.close().await;
+    a.put(issued("ASIA1")).await.unwrap();
+    assert!(a.find("AKIA1").await.is_none());
+    let context = log.nats().client().await;
+    until("the server has copied", async || {
+        context.get_stream("test_state").await.unwrap().cached_info().state.messages == 1
+    })
+    .await;
+    context.get_stream("test_log").await.unwrap().purge().await.unwrap();
+    a.put(created("AKIA2", "two")).await.unwrap();
+    let fresh = log.gateway("fresh").await;
+    assert!(fresh.find("AKIA2").await.is_some() && fresh.find("AKIA1").await.is_none());
+    assert!(fresh.metric("feed_resyncs_total") >= 1.0);
 }
