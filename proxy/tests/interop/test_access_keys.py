@@ -42,7 +42,7 @@ def reload(gateway):
         config.write_text(kept + added)
         before = len(gateway.process.output())
         gateway.process.send_signal(signal.SIGHUP)
-        verdicts = ("access keys reloaded", "not reconciled", "not reloaded")
+        verdicts = ("configuration reloaded", "not reconciled", "not reloaded")
 
         def said() -> str | None:
             new = gateway.process.output()[before:].decode()
