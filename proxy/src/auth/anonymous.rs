@@ -45,8 +45,8 @@ impl NotForEverybody {
     }
 }
 
-/// Parameters of either version of the signature, in any case.
-const PARAMETERS: [&str; 12] = [
+/// Parameters of a presigned request. Their names are compared in any case.
+pub const SIGNATURE_PARAMETERS: [&str; 9] = [
     "X-Amz-Algorithm",
     "X-Amz-Credential",
     "X-Amz-Date",
@@ -56,10 +56,10 @@ const PARAMETERS: [&str; 12] = [
     "X-Amz-Security-Token",
     "X-Amz-Content-Sha256",
     "X-Amz-Region-Set",
-    "AWSAccessKeyId",
-    "Signature",
-    "Expires",
 ];
+
+/// Those of signature version 2.
+const VERSION_2_PARAMETERS: [&str; 3] = ["AWSAccessKeyId", "Signature", "Expires"];
 
 /// Headers that only a signature has a use for. `x-amz-content-sha256` and `x-amz-date` come from SDKs that do not
 /// sign as well.
@@ -72,7 +72,10 @@ const HEADERS: [&str; 3] = ["authorization", "x-amz-security-token", "x-amz-regi
 pub fn unsigned(parts: &Parts) -> Result<(Unsigned, PayloadMode), AuthError> {
     let query = parts.uri.query().unwrap_or_default();
     let claims = |name: &[u8]| match uri::decode_query(name) {
-        Ok(name) => PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())),
+        Ok(name) => SIGNATURE_PARAMETERS
+            .iter()
+            .chain(&VERSION_2_PARAMETERS)
+            .any(|known| name.eq_ignore_ascii_case(known.as_bytes())),
         Err(_) => true,
     };
     if HEADERS.iter().any(|name| parts.headers.contains_key(*name))

@@ -7,7 +7,7 @@ mod circumstances;
 mod fault;
 mod standing;
 
-pub use anonymous::{NotForEverybody, Unsigned, unsigned};
+pub use anonymous::{NotForEverybody, SIGNATURE_PARAMETERS, Unsigned, unsigned};
 pub use authenticate::{
     AuthError, Authenticated, FormAuthError, authenticate_form, authenticate_with, look_up, prove,
 };

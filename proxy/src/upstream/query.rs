@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::auth::SIGNATURE_PARAMETERS;
+
 /// Removes the parameters of presigned requests; everything else keeps its bytes and its order, but for each raw `;`.
 /// It is part of a name or a value here and in what was signed, and to some backends it separates parameters.
 pub(super) fn without_authentication(query: &str) -> Cow<'_, str> {
@@ -20,20 +22,11 @@ fn unauthenticated(query: &str) -> Cow<'_, str> {
 
 /// The names may be percent-encoded on the wire, as `X%2DAmz-Date`.
 fn is_authentication(pair: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "X-Amz-Algorithm",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-SignedHeaders",
-        "X-Amz-Signature",
-        "X-Amz-Security-Token",
-        "X-Amz-Content-Sha256",
-        "X-Amz-Region-Set",
-    ];
     let name = pair.split('=').next().unwrap_or_default();
     let decoded = sigv4::uri::decode_query(name.as_bytes());
-    decoded.is_ok_and(|name| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())))
+    decoded.is_ok_and(|name| {
+        SIGNATURE_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    })
 }
 
 #[cfg(test)]
