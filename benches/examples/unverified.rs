@@ -22,7 +22,7 @@ use sigv4::{Dialect, Endpoint, Head, Scope, SecretAccessKey, SignedRequest, Sign
 use sigward::auth::{Circumstances, Permitted, authenticate_with, look_up, unrevoked};
 use sigward::clock::{Clock, UnixMillis};
 use sigward::config::{Config, Environment};
-use sigward::gateway::{HEAD_SLACK, Peer};
+use sigward::gateway::Peer;
 use sigward::listen::{self, Budget, DrainSwitch, Limits, ListenMetrics, Listener, ListenerOptions, Tls};
 use sigward::metrics::Metrics;
 use sigward::s3::{Action, Asked, Domains, Target};
@@ -56,13 +56,7 @@ async fn run(own: Config, config: Config, address: SocketAddr) -> Result<(), Fai
     let metrics = Metrics::new();
     let upstream = Upstream::new("default", backend, &UpstreamMetrics::register(&metrics))?;
     let proxy = Arc::new(Proxy { upstream, permitted, clock });
-    let limits = Limits {
-        connections: config.gateway.max_connections,
-        per_source: config.gateway.max_connections_per_source,
-        head_timeout: config.gateway.head_timeout,
-        stall_timeout: config.gateway.stall_timeout,
-        head_bytes: config.gateway.max_head_bytes + HEAD_SLACK,
-    };
+    let limits = Limits::from(&config.gateway);
     let http2 = config.gateway.http2;
     let tls = config.gateway.tls.as_ref().map(|tls| Tls::open(tls, http2)).transpose()?;
     let (_, sockets) = listen::bind(address, 1)?;

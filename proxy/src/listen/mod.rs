@@ -43,8 +43,8 @@ use tokio::task::JoinSet;
 use connection::Connection;
 use sources::Sources;
 
-use crate::config::Network;
-use crate::gateway::Peer;
+use crate::config::{self, Network};
+use crate::gateway::{HEAD_SLACK, Peer};
 
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,19 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// Largest request head in bytes, at least 8 KiB.
     pub head_bytes: usize,
+}
+
+impl From<&config::Gateway> for Limits {
+    /// What the configuration gives the clients of S3 and STS.
+    fn from(gateway: &config::Gateway) -> Self {
+        Self {
+            connections: gateway.max_connections,
+            per_source: gateway.max_connections_per_source,
+            head_timeout: gateway.head_timeout,
+            stall_timeout: gateway.stall_timeout,
+            head_bytes: gateway.max_head_bytes + HEAD_SLACK,
+        }
+    }
 }
 
 /// What all listeners for the same clients draw from; clones share it.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::ServerError;
 use crate::config::{self, Config, Network};
-use crate::gateway::{HEAD_SLACK, Peer};
+use crate::gateway::Peer;
 use crate::listen::{
     self, Budget, Drain, Limits, ListenMetrics, Listener, ListenerOptions, Tls, TlsReload, Workers,
 };
@@ -62,13 +62,7 @@ struct Kept {
 impl Fronts {
     /// Reads certificates and binds sockets.
     pub(super) fn open(config: &Config, metrics: &Metrics) -> Result<Self, ServerError> {
-        let limits = Limits {
-            connections: config.gateway.max_connections,
-            per_source: config.gateway.max_connections_per_source,
-            head_timeout: config.gateway.head_timeout,
-            stall_timeout: config.gateway.stall_timeout,
-            head_bytes: config.gateway.max_head_bytes + HEAD_SLACK,
-        };
+        let limits = Limits::from(&config.gateway);
         let mut certificates = Certificates::register(metrics);
         let workers = config.gateway.workers;
         let mut clients = Doors::new(Budget::new(limits, ListenMetrics::register(metrics)), workers);
