@@ -12,6 +12,7 @@ from kit import asymmetric, clients, events, signing, uploads
 from kit.credentials import Credentials
 from kit.server import Gateway, resigned_for, start_serve
 from kit.signing import Signer
+from kit.sink import recorded
 from kit.uploads import split
 from kit.wire import authority, exchange
 
@@ -28,10 +29,6 @@ HOP_BY_HOP = [
     ("TE", "trailers"),
     ("Expect", "100-continue"),
 ]
-
-
-def recorded(sink) -> list[dict]:
-    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
 
 
 def received(sink) -> dict:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import os
 import subprocess
 import urllib.parse
@@ -13,6 +12,7 @@ import urllib3
 from kit import clients, signing
 from kit.forms import Form, form, signed, until
 from kit.server import clean_environment, resigned_for, start_serve
+from kit.sink import recorded
 from kit.uploads import split
 from kit.wire import authority
 
@@ -198,10 +198,6 @@ def test_tags_are_a_field_in_xml(tmp_path, dev, sink):
         assert (put["headers"]["x-amz-acl"], put["headers"]["x-amz-tagging"]) == (["private"], ["a%20b=1%262"])
     finally:
         gateway.process.stop()
-
-
-def recorded(sink) -> list[dict]:
-    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
 
 
 @pytest.mark.parametrize("hosted", [False, True])

@@ -1,6 +1,5 @@
 """What a backend sees of a request: nothing that was not authorised, and nothing less than what was signed."""
 
-import json
 import socket
 import time
 
@@ -9,11 +8,8 @@ import pytest
 from kit import uploads
 from kit.server import resigned_for, start_serve
 from kit.signing import Signer
+from kit.sink import recorded
 from kit.wire import Connection, authority, exchange
-
-
-def recorded(sink) -> list[dict]:
-    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
 
 
 @pytest.fixture(params=["identity", "resign", "passthrough"])

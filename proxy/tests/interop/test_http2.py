@@ -1,7 +1,6 @@
 """HTTP/2 as no client library speaks it: malformed requests mean nothing, and floods cost the gateway nothing it has not
 set aside for one connection (RFC 9113, sections 8.1.1 and 10.5)."""
 
-import json
 import time
 
 import pytest
@@ -10,6 +9,7 @@ from hyperframe import frame as frames
 from kit.http2 import Connection, Fields, frame
 from kit.server import start_serve
 from kit.signing import UNSIGNED, Signer
+from kit.sink import recorded
 from kit.wire import authority, exchange
 
 
@@ -18,10 +18,6 @@ def gateway(tmp_path, sink):
     gateway = start_serve(tmp_path / "serve", sink.endpoint, {"auth": "identity"})
     yield gateway
     gateway.process.stop()
-
-
-def recorded(sink) -> list[dict]:
-    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
 
 
 def fields(gateway, method: str = "GET", path: str = "/bucket/4", extra: Fields = (), **options) -> Fields:

@@ -2,13 +2,12 @@
 same bytes (RFC 9112, section 11). Each message here is signed for its plain meaning and carries a second request, or is
 written so that some server or intermediary has been known to read it otherwise."""
 
-import json
-
 import pytest
 
 from kit import uploads
 from kit.server import start_serve
 from kit.signing import EMPTY_SHA256, Signer, sha256
+from kit.sink import recorded
 from kit.wire import Connection, authority
 
 INNER = b"PUT /bucket/smuggled HTTP/1.1\r\nHost: backend\r\nContent-Length: 1\r\n\r\nx"
@@ -20,10 +19,6 @@ def gateway(tmp_path, sink):
     gateway = start_serve(tmp_path / "serve", sink.endpoint, {"auth": "identity"})
     yield gateway
     gateway.process.stop()
-
-
-def recorded(sink) -> list[dict]:
-    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
 
 
 def put(gateway, body: bytes = b"body", extra=()) -> tuple[bytes, bytes]:

@@ -13,6 +13,11 @@ BLOCK = memoryview(bytes(1 << 20))
 KEPT = 1 << 16
 
 
+def recorded(sink) -> list[dict]:
+    """What arrived so far at a process of this module that runs with `--record`."""
+    return [json.loads(line) for line in sink.stdout.read_text().splitlines()[1:]]
+
+
 class Handler(socketserver.StreamRequestHandler):
     rbufsize = 1 << 18
 
