@@ -20,7 +20,7 @@ use super::{Lingering, Serving, content, host, is_preflight, unambiguous_path};
 use crate::admission::{Attempt, NotAdmitted, Proved};
 use crate::auth::{self, AuthError, Authenticated, NotForEverybody, Permitted, Unsigned};
 use crate::s3::{Action, Asked, Cors, Target};
-use crate::upstream::{Outbound, strip_hop_by_hop};
+use crate::upstream::Outbound;
 
 /// Who asks, before it is known what for.
 #[expect(
@@ -171,9 +171,8 @@ impl<'g> Serving<'g> {
         let (peer, now) = (call.peer.address.ip(), call.now.timestamp());
         let outbound = Outbound { parts: &parts, path: &path, content, peer, now };
         let sending = upstream.forward(&permitted, &outbound, body);
-        let mut response = vigil.response(pin!(sending), &self.gateway.metrics).await?;
+        let response = vigil.response(pin!(sending), &self.gateway.metrics).await?;
         call.answered();
-        strip_hop_by_hop(response.headers_mut(), |_| false);
         Ok(destination.answer(response, &parts, action, call.peer.tls))
     }
 

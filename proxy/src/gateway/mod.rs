@@ -55,7 +55,7 @@ use crate::metrics::Metrics;
 use crate::s3::{self, Action, Asked, Target};
 use crate::store::Store;
 use crate::sts::{self, Sts, StsParts};
-use crate::upstream::{Answer, Outbound, UpstreamMetrics, strip_hop_by_hop};
+use crate::upstream::{Answer, Outbound, UpstreamMetrics};
 
 /// The body of a backend's answer.
 type UpstreamAnswer = Answer<ProvingBody<Lingering>>;
@@ -312,9 +312,8 @@ impl Serving<'_> {
             now: call.now.timestamp(),
         };
         let sending = pin!(upstream.forward(&permitted, &outbound, body));
-        let mut response = vigil.response(sending, &gateway.metrics).await?;
+        let response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
-        strip_hop_by_hop(response.headers_mut(), |_| false);
         Ok(destination.answer(response, parts, action, call.peer.tls))
     }
 

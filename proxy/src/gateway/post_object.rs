@@ -131,7 +131,6 @@ impl Serving<'_> {
         let sending = pin!(upstream.forward(&permitted, &outbound, body));
         let mut response = vigil.response(sending, &gateway.metrics).await?;
         call.answered();
-        crate::upstream::strip_hop_by_hop(response.headers_mut(), |_| false);
         if upstream.is_passthrough() || !response.status().is_success() {
             return Ok(destination.answer(response, parts, action, call.peer.tls));
         }

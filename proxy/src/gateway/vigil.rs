@@ -13,7 +13,7 @@ use super::error::GatewayError;
 use super::lingering::Lingering;
 use super::metrics::GatewayMetrics;
 use super::plan::Backend;
-use crate::upstream::UpstreamError;
+use crate::upstream::{UpstreamError, strip_hop_by_hop};
 
 /// The wait for one request.
 pub(super) struct Vigil<'v> {
@@ -33,8 +33,9 @@ impl Vigil<'_> {
         }
     }
 
-    /// Waits for the head of the backend's answer while the body is on its way. Sending is a large future: taken by
-    /// value it would be moved, and be there twice, with every function that it passes.
+    /// Waits for the head of the backend's answer while the body is on its way; what it says of its connection stays
+    /// here. Sending is a large future: taken by value it would be moved, and be there twice, with every function that
+    /// it passes.
     pub(super) async fn response(
         &self,
         sending: Pin<&mut impl Future<Output = Result<Response<UpstreamAnswer>, UpstreamError>>>,
@@ -44,7 +45,7 @@ impl Vigil<'_> {
         let result = self.patiently(sending).await;
         metrics.upstream(started.elapsed());
         let verdict = self.verdict;
-        match result {
+        let mut response = match result {
             // A backend that is done before the client was, is done with something else than what was signed.
             Some(Ok(response)) if response.status().is_success() => {
                 match self.patiently(verdict.proved()).await {
@@ -59,7 +60,9 @@ impl Vigil<'_> {
             Some(Err(_)) if verdict.failed() => Err(GatewayError::Body(verdict.clone())),
             Some(Err(error)) => Err(GatewayError::Upstream(error)),
             None => Err(self.stalled()),
-        }
+        }?;
+        strip_hop_by_hop(response.headers_mut(), |_| false);
+        Ok(response)
     }
 
     /// Nothing moved for too long: whose turn was it?
