@@ -5,10 +5,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pytest=$("$here/install.sh")/bin/pytest
 failed=()
-for front in tls mtls virtual haproxy-proxy-v1 haproxy-proxy-v2 haproxy-h2c nginx; do
-  tests=("$here/test_presigned.py" "$here/test_framings.py")
-  # HAProxy 2.6 does not survive all of these towards a server of HTTP/2.
-  [ "$front" = haproxy-h2c ] || tests+=("$here/test_objects.py")
+for front in tls mtls virtual haproxy-proxy-v1 haproxy-proxy-v2 haproxy-h2c haproxy-h2 nginx; do
+  tests=("$here/test_objects.py" "$here/test_presigned.py" "$here/test_framings.py")
   case $front in
     # Who goes on is between client and proxy there, and over HTTP/2 the gateway has no interim answers to give.
     haproxy* | nginx) tests+=(-k "not asked_for") ;;
