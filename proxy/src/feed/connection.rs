@@ -11,8 +11,9 @@ use crate::config::{self, FeedLogin};
 /// Longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// A server that says nothing to two of these is taken for gone.
-const PING_EVERY: Duration = Duration::from_secs(5);
+/// A server that says nothing to two of these is taken for gone. Where packets vanish nothing else shows it for long:
+/// TCP waits twice as long for each repetition, and so could go on being silent after the network has healed.
+const PING_EVERY: Duration = Duration::from_secs(2);
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 
