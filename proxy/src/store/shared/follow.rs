@@ -384,7 +384,13 @@ impl Store {
         }
         if !unknown.is_empty() {
             shared.metrics.healed.inc_by(unknown.len() as u64);
-            tracing::warn!(count = unknown.len(), from = list.gateway, "revocations came by the list");
+            let (count, from) = (unknown.len(), &list.gateway);
+            // The list may overtake the log; that the log lacks them shows when it has been read as far as by the sayer.
+            if list.head > self.position() {
+                tracing::debug!(count, from, "revocations came by the list first");
+            } else {
+                tracing::warn!(count, from, "revocations came by the list and not by the log");
+            }
             self.command(|reply| Command::Raise(unknown, reply)).await?;
         }
         Ok(())
@@ -426,17 +432,15 @@ impl Store {
 
     async fn say_list(&self, shared: &Shared) -> Result<(), FeedError> {
         let options = shared.feed.options();
+        // Before the question: what is in force here by the log, the log holds up to `head`.
+        let marks =
+            self.state().revocations.all().into_iter().map(|mark| (mark.key(), mark.before)).collect();
         // The log's own word for how far it reaches: proof that it is there.
         let head = shared.feed.bounds().await?.last;
         let now = self.state().clock.now();
         let next = now.plus(i64::try_from(options.heartbeat.as_millis()).unwrap_or(i64::MAX));
-        let marks = self.state().revocations.all().into_iter().map(|mark| (mark.key(), mark.before));
-        let parts = MarkList::parts(
-            shared.feed.name(),
-            (now, next),
-            (head, shared.trail.checkpoint()),
-            marks.collect(),
-        );
+        let checkpoint = shared.trail.checkpoint();
+        let parts = MarkList::parts(shared.feed.name(), (now, next), (head, checkpoint), marks);
         shared.feed.say_list(&parts).await
     }
 

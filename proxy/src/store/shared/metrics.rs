@@ -51,8 +51,10 @@ impl SharedMetrics {
             ),
             resyncs: metrics.counter("feed_resyncs_total", "Times the compacted state was read."),
             losses: metrics.counter("feed_losses_total", "Times the shared log was lost or fell silent."),
-            healed: metrics
-                .counter("feed_healed_marks_total", "Revocations that came by the list and not by the log."),
+            healed: metrics.counter(
+                "feed_healed_marks_total",
+                "Revocations that came by the list, either before the log had come as far or without being in it.",
+            ),
             marks_ahead: metrics.counter(
                 "feed_marks_ahead_total",
                 "Revocations of lists whose time is further ahead than a clock may be.",
