@@ -19,16 +19,21 @@ def program() -> str:
 class Nats:
     """One server; what it stores outlives its process."""
 
-    def __init__(self, directory: Path):
-        self.port, self._directory, self._starts = free_port(), directory, 0
+    def __init__(self, directory: Path, address: str = "127.0.0.1"):
+        self.address, self.port, self._directory, self._starts = address, free_port(), directory, 0
         self.start()
 
     def start(self) -> None:
         self._starts += 1
-        command = [program(), "--jetstream", "--addr", "127.0.0.1", "--port", str(self.port)]
+        command = [program(), "--jetstream", "--addr", self.address, "--port", str(self.port)]
         command += ["--store_dir", str(self._directory / "store")]
         self.process = Process(command, self._directory / f"logs-{self._starts}")
         self.process.wait_for(self._answers)
+
+    def stored_bytes(self, stream: str) -> int:
+        """Bytes of the files of a stream."""
+        top = self._directory / "store" / "jetstream"
+        return sum(path.stat().st_size for path in top.rglob(f"{stream}/**/*") if path.is_file())
 
     def kill(self) -> None:
         self.process.kill()
@@ -38,11 +43,11 @@ class Nats:
 
     def feed(self, gateway: str) -> dict:
         """The section `[feed]` of a gateway of this name."""
-        return {"kind": "jetstream", "servers": [f"nats://127.0.0.1:{self.port}"], "gateway": gateway}
+        return {"kind": "jetstream", "servers": [f"nats://{self.address}:{self.port}"], "gateway": gateway}
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection((self.address, self.port), timeout=1) as connection:
                 return connection.recv(4) == b"INFO"
         except OSError:
             return False
