@@ -12,8 +12,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use crate::config::is_this_machine;
 use crate::telemetry::with_causes;
-use crate::upstream::{ClientTlsError, client_tls, is_this_machine};
+use crate::upstream::{ClientTlsError, client_tls};
 
 /// For a whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,6 +9,7 @@
 //! [`Environment`].
 
 mod access;
+mod address;
 mod check;
 mod feed;
 mod limits;
@@ -36,6 +37,7 @@ use crate::s3::Selector;
 use crate::s3::rename::Rename;
 
 pub use access::Access;
+pub use address::is_this_machine;
 pub use feed::{Feed, FeedLogin, FeedTls, Stale};
 pub use limits::Limits;
 pub use sources::Environment;

@@ -138,7 +138,10 @@ where
         let needs_tls = origins.iter().any(|origin| origin.server_name.is_some());
         let tls = needs_tls
             .then(|| client_tls_as(settings.tls.ca_file.as_ref().into(), settings.tls.identity.as_ref()));
-        let tls = tls.transpose()?.map(|config| TlsConnector::from(Arc::new(config)));
+        let tls = tls.transpose()?.map(|mut config| {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            TlsConnector::from(Arc::new(config))
+        });
         let connector = Arc::new(Connector { tls, timeout: settings.connect_timeout });
         let endpoints = Arc::new(Endpoints::new(origins, settings.clone()));
         // Without a runtime the settings are only tried out.

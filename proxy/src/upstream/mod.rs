@@ -15,6 +15,7 @@ mod balance;
 mod client;
 mod connect;
 mod endpoint;
+mod fetch;
 #[cfg(test)]
 mod fixtures;
 mod headers;
@@ -30,9 +31,10 @@ mod tls;
 
 pub use answer::{Answer, AnswerError};
 pub use client::{Outbound, Upstream, UpstreamError, UpstreamOptionsError};
+pub use fetch::{FetchError, Fetched, Fetcher};
 pub use headers::strip_hop_by_hop;
 pub use metrics::UpstreamMetrics;
-pub use tls::{Authorities, ClientTlsError, client_tls, is_this_machine};
+pub use tls::{Authorities, ClientTlsError, client_tls};
 
 use sigv4::ChecksumAlgorithm;
 

@@ -1,10 +1,8 @@
 //! TLS towards servers this program calls: rustls with ring.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::Uri;
 use hyper_rustls::ConfigBuilderExt;
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::{self, PemObject};
@@ -62,13 +60,13 @@ pub fn client_tls(authorities: Authorities<'_>) -> Result<ClientConfig, ClientTl
     Ok(trusting(authorities)?.with_no_client_auth())
 }
 
-/// Trusts `authorities`, and shows `identity` to servers that ask. Speaks HTTP/1.1 only.
+/// Trusts `authorities`, and shows `identity` to servers that ask.
 pub(super) fn client_tls_as(
     authorities: Authorities<'_>,
     identity: Option<&TlsFiles>,
 ) -> Result<ClientConfig, ClientTlsError> {
     let builder = trusting(authorities)?;
-    let mut config = match identity {
+    Ok(match identity {
         None => builder.with_no_client_auth(),
         Some(TlsFiles { certificate_file, private_key_file }) => {
             let unreadable = |path: &Path| {
@@ -81,9 +79,7 @@ pub(super) fn client_tls_as(
             let key = PrivateKeyDer::from_pem_file(private_key_file).map_err(unreadable(private_key_file))?;
             builder.with_client_auth_cert(chain, key).map_err(ClientTlsError::Pair)?
         }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    })
 }
 
 fn trusting(
@@ -111,13 +107,6 @@ fn trusting(
     Ok(builder.with_root_certificates(roots))
 }
 
-/// Whether a URL's host is this machine, so that nobody stands between here and there.
-pub fn is_this_machine(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 impl<'a, P: AsRef<Path>> From<Option<&'a P>> for Authorities<'a> {
     /// A file that is named, or else those of the web.
     fn from(file: Option<&'a P>) -> Self {
@@ -128,19 +117,6 @@ impl<'a, P: AsRef<Path>> From<Option<&'a P>> for Authorities<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn this_machine_is_known_by_name_and_address() {
-        let is = |uri: &str| is_this_machine(&uri.parse().unwrap());
-        for uri in ["http://localhost/a", "http://LocalHost:1", "http://127.0.0.2", "http://[::1]:1/"] {
-            assert!(is(uri), "{uri}");
-        }
-        for uri in
-            ["http://localhost.example", "http://10.0.0.1", "http://[fe80::1]", "/a", "http://127.1.example"]
-        {
-            assert!(!is(uri), "{uri}");
-        }
-    }
 
     #[test]
     fn a_file_of_authorities_must_hold_one() {

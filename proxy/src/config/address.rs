@@ -1,0 +1,30 @@
+//! What can be told of an address by looking at it.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+/// Whether a URL's host is this machine, so that nobody stands between here and there.
+pub fn is_this_machine(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_name_and_address() {
+        let is = |uri: &str| is_this_machine(&uri.parse().unwrap());
+        for uri in ["http://localhost/a", "http://LocalHost:1", "http://127.0.0.2", "http://[::1]:1/"] {
+            assert!(is(uri), "{uri}");
+        }
+        for uri in
+            ["http://localhost.example", "http://10.0.0.1", "http://[fe80::1]", "/a", "http://127.1.example"]
+        {
+            assert!(!is(uri), "{uri}");
+        }
+    }
+}
