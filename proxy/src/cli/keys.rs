@@ -1,14 +1,19 @@
 //! `sigward keys`
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 
 use http::Method;
 use serde_json::{Value, json};
+use sigv4::SecretAccessKey;
 use sigv4::uri::encode_query;
+use zeroize::Zeroizing;
 
 use super::client::{AdminArgs, Client};
 use super::{Failure, table};
 use crate::config::Environment;
+use crate::events::{Keyring, seal_secret};
+use crate::iam::AccessKeyId;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,6 +33,8 @@ enum Command {
     Enable(Named),
     /// Delete a key for good
     Delete(Named),
+    /// Seal a secret, read from standard input, for a document of [[key_sources]]; no gateway is asked
+    Seal(Seal),
 }
 
 /// Whom the new key speaks for: a user of an account, or an ARN.
@@ -64,6 +71,20 @@ struct Named {
     admin: AdminArgs,
 }
 
+#[derive(Debug, clap::Args)]
+struct Seal {
+    /// Whose secret it is; it is good for no other
+    #[arg(value_name = "ACCESS_KEY_ID", value_parser = access_key_id)]
+    access_key_id: AccessKeyId,
+    /// A sealing key of the gateways: one of store.sealing_key_files
+    #[arg(long, value_name = "FILE")]
+    sealing_key_file: PathBuf,
+}
+
+fn access_key_id(text: &str) -> Result<AccessKeyId, String> {
+    AccessKeyId::try_from(text.to_owned()).map_err(str::to_owned)
+}
+
 /// Does what the subcommand says.
 pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     match &args.command {
@@ -72,6 +93,25 @@ pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Fa
         Command::Disable(key) => key.change(Change::Disable, environment).await,
         Command::Enable(key) => key.change(Change::Enable, environment).await,
         Command::Delete(key) => key.change(Change::Delete, environment).await,
+        Command::Seal(seal) => seal.run(),
+    }
+}
+
+impl Seal {
+    /// A line feed at the end is not part of the secret: editors and `echo` leave one there.
+    fn run(&self) -> Result<(), Failure> {
+        let keyring = Keyring::load(std::slice::from_ref(&self.sealing_key_file))
+            .map_err(|error| Failure::Seal(error.to_string()))?;
+        let mut secret = Zeroizing::new(Vec::with_capacity(64 << 10));
+        std::io::stdin().lock().take(secret.capacity() as u64).read_to_end(&mut secret)?;
+        let secret = secret.trim_ascii_end();
+        if secret.is_empty() {
+            return Err(Failure::Seal("standard input holds no secret".to_owned()));
+        }
+        let sealed = seal_secret(&self.access_key_id, &SecretAccessKey::new(secret), &keyring)
+            .map_err(|error| Failure::Seal(error.to_string()))?;
+        writeln!(std::io::stdout(), "{sealed}")?;
+        Ok(())
     }
 }
 

@@ -105,6 +105,9 @@ enum Failure {
     /// No TLS can be spoken to the server.
     #[error("{0}")]
     Tls(#[from] crate::upstream::ClientTlsError),
+    /// A secret could not be sealed.
+    #[error("{0}")]
+    Seal(String),
     /// It is done, and not everywhere yet.
     #[error("{0}")]
     Lagging(String),
@@ -126,6 +129,7 @@ impl Failure {
             | Self::Admin(_)
             | Self::Sts(_)
             | Self::Tls(_)
+            | Self::Seal(_)
             | Self::Io(_) => ExitCode::FAILURE,
         }
     }

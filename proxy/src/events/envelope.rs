@@ -25,13 +25,15 @@ use super::keyring::{Keyring, MAX_KEY_ID_BYTES, OneTimeKey, SALT_BYTES};
 const VERSION: u8 = 1;
 const PURPOSE: &str = "sigward row v1";
 
-/// Which table a row belongs to; part of what is authenticated.
+/// Where a row belongs; part of what is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowKind {
     /// A row of the log.
     Event,
     /// A row of the view.
     Credential,
+    /// A secret by itself, outside of the database.
+    Secret,
 }
 
 /// Why a row cannot be written or read. Never holds anything of the secret.
@@ -150,6 +152,7 @@ fn authenticated(kind: RowKind, key_id: &str, header: &[u8]) -> Vec<u8> {
     let kind = match kind {
         RowKind::Event => b'e',
         RowKind::Credential => b'c',
+        RowKind::Secret => b's',
     };
     let key_id_length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
     [&[VERSION, kind, key_id_length], key_id.as_bytes(), header].concat()

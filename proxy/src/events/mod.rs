@@ -3,6 +3,7 @@
 //! - [`Event`]: the facts themselves, and the promises the store relies on.
 //! - [`cloudevents`]: the public form, CloudEvents 1.0 JSON.
 //! - `codec` and `envelope`: the stored form, versioned, secrets sealed under a key of the [`Keyring`].
+//! - [`seal_secret`]: one secret as text, sealed under the same keys.
 //! - `token`: session tokens that carry their session, sealed under the same keys.
 //!
 //! Who keeps the log and applies it is the store's business.
@@ -12,6 +13,7 @@ mod codec;
 mod envelope;
 mod event;
 mod keyring;
+mod sealed_secret;
 mod token;
 
 pub(crate) use codec::{
@@ -23,5 +25,6 @@ pub use event::{
     Event, EventData, EventError, MAX_AHEAD_MILLIS, MAX_SESSION_MILLIS, Receipt, RevocationScope,
 };
 pub use keyring::{Keyring, KeyringError};
+pub use sealed_secret::{seal_secret, unseal_secret};
 pub use token::{MAX_TOKEN_BYTES, TokenError};
 pub(crate) use token::{opaque_token, seal_session, unseal_session};
