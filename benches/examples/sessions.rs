@@ -187,6 +187,7 @@ fn alice() -> Credential {
         },
         issued_at: UnixMillis(0),
         status: KeyStatus::Active,
+        not_after: None,
         session: None,
     }
 }
@@ -215,6 +216,7 @@ fn session(n: usize, now: UnixMillis) -> Credential {
         },
         issued_at: now,
         status: KeyStatus::Active,
+        not_after: None,
         session: Some(Session { name: Some(name), ..session }),
     }
 }

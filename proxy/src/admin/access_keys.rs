@@ -81,6 +81,7 @@ pub(super) async fn create(
         principal: principal.clone(),
         issued_at: admin.clock.now(),
         status: KeyStatus::Active,
+        not_after: None,
         session: None,
     };
     let receipt = admin_event::append(admin, EventData::AccessKeyCreated(credential)).await?;

@@ -26,6 +26,7 @@ fn credential(principal: Principal, session: Option<Session>) -> Credential {
         principal,
         issued_at: NOW,
         status: KeyStatus::Active,
+        not_after: None,
         session,
     }
 }

@@ -10,7 +10,7 @@ use sigv4::{
 };
 
 use crate::clock::UnixMillis;
-use crate::iam::{Credential, KeyStatus};
+use crate::iam::Credential;
 use crate::store::{Record, Store, StoreError, UnsealError};
 
 /// A request whose head, or whose form, is signed by a live credential. Made by [`authenticate_with`] and
@@ -188,7 +188,7 @@ fn live(
     token: Presented<'_>,
     now: UnixMillis,
 ) -> Result<Arc<Record>, AuthError> {
-    let Some(record) = record.filter(|record| record.credential().status == KeyStatus::Active) else {
+    let Some(record) = record.filter(|record| !record.credential().dormant(now)) else {
         return Err(AuthError::UnknownAccessKey(access_key_id.to_owned()));
     };
     check_session(token, record.credential(), now)?;

@@ -107,6 +107,8 @@ struct CredentialRow {
     issued_at: UnixMillis,
     status: KeyStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_after: Option<UnixMillis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<SessionRow>,
 }
 
@@ -342,6 +344,7 @@ impl CredentialRow {
             account: principal.account,
             issued_at: credential.issued_at,
             status: credential.status,
+            not_after: credential.not_after,
             session: credential.session.as_ref().map(|session| SessionRow::of(session, credential.issued_at)),
         }
     }
@@ -353,6 +356,7 @@ impl CredentialRow {
             principal: Principal { arn: self.arn, user_id: self.user_id, account: self.account },
             issued_at: self.issued_at,
             status: self.status,
+            not_after: self.not_after,
             session: self.session.map(|row| row.into_session(self.issued_at)).transpose()?,
         })
     }

@@ -115,6 +115,15 @@ impl Event {
     /// The source of the keys that the configuration declares. No event from outside may claim it.
     pub const CONFIG_SOURCE: &'static str = "/config";
 
+    /// What the source of keys begins with that a `[[key_sources]]` declares; its name follows. No event from outside may
+    /// claim it.
+    pub const KEY_SOURCES: &'static str = "/key-sources/";
+
+    /// Whether `source` is the configuration of a gateway or something it names: then its keys are that gateway's own.
+    pub fn is_declaration(source: &str) -> bool {
+        source == Self::CONFIG_SOURCE || source.starts_with(Self::KEY_SOURCES)
+    }
+
     /// Whether the event holds a secret access key: then it may come in over loopback or TLS only.
     pub const fn carries_secret(&self) -> bool {
         match self.data {

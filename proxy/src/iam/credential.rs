@@ -77,6 +77,9 @@ pub struct Credential {
     pub issued_at: UnixMillis,
     /// Whether a long-term key may be used; sessions are always active until they expire or are revoked.
     pub status: KeyStatus,
+    /// When a long-term key ceases to be one, if it was declared with such a time. From then on it answers as if it did
+    /// not exist.
+    pub not_after: Option<UnixMillis>,
     /// What a temporary credential has beyond a long-term key.
     pub session: Option<Session>,
 }
@@ -113,5 +116,10 @@ impl Credential {
     /// Whether the credential is temporary and its time is over.
     pub fn expired(&self, now: UnixMillis) -> bool {
         self.session.as_ref().is_some_and(|session| now >= session.expires_at)
+    }
+
+    /// Whether it is a long-term key that may not be used: inactive, or past its time.
+    pub fn dormant(&self, now: UnixMillis) -> bool {
+        self.status == KeyStatus::Inactive || self.not_after.is_some_and(|end| now >= end)
     }
 }

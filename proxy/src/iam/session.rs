@@ -213,6 +213,7 @@ mod tests {
             principal: Principal { arn: "a".into(), user_id: "u".into(), account: "1".into() },
             issued_at: UnixMillis(issued_at),
             status: KeyStatus::Active,
+            not_after: None,
             session,
         }
     }

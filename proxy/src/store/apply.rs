@@ -421,11 +421,10 @@ pub(super) fn stored(
     }
 }
 
-/// Keys of the configuration are changed by the configuration only, and it changes no others.
+/// Declared keys are changed by declarations only, and those change no others. Which of them a key belongs to is decided
+/// before: by the one place that knows all of them.
 pub(super) fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection> {
-    let declared = known.source == Event::CONFIG_SOURCE;
-    let by_config = event.source == Event::CONFIG_SOURCE;
-    match (declared, by_config) {
+    match (Event::is_declaration(&known.source), Event::is_declaration(&event.source)) {
         (true, true) | (false, false) => Ok(()),
         (true, false) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::Declared)),
         (false, true) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::NotDeclared)),

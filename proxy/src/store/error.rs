@@ -144,14 +144,16 @@ pub enum Conflict {
     /// A long-term key has this id, so it cannot become a session's.
     #[error("a long-term key has this id")]
     IsAccessKey,
-    /// The configuration declares the key, so it is changed there.
-    #[error("the configuration declares this key; change it there, or revoke its access key id")]
+    /// The configuration or one of its sources declares the key, so it is changed there.
+    #[error(
+        "the configuration or one of its key sources declares this key; change it there, or revoke its access key id"
+    )]
     Declared,
-    /// The configuration declares a key that came in by an event.
-    #[error("the configuration declares this key, but it was created by an event from another source")]
+    /// A key is declared that came in by an event.
+    #[error("this key is declared, but it was created by an event from another source")]
     NotDeclared,
-    /// The configuration declares the key twice.
-    #[error("the configuration declares this key twice")]
+    /// The key is declared in two places, or twice in one.
+    #[error("this key is declared twice: the first declaration counts")]
     DeclaredTwice,
 }
 

@@ -32,6 +32,7 @@ pub(super) fn long_term(access_key_id: &str) -> Credential {
         principal: alice(),
         issued_at: UnixMillis(1_000),
         status: KeyStatus::Active,
+        not_after: None,
         session: None,
     }
 }

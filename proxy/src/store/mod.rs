@@ -43,6 +43,7 @@ use self::apply::Effects;
 use self::cache::Cache;
 use self::database::Loaded;
 use self::metrics::StoreMetrics;
+use self::reconcile::Known;
 use self::revocations::Revocations;
 use self::shared::Shared;
 use self::threads::Threads;
@@ -56,7 +57,7 @@ use crate::metrics::Metrics;
 
 pub use self::compaction::Compacted;
 pub use self::error::{Conflict, Foreign, StoreError};
-pub use self::reconcile::{DeclaredKey, Reconciled};
+pub use self::reconcile::{Declaration, DeclaredKey, KeyConflict, Reconciled};
 pub use self::record::Record;
 pub use self::revocations::RevokedBy;
 pub use self::sealed::UnsealError;
@@ -296,29 +297,32 @@ impl Store {
         self.state().failure.get().is_none()
     }
 
-    /// Brings the long-term keys that the configuration declares, and only those, to the declared state.
+    /// Brings declared keys, and only those, to the declared state. `declared` are all places that declare any, the
+    /// configuration first and then its sources in their order: keys of a place that is not among them are deleted.
     ///
-    /// Fails without changing anything when a declared key was created by an event from elsewhere, or is a session's.
-    pub async fn reconcile(&self, declared: &[DeclaredKey]) -> Result<Reconciled, StoreError> {
+    /// A key of a source whose id belongs to somebody else is left out and told. Fails without changing anything when that
+    /// happens to a key of the configuration.
+    pub async fn reconcile(&self, declared: &[Declaration]) -> Result<Reconciled, StoreError> {
         let _alone = self.0.reconciling.lock().await;
         let store = self.clone();
-        let owned = declared.to_vec();
+        let declared = declared.to_vec();
         let planned = move || {
             let known = store.state().with_db(|db| {
-                for key in &owned {
+                let mut sessions = Vec::new();
+                for key in declared.iter().flat_map(|place| place.keys.iter().flatten()) {
                     if view::is_session(db, &key.access_key_id).map_err(StoreError::read)? {
-                        return Err(StoreError::conflict(&key.access_key_id, Conflict::IsSession));
+                        sessions.push(key.access_key_id.clone());
                     }
                 }
-                view::stored_access_keys(db, &store.0.keyring)
+                Ok(Known { keys: view::stored_access_keys(db, &store.0.keyring)?, sessions })
             })?;
-            reconcile::plan(&known, &owned, store.state().clock.now())
+            reconcile::plan(&known, &declared, store.state().clock.now())
         };
-        let (events, counts) = self.block(planned).await??;
+        let (events, done) = self.block(planned).await??;
         if !events.is_empty() {
             self.append(events).await?;
         }
-        Ok(counts)
+        Ok(done)
     }
 
     /// Up to `limit` sessions that match, in the order of their access key ids, from the one after `after`.

@@ -133,6 +133,7 @@ impl Mint {
             principal: grant.principal.clone(),
             issued_at: now,
             status: KeyStatus::Active,
+            not_after: None,
             session: Some(grant.session(now, UnixMillis::from_timestamp(expires_at))?),
         };
         let session_token = self.store.make_token(&mut credential)?;

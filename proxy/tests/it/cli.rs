@@ -75,6 +75,7 @@ impl Running {
             principal: Principal { arn, user_id: "AROAREADER:job".into(), account: "123456789012".into() },
             issued_at: now,
             status: KeyStatus::Active,
+            not_after: None,
             session: Some(session(now)),
         };
         let data = EventData::CredentialIssued(credential);

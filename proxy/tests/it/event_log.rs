@@ -160,6 +160,7 @@ fn long_term(access_key_id: &str, secret: &str) -> Credential {
         },
         issued_at: now(),
         status: KeyStatus::Active,
+        not_after: None,
         session: None,
     }
 }

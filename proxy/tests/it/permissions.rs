@@ -178,6 +178,7 @@ async fn issue_limited(
         principal,
         issued_at,
         status: KeyStatus::Active,
+        not_after: None,
         session: Some(Session {
             role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
             session_policies: owned(documents),

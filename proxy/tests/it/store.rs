@@ -33,6 +33,7 @@ fn session(access_key_id: &str) -> Credential {
         },
         issued_at: now,
         status: KeyStatus::Active,
+        not_after: None,
         session: Some(Session::new(
             SessionKind::SessionToken,
             SessionTokenHash::of(access_key_id.as_bytes()),

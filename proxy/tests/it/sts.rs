@@ -277,6 +277,7 @@ fn long_term(access_key_id: &str, principal: Principal) -> Credential {
         principal,
         issued_at: UnixMillis(1),
         status: KeyStatus::Active,
+        not_after: None,
         session: None,
     }
 }

@@ -64,7 +64,7 @@ fn source(envelope: &mut Fields) -> Result<String, EventError> {
         }
     }
     let source = attribute(envelope, "source")?;
-    if source == Event::CONFIG_SOURCE {
+    if Event::is_declaration(&source) {
         return Err(EventError::new("source", "is reserved for the configuration"));
     }
     Ok(source)
@@ -113,6 +113,7 @@ fn created(mut data: Fields, secrets: Secrets, time: UnixMillis) -> Result<Event
         principal: data.principal()?,
         issued_at: data.time("issued_at")?.unwrap_or(time),
         status,
+        not_after: None,
         session: None,
     }))
 }

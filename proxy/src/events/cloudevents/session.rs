@@ -52,6 +52,7 @@ pub(super) fn issued(
         principal,
         issued_at,
         status: KeyStatus::Active,
+        not_after: None,
         session: Some(session),
     }))
 }

@@ -282,6 +282,7 @@ fn refuses_bad_attributes() {
         (issued("/id", json!("")), "id: must have 1 to 256 bytes and no control characters"),
         (issued("/id", json!(7)), "id: must be a string"),
         (issued("/source", json!("/config")), "source: is reserved for the configuration"),
+        (issued("/source", json!("/key-sources/a")), "source: is reserved for the configuration"),
         (
             issued("/source", json!("x".repeat(257))),
             "source: must have 1 to 256 bytes and no control characters",

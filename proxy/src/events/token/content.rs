@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
             principal,
             issued_at,
             status: KeyStatus::Active,
+            not_after: None,
             session: Some(session),
         };
         self.rest.is_empty().then_some(Unsealed { credential, position, policies_withheld })

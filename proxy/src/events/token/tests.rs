@@ -33,6 +33,7 @@ fn credential(session: Session) -> Credential {
         principal: principal("reader"),
         issued_at: UnixMillis(1_700_000_000_123),
         status: KeyStatus::Active,
+        not_after: None,
         session: Some(session),
     }
 }

@@ -328,6 +328,7 @@ fn credential(principal: Principal, session: Option<Session>) -> Credential {
         principal,
         issued_at: UnixMillis(1),
         status: KeyStatus::Active,
+        not_after: None,
         session,
     }
 }

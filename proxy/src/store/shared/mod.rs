@@ -143,7 +143,7 @@ impl Store {
     }
 
     /// Publishes events one after the other, each of them applied here before the next. What the configuration of this
-    /// gateway declares is nobody else's business and stays here.
+    /// gateway and its sources declare is nobody else's business and stays here.
     pub(super) async fn append_shared(
         &self,
         shared: &Shared,
@@ -199,7 +199,7 @@ impl Store {
     }
 }
 
-/// Keys that the configuration declares, but not the revocations that follow from it: those hold everywhere.
+/// Keys that the configuration or one of its sources declares, but not the revocations that follow from it: those hold everywhere.
 fn is_local(event: &Event) -> bool {
     let key = match event.data {
         EventData::AccessKeyCreated(_)
@@ -207,7 +207,7 @@ fn is_local(event: &Event) -> bool {
         | EventData::AccessKeyDeleted { .. } => true,
         EventData::CredentialIssued(_) | EventData::SessionRevoked { .. } => false,
     };
-    key && event.source == Event::CONFIG_SOURCE
+    key && Event::is_declaration(&event.source)
 }
 
 fn plain_mark(event: &Event) -> Option<PlainMark> {

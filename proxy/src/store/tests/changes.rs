@@ -219,34 +219,42 @@ async fn concurrent_loads_of_one_key_read_it_once() {
 
 fn declared(access_key_id: &str) -> DeclaredKey {
     let Credential { access_key_id, secret, principal, status, .. } = long_term(access_key_id);
-    DeclaredKey { access_key_id, secret, principal, status }
+    DeclaredKey { access_key_id, secret, principal, status, not_after: None }
+}
+
+fn by_config(keys: impl Into<Vec<DeclaredKey>>) -> [Declaration; 1] {
+    [Declaration::of_config(keys.into())]
 }
 
 #[tokio::test]
 async fn declared_keys_are_created_changed_and_deleted_and_others_are_left_alone() {
     let mut bench = Bench::new();
     bench.put(created(long_term("AKIAEVENT"))).await.unwrap();
-    let counts = |created, changed, deleted| Reconciled { created, changed, deleted };
+    let counts = |created, changed, deleted| Reconciled { created, changed, deleted, ..Default::default() };
     let (a, b) = (declared("AKIAA"), declared("AKIAB"));
-    assert_eq!(bench.store.reconcile(&[a.clone(), b.clone()]).await.unwrap(), counts(2, 0, 0));
+    assert_eq!(bench.store.reconcile(&by_config([a.clone(), b.clone()])).await.unwrap(), counts(2, 0, 0));
     bench.reopen().await;
-    assert_eq!(bench.store.reconcile(&[b.clone(), a.clone()]).await.unwrap(), counts(0, 0, 0));
+    assert_eq!(bench.store.reconcile(&by_config([b.clone(), a.clone()])).await.unwrap(), counts(0, 0, 0));
     assert_eq!(bench.store.position(), 3, "nothing to do, nothing written");
 
     let inactive = DeclaredKey { status: KeyStatus::Inactive, ..a.clone() };
     let mut moved = b.clone();
     moved.principal.user_id = "AIDABOB".into();
-    assert_eq!(bench.store.reconcile(&[inactive, moved]).await.unwrap(), counts(0, 2, 0));
+    assert_eq!(bench.store.reconcile(&by_config([inactive, moved])).await.unwrap(), counts(0, 2, 0));
     assert!(bench.find("AKIAA").await.is_none());
     assert_eq!(bench.find("AKIAB").await.unwrap().credential().principal.user_id, "AIDABOB");
 
     let rotated = DeclaredKey { secret: sigv4::SecretAccessKey::new("rotated"), ..a };
-    assert_eq!(bench.store.reconcile(&[rotated]).await.unwrap(), counts(0, 1, 1));
+    assert_eq!(bench.store.reconcile(&by_config([rotated])).await.unwrap(), counts(0, 1, 1));
     assert_eq!(bench.find("AKIAA").await.unwrap().credential().secret.expose_secret(), b"rotated");
     assert!(bench.find("AKIAB").await.is_none());
-    assert_eq!(bench.store.reconcile(&[]).await.unwrap(), counts(0, 0, 1));
+    assert_eq!(bench.store.reconcile(&by_config(vec![])).await.unwrap(), counts(0, 0, 1));
     assert!(bench.find("AKIAEVENT").await.is_some());
-    assert_eq!(bench.store.reconcile(&[b]).await.unwrap(), counts(1, 0, 0), "a deleted key may come back");
+    assert_eq!(
+        bench.store.reconcile(&by_config([b])).await.unwrap(),
+        counts(1, 0, 0),
+        "a deleted key may come back"
+    );
 }
 
 #[tokio::test]
@@ -261,7 +269,7 @@ async fn a_declared_key_that_belongs_to_someone_else_is_an_error_and_changes_not
         (vec![fine.clone(), fine], Conflict::DeclaredTwice, "AKIAFINE"),
     ];
     for (keys, expected, named) in table {
-        match bench.store.reconcile(&keys).await.unwrap_err() {
+        match bench.store.reconcile(&by_config(keys)).await.unwrap_err() {
             StoreError::Conflict { access_key_id, reason } => {
                 assert_eq!((access_key_id.as_str(), reason), (named, expected));
             }
@@ -274,7 +282,7 @@ async fn a_declared_key_that_belongs_to_someone_else_is_an_error_and_changes_not
 #[tokio::test]
 async fn events_from_elsewhere_do_not_touch_declared_keys() {
     let bench = Bench::new();
-    bench.store.reconcile(&[declared("AKIA1")]).await.unwrap();
+    bench.store.reconcile(&by_config([declared("AKIA1")])).await.unwrap();
     let events =
         [created(long_term("AKIA1")), status("1", "AKIA1", KeyStatus::Inactive), deleted("2", "AKIA1")];
     for event in events {
@@ -284,6 +292,6 @@ async fn events_from_elsewhere_do_not_touch_declared_keys() {
     let record = bench.find("AKIA1").await.unwrap();
     bench.put(revoked(RevocationScope::AccessKey(id("AKIA1")), 1_001)).await.unwrap();
     assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey), "the kill switch");
-    bench.store.reconcile(&[declared("AKIA1")]).await.unwrap();
+    bench.store.reconcile(&by_config([declared("AKIA1")])).await.unwrap();
     assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey));
 }

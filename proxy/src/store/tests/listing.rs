@@ -42,7 +42,17 @@ async fn access_keys_are_listed_with_status_and_origin() {
     bench.put(created(long_term("AKIA2"))).await.unwrap();
     bench.put(status("1", "AKIA2", KeyStatus::Inactive)).await.unwrap();
     let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIA1");
-    bench.store.reconcile(&[DeclaredKey { access_key_id, secret, principal, status }]).await.unwrap();
+    bench
+        .store
+        .reconcile(&[Declaration::of_config(vec![DeclaredKey {
+            access_key_id,
+            secret,
+            principal,
+            status,
+            not_after: None,
+        }])])
+        .await
+        .unwrap();
     let keys = bench.store.access_keys().await.unwrap();
     let seen: Vec<_> =
         keys.iter().map(|key| (key.access_key_id.as_str(), key.status, key.source.as_str())).collect();

@@ -2,7 +2,7 @@
 
 use sigward::events::EventData;
 use sigward::iam::KeyStatus;
-use sigward::store::StoreError;
+use sigward::store::{Declaration, DeclaredKey, StoreError};
 
 use super::*;
 
@@ -140,12 +140,9 @@ async fn a_failing_event_stops_its_batch_and_not_what_was_before(_: &Log, gatewa
 async fn declared_keys_come_and_go_without_an_event(log: &Log, gateway: Gateway) {
     let declare = |secret: &str| {
         let Credential { access_key_id, principal, status, .. } = long_term("AKIADECLARED", secret);
-        [sigward::store::DeclaredKey {
-            access_key_id,
-            secret: SecretAccessKey::new(secret),
-            principal,
-            status,
-        }]
+        let secret = SecretAccessKey::new(secret);
+        let key = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
+        [Declaration::of_config(vec![key])]
     };
     assert_eq!(gateway.store.reconcile(&declare("one")).await.unwrap().created, 1);
     assert!(gateway.find("AKIADECLARED").await.is_some());
@@ -153,7 +150,7 @@ async fn declared_keys_come_and_go_without_an_event(log: &Log, gateway: Gateway)
     assert_eq!(gateway.store.reconcile(&declare("two")).await.unwrap().changed, 1);
     let record = gateway.find("AKIADECLARED").await.unwrap();
     assert_eq!(record.credential().secret.expose_secret(), b"two", "the cache holds no former one");
-    assert_eq!(gateway.store.reconcile(&[]).await.unwrap().deleted, 1);
+    assert_eq!(gateway.store.reconcile(&[Declaration::of_config(Vec::new())]).await.unwrap().deleted, 1);
     assert!(gateway.find("AKIADECLARED").await.is_none());
 }
 

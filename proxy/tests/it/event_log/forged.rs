@@ -1,6 +1,6 @@
 //! What somebody who may publish to the log's subjects, or a gateway that is wrong about the time, brings about.
 
-use sigward::store::Foreign;
+use sigward::store::{Declaration, DeclaredKey, Foreign};
 
 use super::*;
 
@@ -75,8 +75,8 @@ async fn what_has_no_seal_activates_no_key_and_touches_none_of_a_configuration()
     let Some(mut log) = Log::new(Kind::Shared).await else { return };
     let a = log.gateway("a").await;
     let Credential { access_key_id, secret, principal, status: active, .. } = long_term("AKIALOCAL", "one");
-    let declared = sigward::store::DeclaredKey { access_key_id, secret, principal, status: active };
-    a.store.reconcile(&[declared]).await.unwrap();
+    let declared = DeclaredKey { access_key_id, secret, principal, status: active, not_after: None };
+    a.store.reconcile(&[Declaration::of_config(vec![declared])]).await.unwrap();
     a.put(created("AKIA1", "one")).await.unwrap();
     a.put(status("AKIA1", KeyStatus::Inactive)).await.unwrap();
     let activated = serde_json::json!({"access_key_status": {"access_key_id": "AKIA1", "status": "Active"}});

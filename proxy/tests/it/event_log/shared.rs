@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use sigward::feed::FeedError;
-use sigward::store::{NotReady, Reached, WaitFor};
+use sigward::store::{Declaration, DeclaredKey, NotReady, Reached, WaitFor};
 
 use super::*;
 
@@ -48,15 +48,45 @@ async fn what_one_gateway_says_holds_on_all() {
 }
 
 #[tokio::test]
-async fn what_a_configuration_declares_stays_with_its_gateway() {
+async fn what_a_configuration_and_its_sources_declare_stays_with_its_gateway() {
     let Some(log) = shared().await else { return };
     let (a, b) = (log.gateway("a").await, log.gateway("b").await);
     let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIALOCAL", "one");
-    let declared = sigward::store::DeclaredKey { access_key_id, secret, principal, status };
-    a.store.reconcile(&[declared]).await.unwrap();
+    let declared = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
+    let listed = DeclaredKey { access_key_id: AccessKeyId::parse("AKIALISTED").unwrap(), ..declared.clone() };
+    let source = format!("{}web", Event::KEY_SOURCES);
+    let source = Declaration { source, keys: Some(vec![listed]) };
+    a.store.reconcile(&[Declaration::of_config(vec![declared]), source]).await.unwrap();
     a.put(issued("ASIA1")).await.unwrap();
     level(&b, &a).await;
-    assert!(a.find("AKIALOCAL").await.is_some() && b.find("AKIALOCAL").await.is_none());
+    for id in ["AKIALOCAL", "AKIALISTED"] {
+        assert!(a.find(id).await.is_some() && b.find(id).await.is_none(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_declared_key_that_is_gone_end_on_all_gateways() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIAPARENT", "one");
+    let key = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
+    let source = |keys| {
+        let source = format!("{}web", Event::KEY_SOURCES);
+        [Declaration { source, keys: Some(keys) }]
+    };
+    a.store.reconcile(&source(vec![key])).await.unwrap();
+    b.put(issued("ASIA1")).await.unwrap();
+    level(&a, &b).await;
+    assert!(!a.is_revoked("ASIA1").await && !b.is_revoked("ASIA1").await);
+    a.store.reconcile(&source(Vec::new())).await.unwrap();
+    assert!(a.is_revoked("ASIA1").await);
+    for _ in 0..100 {
+        if b.is_revoked("ASIA1").await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the other gateway never hears of it");
 }
 
 #[tokio::test]
