@@ -39,6 +39,7 @@ pub mod identities;
 pub mod auth;
 pub mod admission;
 pub mod upstream;
+pub mod key_sources;
 pub mod sts;
 pub mod gateway;
 pub mod admin;

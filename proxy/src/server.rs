@@ -19,14 +19,15 @@ use crate::admin::{Admin, AdminParts, Readiness};
 use crate::admission::Admission;
 use crate::audit::{Audit, AuditOptions};
 use crate::clock::Clock;
-use crate::config::{self, Config, DeclaredAccessKey, Drain, Fingerprint};
-use crate::events::KeyringError;
+use crate::config::{self, Config, Drain, Fingerprint};
+use crate::events::{Keyring, KeyringError};
 use crate::feed::FeedError;
 use crate::gateway::{Gateway, GatewayParts, PlanError, PlanParts};
 use crate::identities::{Identities, IdentitiesError, Reloaded};
+use crate::key_sources::{KeySources, KeySourcesParts};
 use crate::listen::{DrainSwitch, Ending, TlsError, Workers};
 use crate::metrics::Metrics;
-use crate::store::{DeclaredKey, Reconciled, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +83,8 @@ pub struct Server {
     store: Store,
     identities: Identities,
     admission: Arc<Admission>,
-    /// As the configuration declares them, and at which intervals to see whether their users have changed.
-    access_keys: Vec<DeclaredAccessKey>,
+    key_sources: KeySources,
+    /// At which intervals to see whether users, certificates and the configuration have changed.
     poll_interval: Duration,
     readiness: Readiness,
     clock: Clock,
@@ -157,9 +158,17 @@ impl Server {
     /// Opens the log, binds both listeners and begins to accept.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, ServerError> {
         let metrics = Metrics::new();
-        let (store, follower) = log::open(&config, clock.clone(), &metrics).await?;
+        let keyring = Keyring::load(&config.store.sealing_key_files)?;
+        let (store, follower) = log::open(&config, &keyring, clock.clone(), &metrics).await?;
         let identities = identities(&config, clock.clone(), &metrics)?;
-        reconcile(&store, &identities, &config.access_keys).await?;
+        let parts = KeySourcesParts {
+            store: store.clone(),
+            identities: identities.clone(),
+            keyring,
+            clock: clock.clone(),
+        };
+        let key_sources = KeySources::new(parts, &metrics);
+        key_sources.declare(&config.access_keys, &config.key_sources).await?;
 
         let fronts = Fronts::open(&config, &metrics)?;
         let reloading = Reloading::new(&config, &metrics);
@@ -168,12 +177,12 @@ impl Server {
             settings: config.admin.clone(),
             store: store.clone(),
             identities: identities.clone(),
+            key_sources: key_sources.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
         }));
         let admission = Arc::new(Admission::new(config.limits.clone(), &metrics));
-        let access_keys = config.access_keys.clone();
         let (drain, poll_interval) = (config.drain, config.iam.poll_interval);
         let gateway = Gateway::new(
             GatewayParts {
@@ -204,7 +213,7 @@ impl Server {
             store,
             identities,
             admission,
-            access_keys,
+            key_sources,
             poll_interval,
             readiness,
             clock,
@@ -258,6 +267,7 @@ impl Server {
                     self.reload_identities().await;
                     self.certificates.reload().await;
                     self.reload(reload(), true).await;
+                    self.key_sources.look();
                 }
                 _ = poll.tick() => {
                     self.reload_identities().await;
@@ -284,16 +294,14 @@ impl Server {
     ) {
         let Some(config) = read.and_then(|read| self.reloading.look(read, asked)) else { return };
         self.reloading.tell_fixed(&config);
-        let access_keys = config.access_keys.clone();
+        let (access_keys, key_sources) = (config.access_keys.clone(), config.key_sources.clone());
         let (drain, limits) = (config.drain, config.limits.clone());
         let plan = match self.plans.plan(plan(config)) {
             Ok(plan) => plan,
             Err(error) => return self.reloading.refused(&error),
         };
-        let before = std::mem::replace(&mut self.access_keys, access_keys);
-        if !self.reconcile().await {
-            self.access_keys = before;
-            return self.reloading.refused(&"declared access keys not reconciled");
+        if let Err(error) = self.key_sources.declare(&access_keys, &key_sources).await {
+            return self.reloading.refused(&format!("declared access keys not reconciled: {error}"));
         }
         self.plans.replace(&plan);
         self.admission.reload(limits);
@@ -305,14 +313,13 @@ impl Server {
     pub async fn reload_identities(&self) {
         match self.identities.reload(&self.store).await {
             // Keys speak for users: a user that is somebody else now takes them along.
-            Reloaded::Changed => drop(self.reconcile().await),
+            Reloaded::Changed => {
+                if let Err(error) = self.key_sources.rebind().await {
+                    tracing::error!(%error, "declared access keys not reconciled");
+                }
+            }
             Reloaded::Unchanged | Reloaded::Refused => {}
         }
-    }
-
-    async fn reconcile(&self) -> bool {
-        let done = reconcile(&self.store, &self.identities, &self.access_keys).await;
-        done.inspect_err(|error| tracing::error!(%error, "declared access keys not reconciled")).is_ok()
     }
 
     /// Fails readiness, waits for load balancers to notice, stops accepting, lets requests finish, closes the log.
@@ -332,6 +339,7 @@ impl Server {
             tracing::warn!("admin requests still in flight are cut off");
         }
         self.follower.abort();
+        self.key_sources.end().await;
         self.store.close().await;
         tracing::info!("stopped");
         ending
@@ -360,36 +368,6 @@ fn identities(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Identi
 fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {
     let config::Audit { log, file, strict } = config.clone();
     Audit::start(&AuditOptions { log, file, strict }, metrics).map_err(ServerError::Audit)
-}
-
-async fn reconcile(
-    store: &Store,
-    identities: &Identities,
-    declared: &[DeclaredAccessKey],
-) -> Result<(), StoreError> {
-    let declared: Vec<DeclaredKey> = declared.iter().map(|key| declared_key(key, identities)).collect();
-    let Reconciled { created, changed, deleted } = store.reconcile(&declared).await?;
-    tracing::info!(created, changed, deleted, declared = declared.len(), "access keys of the configuration");
-    Ok(())
-}
-
-/// The key, speaking for the user of the IAM directory that it names.
-fn declared_key(key: &DeclaredAccessKey, identities: &Identities) -> DeclaredKey {
-    let principal = match identities.current().as_ref().map(|directory| directory.bind(&key.principal)) {
-        Some(Some(user)) => user,
-        Some(None) => {
-            let (access_key_id, user) = (&key.access_key_id, &key.principal.arn);
-            tracing::warn!(%access_key_id, user, "an access key speaks for nobody in the IAM directory: it may do nothing");
-            key.principal.clone()
-        }
-        None => key.principal.clone(),
-    };
-    DeclaredKey {
-        access_key_id: key.access_key_id.clone(),
-        secret: key.secret.clone(),
-        principal,
-        status: key.status,
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::StatusCode;
 
 use super::answer::{self, Answer};
+use crate::key_sources::KeySources;
 use crate::store::Store;
 
 /// The readiness of the process; clones share it. It begins as starting and only ever moves forward: what drains is
@@ -66,13 +67,18 @@ pub(super) fn livez() -> Answer {
 /// A log that cannot be written takes the process out: it could still verify, but neither issue nor revoke.
 ///
 /// With a shared log it has to be caught up with once; losing it later takes nobody out, or it would take out all.
-pub(super) fn readyz(readiness: &Readiness, store: &Store) -> Answer {
+///
+/// So with sources of keys: each has to be read once.
+pub(super) fn readyz(readiness: &Readiness, store: &Store, key_sources: &KeySources) -> Answer {
     let (status, reason) = match readiness.phase() {
         Phase::Ready if !store.writable() => {
             (StatusCode::SERVICE_UNAVAILABLE, "the event log cannot be written".to_owned())
         }
         Phase::Ready => match store.ready() {
-            Ok(()) => (StatusCode::OK, Phase::Ready.as_str().to_owned()),
+            Ok(()) => match key_sources.ready() {
+                Ok(()) => (StatusCode::OK, Phase::Ready.as_str().to_owned()),
+                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+            },
             Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
         },
         phase @ (Phase::Starting | Phase::Draining) => {

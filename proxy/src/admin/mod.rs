@@ -50,6 +50,7 @@ use crate::config;
 use crate::gateway::Peer;
 use crate::iam::AccessKeyId;
 use crate::identities::Identities;
+use crate::key_sources::KeySources;
 use crate::metrics::Metrics;
 use crate::store::Store;
 
@@ -58,6 +59,7 @@ pub struct Admin {
     access: Access,
     store: Store,
     identities: Identities,
+    key_sources: KeySources,
     clock: Clock,
     metrics: Metrics,
     readiness: Readiness,
@@ -71,6 +73,8 @@ pub struct AdminParts {
     pub store: Store,
     /// Who is declared.
     pub identities: Identities,
+    /// Sources of long-term keys, which have to be read once before requests are welcome.
+    pub key_sources: KeySources,
     /// What time it is.
     pub clock: Clock,
     /// What is counted.
@@ -108,8 +112,9 @@ impl Caller<'_> {
 impl Admin {
     /// Puts the parts together.
     pub fn new(parts: AdminParts) -> Self {
-        let AdminParts { settings, store, identities, clock, metrics, readiness } = parts;
-        Self { access: Access::new(settings.token.as_ref()), store, identities, clock, metrics, readiness }
+        let AdminParts { settings, store, identities, key_sources, clock, metrics, readiness } = parts;
+        let access = Access::new(settings.token.as_ref());
+        Self { access, store, identities, key_sources, clock, metrics, readiness }
     }
 
     /// Answers one request.
@@ -152,7 +157,7 @@ impl Admin {
         let headers = &parts.headers;
         match route {
             Route::Livez => Ok(health::livez()),
-            Route::Readyz => Ok(health::readyz(&self.readiness, &self.store)),
+            Route::Readyz => Ok(health::readyz(&self.readiness, &self.store, &self.key_sources)),
             Route::Metrics => {
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
                 Ok(answer::with_type(StatusCode::OK, content_type, self.metrics.render()))

@@ -12,6 +12,7 @@ use super::*;
 use crate::clock::UnixMillis;
 use crate::config::AdminToken;
 use crate::events::Keyring;
+use crate::key_sources::KeySourcesParts;
 use crate::store::StoreOptions;
 
 const LOOPBACK: &str = "127.0.0.1:5000";
@@ -35,16 +36,30 @@ impl Api {
         let metrics = Metrics::new();
         let options = StoreOptions::new(dir.path().join("events.redb"), 1 << 20);
         let keyring = Keyring::ephemeral().unwrap();
-        let store = Store::open(&options, keyring, clock.clone(), &metrics).unwrap();
+        let store = Store::open(&options, keyring.clone(), clock.clone(), &metrics).unwrap();
         let settings = config::Admin {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
             token: token.map(|token| AdminToken(SecretAccessKey::new(token))),
         };
         let identities = Identities::none(clock.clone(), &metrics);
+        let parts = KeySourcesParts {
+            store: store.clone(),
+            identities: identities.clone(),
+            keyring,
+            clock: clock.clone(),
+        };
+        let key_sources = KeySources::new(parts, &metrics);
         let readiness = Readiness::default();
-        let admin =
-            Arc::new(Admin::new(AdminParts { settings, store, identities, clock, metrics, readiness }));
+        let admin = Arc::new(Admin::new(AdminParts {
+            settings,
+            store,
+            identities,
+            key_sources,
+            clock,
+            metrics,
+            readiness,
+        }));
         Self { admin, peer: Peer::at(LOOPBACK.parse().unwrap()), _dir: dir }
     }
 

@@ -6,6 +6,7 @@
 mod access;
 mod backend;
 mod feed;
+mod key_sources;
 mod limits;
 mod listeners;
 mod routes;
@@ -95,6 +96,7 @@ impl Check<'_> {
         let iam = self.iam(raw.iam);
         let limits = self.limits(raw.limits);
         let access_keys = self.access_keys(raw.access_keys);
+        let key_sources = self.key_sources(raw.key_sources);
         let log = self.log(raw.log);
         let audit = self.audit(raw.audit);
         let drain = self.drain(raw.drain);
@@ -110,6 +112,7 @@ impl Check<'_> {
             iam: iam?,
             limits: limits?,
             access_keys: access_keys?,
+            key_sources: key_sources?,
             log: log?,
             audit: audit?,
             drain: drain?,

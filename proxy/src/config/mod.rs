@@ -12,6 +12,7 @@ mod access;
 mod address;
 mod check;
 mod feed;
+mod key_sources;
 mod limits;
 mod raw;
 mod sources;
@@ -39,6 +40,7 @@ use crate::s3::rename::Rename;
 pub use access::Access;
 pub use address::is_this_machine;
 pub use feed::{Feed, FeedLogin, FeedTls, Stale};
+pub use key_sources::{HttpsKeySource, KeySource, KeySourcePlace};
 pub use limits::Limits;
 pub use sources::Environment;
 pub use units::Rate;
@@ -66,6 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// Long-term keys declared here rather than through events.
     pub access_keys: Vec<DeclaredAccessKey>,
+    /// Places outside of the configuration that declare long-term keys; the earlier come first.
+    pub key_sources: Vec<KeySource>,
     /// Logs.
     pub log: Log,
     /// The audit trail.

@@ -3,12 +3,14 @@
 //! A key without a default is an `Option`; whether its absence is a fault is decided by `check`.
 
 mod feed;
+mod key_sources;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::feed::{Feed, FeedKind, FeedTls, Stale};
+pub(super) use self::key_sources::{KeySource, KeySourceKind};
 use super::access::RawCorsRule;
 use super::limits::RawLimits;
 use super::units::{Size, Span};
@@ -42,6 +44,8 @@ pub(super) struct Raw {
     pub(super) limits: RawLimits,
     /// Long-term keys declared here rather than through events.
     pub(super) access_keys: Vec<AccessKey>,
+    /// Places outside of this file that declare long-term keys, and are looked at again and again.
+    pub(super) key_sources: Vec<KeySource>,
     /// Logs.
     pub(super) log: Log,
     /// The audit trail.

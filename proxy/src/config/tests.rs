@@ -48,6 +48,7 @@ fn shipped_file_shows_every_key() {
     let cors = vec![Default::default()];
     let known = Raw {
         access_keys: vec![Default::default()],
+        key_sources: vec![Default::default()],
         backends: vec![Default::default()],
         routes: vec![raw::Route { cors, ..Default::default() }],
         listeners: vec![raw::Listener {
@@ -428,4 +429,39 @@ fn names_the_route_that_breaks_a_rule() {
     }
     let text = routed(&["buckets = [\"b\"]; backend = \"archive\"; key_prefix = \"a/\""]);
     assert_eq!(faulty_keys(&text.replace("\"identity\"", "\"passthrough\""), &[]), ["routes[0].backend"]);
+}
+
+#[test]
+fn a_key_source_has_a_name_of_its_own_and_the_keys_of_its_kind() {
+    let source = |keys: &str| format!("[[key_sources]]\nname = \"a\"\n{keys}");
+    let directory = source("kind = \"directory\"\npath = \"keys\"");
+    let https = |url: &str| source(&format!("kind = \"https\"\nurl = \"{url}\""));
+    let good = format!("{GOOD}\n{directory}\n{}", https("http://127.0.0.1:1/k").replace("\"a\"", "\"b\""));
+    let config = load(&good, &[]).unwrap();
+    assert_eq!(config.key_sources.len(), 2);
+    assert_eq!(config.key_sources[0].poll_interval, Duration::from_secs(10));
+    for (text, key) in [
+        ("[[key_sources]]\nkind = \"directory\"\npath = \"keys\"".to_owned(), "name"),
+        (format!("{directory}\n{directory}"), "name"),
+        (source("kind = \"directory\"\npath = \"keys\"").replace("\"a\"", "\"a b\""), "name"),
+        (source("path = \"keys\""), "kind"),
+        (source("kind = \"directory\""), "path"),
+        (format!("{directory}\nurl = \"https://k.example\""), "url"),
+        (format!("{directory}\nbearer_token_file = \"secret\""), "bearer_token_file"),
+        (source("kind = \"https\""), "url"),
+        (format!("{}\npath = \"keys\"", https("https://k.example/")), "path"),
+        (https("http://k.example/"), "url"),
+        (https("ftp://127.0.0.1/"), "url"),
+        (https("https://user@k.example/"), "url"),
+        (https("/keys.json"), "url"),
+        (format!("{}\nca_file = \"missing\"", https("https://k.example/")), "ca_file"),
+        (format!("{}\ncertificate_file = \"ca.pem\"", https("https://k.example/")), "private_key_file"),
+        (format!("{directory}\npoll_interval = \"0s\""), "poll_interval"),
+        (format!("{directory}\npoll_interval = \"3m\""), "stale_warn"),
+        (format!("{directory}\nstale_alert = \"1m\""), "stale_alert"),
+        (format!("{directory}\nmax_size = \"1 GiB\""), "max_size"),
+    ] {
+        let faults = faulty_keys_with(&text);
+        assert!(faults.iter().any(|fault| fault.ends_with(&format!(".{key}"))), "{text}: {faults:?}");
+    }
 }

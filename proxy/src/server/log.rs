@@ -13,10 +13,10 @@ use crate::store::{Store, StoreError, StoreOptions};
 /// Opens the log, or the view of the shared one, and begins to follow that.
 pub(super) async fn open(
     config: &Config,
+    keyring: &Keyring,
     clock: Clock,
     metrics: &Metrics,
 ) -> Result<(Store, JoinHandle<()>), ServerError> {
-    let keyring = Keyring::load(&config.store.sealing_key_files)?;
     let feed = match &config.feed {
         Some(config) => Some(Feed::connect(config).await?),
         None => None,
@@ -28,7 +28,7 @@ pub(super) async fn open(
         feed,
         audit: audit(&config.audit, metrics)?,
     };
-    let store = Store::open(&options, keyring, clock, metrics)?;
+    let store = Store::open(&options, keyring.clone(), clock, metrics)?;
     let follower = follow(&store).await?;
     Ok((store, follower))
 }

@@ -199,6 +199,7 @@ impl Rig {
             },
             iam: config::Iam::default(),
             limits: config::Limits::default(),
+            key_sources: Vec::new(),
             access_keys: vec![DeclaredAccessKey {
                 access_key_id: AccessKeyId::parse("AKIAALICE").unwrap(),
                 secret: SecretAccessKey::new("secret of AKIAALICE"),
@@ -223,6 +224,7 @@ impl Rig {
             principal: principal("alice"),
             issued_at,
             status: KeyStatus::Active,
+            not_after: None,
             session: Some(Session {
                 name: Some("session name".into()),
                 role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),

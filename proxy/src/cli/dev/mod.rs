@@ -221,6 +221,7 @@ fn configuration(args: &Args, layout: &Layout, key: &AccessKey, backend: Backend
         },
         iam: Iam { directory: args.iam.clone(), poll_interval: POLL_INTERVAL, ..Iam::default() },
         limits: Limits::default(),
+        key_sources: Vec::new(),
         access_keys: vec![DeclaredAccessKey {
             access_key_id: key.id.clone(),
             secret: key.secret.clone(),

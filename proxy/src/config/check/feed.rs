@@ -119,7 +119,7 @@ fn server(text: &str) -> Option<String> {
     plain.then(|| text.to_owned())
 }
 
-fn name(text: &str) -> Option<String> {
+pub(super) fn name(text: &str) -> Option<String> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     ((1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(legal)).then(|| text.to_owned())
 }
