@@ -137,6 +137,11 @@ pub(super) fn is_mark(subject: &str) -> bool {
     subject.rsplit('.').nth(1) == Some("mark")
 }
 
+/// Whether a subject is that of a long-term key.
+pub(super) fn is_key(subject: &str) -> bool {
+    subject.rsplit('.').nth(1) == Some("key")
+}
+
 fn hash(parts: &[&str]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -198,7 +203,10 @@ mod tests {
         let message = Outgoing::seal(&revocation(arn), Some(&mark), &keyring, UnixMillis(9)).unwrap();
         assert_eq!(plain_mark(Some(&message.headers)), Some(mark));
         let subject = message.place.to_string();
-        assert!(is_mark(&subject) && !subject.contains("123456789012"), "{subject}");
+        assert!(is_mark(&subject) && !is_key(&subject));
+        let of = |temporary| Place::of_credential("AKIA1", temporary).to_string();
+        assert!(is_key(&of(false)) && !is_key(&of(true)) && !is_mark(&of(false)));
+        assert!(!subject.contains("123456789012"), "{subject}");
         assert_eq!(message.headers.get("ce-id").unwrap().as_str(), "id%201");
         assert_eq!(message.headers.get("ce-type").unwrap().as_str(), "io.sigward.session.revoked.v1");
         let logged = read_event(&message.body, &keyring).unwrap();

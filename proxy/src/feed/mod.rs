@@ -5,12 +5,13 @@
 //!            <prefix>.log.state.key.<hash>    ├────────────────────────────────────────────► tail, by sequence
 //!            <prefix>.log.state.mark.<hash>   ┘  │ sourced by the server
 //!                                                ▼
-//!                      stream <prefix>_state: the last message of each key and each mark, for ever ──► compacted
+//!                      stream <prefix>_state: the last message of each key and each mark that matters ──► compacted
 //! beats ───► <prefix>.beat.*                     core messages: the list of marks, and who has applied how much
 //! ```
 //!
 //! - `message`: the form of one event: subject, CloudEvents attributes as headers, sealed body.
 //! - `streams`: what the two streams must be like; they are created or checked.
+//! - `retained`: revocations that only the compacted stream still holds.
 //! - `tail`: reading in order: what is compacted first, then the log.
 //! - `beat`: what is said again and again, so that silence is noticed and a lost revocation comes back.
 //! - `connection`: addresses, credentials, TLS.
@@ -25,6 +26,7 @@
 mod beat;
 mod connection;
 mod message;
+mod retained;
 mod streams;
 mod tail;
 

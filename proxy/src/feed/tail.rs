@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use ring::digest;
 
-use super::message::{MESSAGE_ID, Place, PlainMark, is_mark, plain_mark};
+use super::message::{MESSAGE_ID, Place, PlainMark, is_key, is_mark, plain_mark};
 use super::streams::{keeps_millis, millis};
 use super::{Feed, FeedError};
 use crate::clock::UnixMillis;
@@ -20,7 +20,7 @@ use crate::events::MAX_AHEAD_MILLIS;
 const BATCH: usize = 1_024;
 
 /// How long a server may keep a reader waiting that knows there is something to read.
-const STALLED_AFTER: Duration = Duration::from_secs(5);
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// Names what the server copied to the compacted stream: stream and sequence number, and more since 2.10.
 const COPIED_FROM: &str = "Nats-Stream-Source";
@@ -38,6 +38,8 @@ pub(crate) struct Delivered {
     pub(crate) id: Option<Box<str>>,
     /// Whether it is a revocation, by its subject.
     pub(crate) revocation: bool,
+    /// Whether it is about a long-term key, by its subject.
+    pub(crate) of_key: bool,
     /// The revocation in the clear.
     pub(crate) mark: Option<PlainMark>,
     /// The event, sealed.
@@ -191,6 +193,7 @@ impl Delivered {
             sealed_since: published.plus(-late.saturating_add(MAX_AHEAD_MILLIS)),
             id: headers.and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().into()),
             revocation: is_mark(&message.subject),
+            of_key: is_key(&message.subject),
             mark: plain_mark(headers),
             body: message.payload.clone(),
         }
@@ -202,11 +205,11 @@ fn identity(id: Option<&str>, body: &[u8]) -> u64 {
     hash.as_ref().first_chunk().map_or(1, |first| u64::from_be_bytes(*first)).max(1)
 }
 
-fn copied_from(message: &Message) -> Option<u64> {
+pub(super) fn copied_from(message: &Message) -> Option<u64> {
     let source = message.headers.as_ref()?.get(COPIED_FROM)?;
     source.as_str().split(' ').nth(1)?.parse().ok()
 }
 
-fn broken(error: &impl ToString) -> FeedError {
+pub(super) fn broken(error: &impl ToString) -> FeedError {
     FeedError::Unreachable(error.to_string())
 }

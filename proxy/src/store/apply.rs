@@ -127,14 +127,17 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         self.raise(mark)
     }
 
-    /// Keeps an event that cannot be read for a keyring that can.
+    /// Keeps an event that cannot be read for a keyring that can, for ever or until some time.
     pub(super) fn quarantine(
         &mut self,
-        seq: u64,
-        published: UnixMillis,
+        (seq, published): (u64, UnixMillis),
         body: &[u8],
+        until: Option<UnixMillis>,
     ) -> Result<(), redb::Error> {
         self.tables.quarantine.insert(seq, (published.0, body))?;
+        if let Some(until) = until {
+            self.tables.due.insert((until.0, seq), "")?;
+        }
         self.pass(seq);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Dropping what no request can need any more: expired sessions, the events that issued them, spent revocations.
 //!
 //! What is dropped: a session one hour after it expired, with its event; a revocation and its event 37 hours after
-//! its time, when every session it could reach has expired. What stays: events of long-term keys, and their
-//! idempotency keys, so that replaying an old event cannot bring a deleted key back. A mark on a long-term key's own
-//! id stays while the key exists.
+//! its time, when every session it could reach has expired; what of a shared log cannot be read, 40 hours after it
+//! came. What stays: events of long-term keys, readable or not, and their idempotency keys, so that replaying an old
+//! event cannot bring a deleted key back. A mark on a long-term key's own id stays while the key exists.
 
 use redb::ReadableTable;
 
@@ -46,6 +46,7 @@ pub(super) fn run(db: &redb::Database, now: UnixMillis) -> Result<(Compacted, Ve
     compacted.more = due.len() == PORTION;
     for (when, seq, access_key_id) in due {
         tables.due.remove((when, seq))?;
+        tables.quarantine.remove(seq)?;
         drop_event(&mut tables, seq)?;
         compacted.events += 1;
         if !access_key_id.is_empty() {

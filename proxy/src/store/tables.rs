@@ -18,8 +18,8 @@ pub(super) const ACCESS_KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition
 pub(super) const REVOCATIONS: TableDefinition<'_, &str, i64> = TableDefinition::new("revocations");
 /// Source and id of each event to its sequence number.
 pub(super) const IDEMPOTENCY: TableDefinition<'_, (&str, &str), u64> = TableDefinition::new("idempotency");
-/// What compaction may drop and when: (time, sequence number of the event) to the access key id of the session that
-/// goes with it, or nothing.
+/// What compaction may drop and when: (time, sequence number of the event, read or in quarantine) to the access key id of
+/// the session that goes with it, or nothing.
 pub(super) const DUE: TableDefinition<'_, (i64, u64), &str> = TableDefinition::new("due");
 /// How many credential rows each sealing key sealed.
 pub(super) const SEALS: TableDefinition<'_, &str, u64> = TableDefinition::new("seals");

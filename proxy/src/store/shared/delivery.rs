@@ -11,6 +11,10 @@ use crate::events::{
 };
 use crate::feed::Delivered;
 
+/// How long a message is kept that cannot be read, unless it is about a long-term key: the longest session, the time
+/// that marks are kept beyond it, and slack. Afterwards no keyring makes it matter.
+const QUARANTINE_MILLIS: i64 = 40 * 3_600_000;
+
 /// Messages of the log, in its order, and how far they reach.
 #[derive(Debug)]
 pub(in crate::store) struct Delivery {
@@ -75,7 +79,8 @@ fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> R
         Ok(logged) => return apply_read(message.seq, &logged, message.published, batch),
         Err(error) => error,
     };
-    batch.quarantine(message.seq, message.published, &message.body)?;
+    let until = (!message.of_key).then(|| message.published.plus(QUARANTINE_MILLIS));
+    batch.quarantine((message.seq, message.published), &message.body, until)?;
     let mark = enforced(message);
     let lost_revocation = message.revocation && mark.is_none();
     if let Some(mark) = mark {

@@ -79,6 +79,7 @@ impl Store {
             () = self.read_log(shared) => {}
             () = self.hear_beats(shared) => {}
             () = self.say_beats(shared) => {}
+            () = self.keep_tidy(shared) => {}
         }
     }
 
@@ -261,7 +262,7 @@ impl Store {
         }
     }
 
-    fn count_quarantine(&self, shared: &Shared) {
+    pub(super) fn count_quarantine(&self, shared: &Shared) {
         let state = self.state();
         let counted = state.with_db(|db| view::quarantined(db, &self.0.keyring, state.clock.now()));
         match counted {
@@ -464,7 +465,7 @@ impl Store {
 }
 
 /// A number from 0 to 1 that a name stands for.
-fn fraction(name: &str) -> f64 {
+pub(super) fn fraction(name: &str) -> f64 {
     let hash = super::super::record::hash(name);
     (hash % 1_000) as f64 / 1_000.0
 }

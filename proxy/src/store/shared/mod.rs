@@ -6,6 +6,7 @@
 //! - `follow`: the task that reads the log and hears the beats.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
 //! - `lookup`: asking the log about a credential that has not arrived.
+//! - `tidy`: dropping what no gateway can need any more.
 //! - `trail`: whether all gateways read the same log.
 //! - `peers`: who else is there, and how much of the log they have applied.
 //!
@@ -19,6 +20,7 @@ mod lookup;
 mod metrics;
 mod peers;
 mod plan;
+mod tidy;
 mod trail;
 
 use std::collections::HashMap;

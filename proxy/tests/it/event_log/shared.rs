@@ -9,6 +9,7 @@ use super::*;
 
 const LOG: &str = "test_log";
 const STATE: &str = "test_state";
+const HOUR: i64 = 3_600_000;
 
 async fn shared() -> Option<Log> {
     Log::new(Kind::Shared).await
@@ -131,6 +132,41 @@ async fn a_new_gateway_catches_up_from_what_is_compacted_and_then_the_log() {
 }
 
 #[tokio::test]
+async fn spent_revocations_leave_the_compacted_state_once_the_log_has_lost_them() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    let old = now().plus(-38 * HOUR);
+    a.put(created("AKIA1", "one")).await.unwrap();
+    a.put(revoked_before("AKIA1", old)).await.unwrap();
+    a.put(revoked_before("ASIASPENT", old)).await.unwrap();
+    a.put(revoked_before("ASIARAISED", old)).await.unwrap();
+    a.put(revoked("ASIALIVE")).await.unwrap();
+    compacted(&mut log, 5).await;
+    a.store.compact().await.unwrap();
+    assert_eq!(a.store.tidy_log().await.unwrap(), 0, "the log holds them");
+    log.nats().client().await.get_stream(LOG).await.unwrap().purge().await.unwrap();
+    a.put(revoked("ASIARAISED")).await.unwrap();
+    compacted(&mut log, 5).await;
+    assert_eq!(a.store.tidy_log().await.unwrap(), 1, "the one that can reach nothing");
+    compacted(&mut log, 4).await;
+    assert_eq!(a.store.tidy_log().await.unwrap(), 0);
+    let b = log.gateway("b").await;
+    b.put(issued("ASIALIVE")).await.unwrap();
+    b.put(issued("ASIARAISED")).await.unwrap();
+    assert!(b.is_revoked("ASIALIVE").await && b.is_revoked("ASIARAISED").await);
+    assert_eq!(b.metric("store_revocation_marks"), 3.0, "that of the key among them");
+}
+
+#[tokio::test]
+async fn where_nothing_is_spent_nothing_is_tidied() {
+    let Some(log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    assert_eq!(a.store.tidy_log().await.unwrap(), 0, "there is nothing at all");
+    a.put(created("AKIA1", "one")).await.unwrap();
+    assert_eq!(a.store.tidy_log().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_gap_is_healed_by_resync() {
     let Some(mut log) = shared().await else { return };
     let a = log.gateway("a").await;
@@ -202,6 +238,27 @@ async fn without_a_live_sealing_key_a_gateway_is_not_ready_and_with_it_reads_wha
     assert!(b.find("ASIA1").await.is_some());
     assert!(b.find("AKIA1").await.is_none(), "late as it comes, it was deleted after");
     assert_eq!(b.metric("feed_quarantined"), 0.0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_kept_for_40_hours_and_a_long_term_key_for_ever() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(issued("ASIA1")).await.unwrap();
+    a.put(created("AKIA1", "one")).await.unwrap();
+    let context = log.nats().client().await;
+    context.publish("test.log.session.poison", "{".into()).await.unwrap().await.unwrap();
+    let other = Keyring::ephemeral().unwrap();
+    // The last but one drops what the last no longer finds.
+    for (hours, kept) in [(0, 3.0), (39, 3.0), (41, 3.0), (41, 1.0)] {
+        let b = log.starting_at("b", &other, Clock::manual(now().plus(hours * HOUR))).await;
+        until("so much is kept", async || b.metric("feed_quarantined") == kept).await;
+        b.store.compact().await.unwrap();
+        b.close().await;
+    }
+    let b = log.gateway("b").await;
+    assert!(b.find("AKIA1").await.is_some(), "read with the right key");
+    assert!(b.find("ASIA1").await.is_none(), "over, by the clock that dropped it");
 }
 
 #[tokio::test]
