@@ -10,6 +10,7 @@ chooses the server. Ends with 1 if anything promised was broken, or if there was
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -24,6 +25,7 @@ from kit.checker import Bounds, Figures, Violation, check, report
 from kit.fleet import Fleet
 from kit.history import History
 from kit.nemesis import Nemesis
+from kit.pulse import Pulse
 from kit.workload import Rates, Workload
 
 # Long-term silence closes gateways, so that how late a revocation can be is bounded whatever happens.
@@ -72,9 +74,10 @@ def sweep(directory: Path, kills: int, seed: int, rates: Rates = RATES) -> Resul
         began = time.monotonic()
         workload.start()
         try:
-            while nemesis.killed < kills:
-                nemesis.run(min(kills, nemesis.killed + ROUND))
-                time.sleep(BOUNDS.recovery + CALM)
+            with Pulse(directory, history):
+                while nemesis.killed < kills:
+                    nemesis.run(min(kills, nemesis.killed + ROUND))
+                    time.sleep(BOUNDS.recovery + CALM)
         finally:
             workload.stop()
             over.set()
@@ -108,5 +111,7 @@ def main(kills: int, seed: int) -> int:
 
 
 if __name__ == "__main__":
+    # The default action would leave servers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = [int(argument) for argument in sys.argv[1:]]
     sys.exit(main(*(arguments + [200, 1][len(arguments) :])))
