@@ -1,4 +1,6 @@
-//! The one source of wall-clock time, so that tests can set it.
+//! The one source of wall-clock time, so that tests can set it; and timers.
+
+mod alarm;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use sigv4::Timestamp;
+
+pub use self::alarm::Alarm;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

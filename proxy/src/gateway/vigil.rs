@@ -1,11 +1,13 @@
 //! Waiting for client and backend while a request body is on its way, and saying whose turn it was when nothing
 //! moves any more.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Response;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::UpstreamAnswer;
 use super::body::{ProvingBody, Verdict};
@@ -13,6 +15,7 @@ use super::error::GatewayError;
 use super::lingering::Lingering;
 use super::metrics::GatewayMetrics;
 use super::plan::Backend;
+use crate::clock::Alarm;
 use crate::upstream::{UpstreamError, strip_hop_by_hop};
 
 /// The wait for one request.
@@ -84,18 +87,14 @@ impl Vigil<'_> {
 
     /// Runs a future until it completes, or until nothing has moved for as long as patience lasts.
     pub(super) async fn patiently<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = std::pin::pin!(future);
-        loop {
-            let deadline = self.verdict.last_activity() + self.patience();
-            tokio::select! {
-                biased;
-                output = &mut future => return Some(output),
-                () = sleep_until(deadline) => {
-                    if self.verdict.last_activity() + self.patience() <= Instant::now() {
-                        return None;
-                    }
-                }
+        let (mut future, mut alarm) = (pin!(future), Alarm::default());
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => {
+                let deadline = self.verdict.last_activity() + self.patience();
+                alarm.poll(deadline, context).map(|()| None)
             }
-        }
+        })
+        .await
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::patience::Patient;
 use super::prefixed::Prefixed;
 use super::streams::{End, Streams};
+use super::timer::ConnectionTimer;
 use super::{Drain, Shared, proxy_protocol, tls};
 use crate::gateway::{MAX_HEADERS, Peer};
 
@@ -65,7 +66,8 @@ where
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let mut peer = Peer { listener: self.shared.options.index, ..Peer::at(address) };
+        let mut peer = Peer::at(address);
+        peer.listener = self.shared.options.index;
         let limits = self.shared.budget.limits;
         let stream = Prefixed::new(Patient::new(stream, limits.stall_timeout));
         let shared = Arc::clone(&self.shared);
@@ -84,9 +86,9 @@ where
                 return tracing::debug!(%address, "a client was silent for too long");
             }
         };
-        let Some(_counted) = shared.budget.sources.count(peer.address.ip()) else {
+        let Some(_counted) = shared.budget.sources.count(peer.ip()) else {
             metrics.too_many.inc();
-            return tracing::debug!(address = %peer.address, "too many connections from one address");
+            return tracing::debug!(address = %peer.address(), "too many connections from one address");
         };
         match stream {
             Greeted::Plain(stream) => self.plain(stream, peer).await,
@@ -131,7 +133,7 @@ where
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (address, shared) = (peer.address, Arc::clone(&self.shared));
+        let (address, shared) = (peer.address(), Arc::clone(&self.shared));
         let result =
             if http2 { Box::pin(self.http2(stream, peer)).await } else { self.http1(stream, peer).await };
         if let Err(error) = result {
@@ -163,13 +165,14 @@ where
             }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(ConnectionTimer::default())
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(limits.head_bytes)
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {
+            biased;
             result = connection.as_mut() => result,
             () = self.drain.due() => {
                 connection.as_mut().graceful_shutdown();
@@ -233,10 +236,10 @@ where
 /// PROXY header and TLS handshake, where they belong. `None`: it failed, and that has been counted.
 async fn greet(shared: &Shared, mut stream: Raw, peer: &mut Peer) -> Option<Greeted> {
     let metrics = &shared.budget.metrics;
-    let address = peer.address;
+    let address = peer.address();
     if shared.options.proxy_protocol.iter().any(|network| network.contains(address.ip())) {
         match proxy_protocol::take(&mut stream).await {
-            Ok(Some(source)) => peer.address = source,
+            Ok(Some(source)) => peer.stand_for(source),
             Ok(None) => {}
             // Health checks connect and leave.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && stream.ahead().is_empty() => {

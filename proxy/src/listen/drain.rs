@@ -4,8 +4,11 @@
 //! nothing more is accepted, and who is idle is sent away a moment later: a request that was already on its way to an
 //! idle connection is still answered.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -48,6 +51,12 @@ impl DrainSwitch {
     }
 }
 
+impl Drop for DrainSwitch {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 impl Drain {
     /// Whether answers are the last ones of their connections.
     pub(super) fn leaving(&self) -> bool {
@@ -60,10 +69,26 @@ impl Drain {
         drop(self.draining.wait_for(|draining| *draining).await);
     }
 
-    /// Completes a moment later, when whoever is idle has to go.
+    /// Completes a moment later, when whoever is idle has to go. To be polled by one task only.
     pub(super) async fn due(&mut self) {
-        self.begun().await;
+        self.begun_once().await;
         self.leaving.store(true, Ordering::Relaxed);
         tokio::time::sleep(MOMENT).await;
+    }
+
+    /// As [`begun`](Self::begun), for one task, which may poll it as often as it likes: the channel is asked once, so that
+    /// it knows whom to wake, and then only after the flag says that something has happened.
+    async fn begun_once(&mut self) {
+        let leaving = Arc::clone(&self.leaving);
+        let mut begun = pin!(self.begun());
+        let mut known = false;
+        poll_fn(|context| {
+            if known && !leaving.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            known = true;
+            begun.as_mut().poll(context)
+        })
+        .await;
     }
 }

@@ -20,6 +20,7 @@ mod proxy_protocol;
 mod socket;
 mod sources;
 mod streams;
+mod timer;
 mod tls;
 mod workers;
 

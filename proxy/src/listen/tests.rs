@@ -65,7 +65,7 @@ async fn answer(peer: Peer, request: Request<Incoming>) -> Response<Full<Bytes>>
     if request.uri().path() == "/wait" {
         drop(request.into_body().collect().await);
     }
-    Response::new(Full::from(format!("{} {version:?}", peer.address)))
+    Response::new(Full::from(format!("{} {version:?}", peer.address())))
 }
 
 const CLOSE: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

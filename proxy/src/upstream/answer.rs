@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::pool::Lease;
+use crate::clock::Alarm;
 
 /// Why an answer ended early. The client's connection is then cut, so that no part can be taken for the whole.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +36,13 @@ pub struct Answer<B: Send + 'static> {
     deadline: Option<Instant>,
     /// Since when there has been nothing to read.
     waiting_since: Option<Instant>,
-    /// Made when it is first needed, which most answers never get to.
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 impl<B: Send + 'static> Answer<B> {
     pub(super) fn new(body: Incoming, lease: Lease<B>, stall: Duration, deadline: Option<Instant>) -> Self {
-        let mut answer = Self { body, lease: Some(lease), stall, deadline, waiting_since: None, timer: None };
+        let alarm = Alarm::default();
+        let mut answer = Self { body, lease: Some(lease), stall, deadline, waiting_since: None, alarm };
         if answer.body.is_end_stream() {
             answer.end();
         }
@@ -59,23 +60,11 @@ impl<B: Send + 'static> Answer<B> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let stalled = since + self.stall;
         let until = self.deadline.map_or(stalled, |deadline| deadline.min(stalled));
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if timer.deadline() > until {
-            timer.as_mut().reset(until);
-        }
-        // A timer that was set for an earlier wait goes off early and is set anew.
-        while timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= until {
-                let late = self.deadline.is_some_and(|deadline| deadline <= stalled);
-                return Poll::Ready(if late {
-                    AnswerError::TooLong
-                } else {
-                    AnswerError::Stalled(self.stall)
-                });
-            }
-            timer.as_mut().reset(until);
-        }
-        Poll::Pending
+        let late = self.deadline.is_some_and(|deadline| deadline <= stalled);
+        self.alarm.poll(until, context).map(|()| match late {
+            true => AnswerError::TooLong,
+            false => AnswerError::Stalled(self.stall),
+        })
     }
 }
 
