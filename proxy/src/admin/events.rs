@@ -59,7 +59,7 @@ fn issuance(event: &Event, caller: Caller<'_>) -> Option<Record> {
     let issued = matches!(event.data, EventData::CredentialIssued(_));
     issued.then(|| {
         let mut record = Record::of_event(event);
-        record.with("peer", caller.0.address.ip().to_string());
+        record.with("peer", caller.0.ip().to_string());
         record
     })
 }

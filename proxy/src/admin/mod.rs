@@ -105,7 +105,7 @@ struct Caller<'a>(&'a Peer);
 impl Caller<'_> {
     /// Whether a secret may travel on this connection.
     fn check_confidential(self) -> Result<(), ApiError> {
-        access::check_confidential(self.0.address, self.0.tls)
+        access::check_confidential(self.0.address(), self.0.tls)
     }
 }
 
@@ -131,7 +131,7 @@ impl Admin {
         };
         if !parts.method.is_safe() {
             let (method, path, status) = (&parts.method, parts.uri.path(), answer.status().as_u16());
-            tracing::info!(peer = %peer.address, %method, path, status, "admin request");
+            tracing::info!(peer = %peer.address(), %method, path, status, "admin request");
         }
         if head {
             *answer.body_mut() = Full::default();
@@ -147,7 +147,7 @@ impl Admin {
         let path = parts.uri.path();
         // Before anything else, so that nobody learns from the answers what exists.
         if path.starts_with("/v1") {
-            self.access.check(peer.address, parts)?;
+            self.access.check(peer.address(), parts)?;
         }
         let route = Route::of(path)?;
         if !route.methods().contains(&parts.method.as_str()) {

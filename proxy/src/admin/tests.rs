@@ -64,7 +64,8 @@ impl Api {
     }
 
     fn from(mut self, peer: &str, tls: bool) -> Self {
-        self.peer = Peer { tls, ..Peer::at(peer.parse().unwrap()) };
+        self.peer = Peer::at(peer.parse().unwrap());
+        self.peer.tls = tls;
         self
     }
 

@@ -13,7 +13,7 @@ use crate::iam::directory::Directory;
 use crate::iam::policy::{Decision, Layer, Name, Request, Value, evaluate};
 use crate::iam::{Arn, Credential};
 use crate::s3::{Asked, Need, Unclear};
-use crate::store::{Record, RevokedBy, Store};
+use crate::store::{Headers, Record, RevokedBy, Store};
 
 /// A request that may be forwarded. The upstream takes nothing else. Made by [`Unrevoked::authorize`] and
 /// [`Unsigned::authorize`], and of a browser's question by [`Unsigned::preflight`].
@@ -44,6 +44,12 @@ impl Permitted {
     /// The credential that signed. `None`: nobody did, and everybody may.
     pub fn credential(&self) -> Option<&Credential> {
         self.signer.as_ref().map(Unrevoked::credential)
+    }
+
+    /// Headers that describe its owner, as `describe` writes them, which is asked once for a credential. `None`: nobody
+    /// signed.
+    pub fn described(&self, describe: impl FnOnce(&Credential) -> Headers) -> Option<&Headers> {
+        self.signer.as_ref().map(|signer| signer.record.described(describe))
     }
 
     /// Whether a signature covers the header `name`.
@@ -120,6 +126,11 @@ impl Denied {
     /// The credential that signed.
     pub fn credential(&self) -> &Credential {
         self.record.credential()
+    }
+
+    /// The same, to be kept.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
     }
 }
 

@@ -9,9 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::USER_AGENT;
+use http::header::{Entry, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
 use http_body::{Body, Frame, SizeHint};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -21,9 +21,10 @@ use super::body::Verdict;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
 use crate::admission::{Claim, Ticket};
 use crate::clock::UnixMillis;
-use crate::iam::{AccessKeyId, Credential};
+use crate::iam::AccessKeyId;
 use crate::s3::rename::Rewriter;
-use crate::s3::{Action, Target};
+use crate::s3::{Action, Bucket, Target};
+use crate::store::Record;
 use crate::sts;
 use crate::telemetry::ACCESS_LOG;
 use crate::upstream::AnswerError;
@@ -44,12 +45,29 @@ impl RequestIds {
         Self { base, next: AtomicU64::new(0), host_id }
     }
 
-    pub(super) fn next(&self) -> (String, &'static str) {
+    pub(super) fn next(&self) -> (RequestId, &'static str) {
         // An odd multiplier makes the sequence a permutation of all 64-bit values.
         let count = self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (format!("{:016X}", self.base ^ count), self.host_id)
+        (RequestId::new(self.base ^ count), self.host_id)
     }
 }
+
+/// Sixteen hexadecimal digits, like AWS's. Every answer has one, so it is written without the machinery of `fmt`.
+#[derive(Clone, Copy)]
+pub(super) struct RequestId([u8; 16]);
+
+impl RequestId {
+    fn new(id: u64) -> Self {
+        const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+        Self(std::array::from_fn(|at| DIGITS[(id >> (60 - 4 * at)) as usize & 0xF]))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 
 /// Where requests are accounted for.
 pub(super) struct Ledger {
@@ -60,7 +78,7 @@ pub(super) struct Ledger {
 
 /// One request, from its head to the last byte of its answer. Accounted for when dropped.
 pub(super) struct Call {
-    pub(super) request_id: String,
+    pub(super) request_id: RequestId,
     pub(super) host_id: &'static str,
     pub(super) now: UnixMillis,
     /// Whose request it is: who is on the other end, or whoever a trusted proxy there speaks for.
@@ -71,11 +89,11 @@ pub(super) struct Call {
     pub(super) host: Option<HeaderValue>,
     started: Instant,
     method: http::Method,
-    /// Without the query: that is where presigned requests keep their signature and their session token.
-    path: String,
+    uri: Uri,
     user_agent: Option<HeaderValue>,
     asked: Asked,
-    bucket: Option<String>,
+    /// Only where lines are written.
+    bucket: Option<Bucket>,
     who: Option<Who>,
     verdict: Option<Verdict>,
     first_byte: Option<Duration>,
@@ -115,18 +133,45 @@ impl Asked {
 }
 
 /// The principal of the line.
-struct Who {
-    /// `None`: nobody signed.
-    access_key_id: Option<AccessKeyId>,
-    principal_arn: String,
-    session_name: Option<String>,
+enum Who {
+    Signer(Arc<Record>),
+    /// Of STS.
+    Caller(sts::Caller),
+    /// Nobody signed.
+    Nobody,
+}
+
+impl Who {
+    fn access_key_id(&self) -> Option<&AccessKeyId> {
+        match self {
+            Self::Signer(record) => Some(&record.credential().access_key_id),
+            Self::Caller(caller) => Some(&caller.access_key_id),
+            Self::Nobody => None,
+        }
+    }
+
+    fn principal(&self) -> &str {
+        match self {
+            Self::Signer(record) => &record.credential().principal.arn,
+            Self::Caller(caller) => &caller.principal_arn,
+            Self::Nobody => "anonymous",
+        }
+    }
+
+    fn session_name(&self) -> Option<&str> {
+        match self {
+            Self::Signer(record) => record.credential().session.as_ref()?.name.as_deref(),
+            Self::Caller(caller) => caller.session_name.as_deref(),
+            Self::Nobody => None,
+        }
+    }
 }
 
 impl Call {
     pub(super) fn begin(
         parts: &Parts,
         peer: Peer,
-        ids: (String, &'static str),
+        ids: (RequestId, &'static str),
         now: UnixMillis,
         ledger: Ledger,
     ) -> Self {
@@ -147,7 +192,7 @@ impl Call {
             host: None,
             started: Instant::now(),
             method: parts.method.clone(),
-            path: parts.uri.path().to_owned(),
+            uri: parts.uri.clone(),
             user_agent: parts.headers.get(USER_AGENT).cloned(),
             asked: Asked::S3(Action::Unknown),
             bucket: None,
@@ -168,23 +213,18 @@ impl Call {
         self.started.elapsed()
     }
 
-    pub(super) fn identify(&mut self, credential: &Credential) {
-        self.who = Some(Who {
-            access_key_id: Some(credential.access_key_id.clone()),
-            principal_arn: credential.principal.arn.clone(),
-            session_name: credential.session.as_ref().and_then(|session| session.name.clone()),
-        });
+    pub(super) fn identify(&mut self, record: &Arc<Record>) {
+        self.who = Some(Who::Signer(Arc::clone(record)));
     }
 
     /// The access key id that signed; empty before that is proved.
     pub(super) fn access_key_id(&self) -> &str {
-        self.who.as_ref().and_then(|who| who.access_key_id.as_ref()).map_or("", AccessKeyId::as_str)
+        self.who.as_ref().and_then(Who::access_key_id).map_or("", AccessKeyId::as_str)
     }
 
     /// As [`identify`](Self::identify), of a request that nobody signed and everybody may make.
     pub(super) fn identify_nobody(&mut self) {
-        self.who =
-            Some(Who { access_key_id: None, principal_arn: "anonymous".to_owned(), session_name: None });
+        self.who = Some(Who::Nobody);
     }
 
     /// Remembers the request as one that succeeds once: by the time its answer has gone it is known whether it did.
@@ -194,7 +234,7 @@ impl Call {
 
     pub(super) fn aim(&mut self, action: Action, target: &Target) {
         self.asked = Asked::S3(action);
-        self.bucket = target.bucket().map(|bucket| bucket.as_str().to_owned());
+        self.bucket = target.bucket().filter(|_| self.ledger.lines).cloned();
     }
 
     /// As [`aim`](Self::aim) where STS is asked, nobody knows for what.
@@ -206,11 +246,7 @@ impl Call {
     pub(super) fn handled(&mut self, handled: sts::Handled) {
         self.asked = Asked::Sts(handled.operation);
         self.error_code = handled.code;
-        self.who = handled.caller.map(|caller| Who {
-            access_key_id: Some(caller.access_key_id),
-            principal_arn: caller.principal_arn,
-            session_name: caller.session_name,
-        });
+        self.who = handled.caller.map(Who::Caller);
     }
 
     pub(super) fn receive(&mut self, verdict: Verdict) {
@@ -243,10 +279,10 @@ impl Call {
 
     /// Lets the answer go; the line is written when its body ends or is dropped.
     pub(super) fn finish(mut self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
-        if let (false, Ok(id)) =
-            (response.headers().contains_key("x-amz-request-id"), HeaderValue::from_str(&self.request_id))
+        if let Entry::Vacant(missing) = response.headers_mut().entry(REQUEST_ID)
+            && let Ok(id) = HeaderValue::from_str(self.request_id.as_str())
         {
-            response.headers_mut().insert("x-amz-request-id", id);
+            missing.insert(id);
         }
         self.status = Some(response.status());
         self.whole = response.body().is_end_stream();
@@ -259,19 +295,20 @@ impl Call {
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
         tracing::info!(
             target: ACCESS_LOG,
-            request_id = self.request_id,
-            remote_ip = %self.peer.address.ip(),
+            request_id = self.request_id.as_str(),
+            remote_ip = %self.peer.ip(),
             client_certificate = self.peer.certificate.as_ref().map(|names| names.join(",")),
             method = %self.method,
-            path = self.path,
+            // Without the query: that is where presigned requests keep their signature and their session token.
+            path = self.uri.path(),
             operation = self.asked.name(),
-            bucket = self.bucket.as_deref(),
+            bucket = self.bucket.as_ref().map(Bucket::as_str),
             status = self.status.map(|status| status.as_u16()),
             error_code = self.error_code,
             reason = self.refused.map(Reason::as_str),
-            access_key_id = who.and_then(|who| who.access_key_id.as_ref()).map(AccessKeyId::as_str),
-            principal = who.map(|who| who.principal_arn.as_str()),
-            session_name = who.and_then(|who| who.session_name.as_deref()),
+            access_key_id = who.and_then(Who::access_key_id).map(AccessKeyId::as_str),
+            principal = who.map(Who::principal),
+            session_name = who.and_then(Who::session_name),
             bytes_received = received,
             bytes_sent = self.sent,
             duration_ms = millis(elapsed),

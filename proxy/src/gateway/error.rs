@@ -229,22 +229,23 @@ impl GatewayError {
     fn tell_operator(&self, call: &mut Call) {
         match self {
             Self::Upstream(error) => {
-                tracing::warn!(request_id = call.request_id, error = %with_causes(error), "no answer from the backend");
+                tracing::warn!(request_id = call.request_id.as_str(), error = %with_causes(error), "no answer from the backend");
             }
             Self::UpstreamTimeout | Self::UpstreamHasty => {
-                tracing::warn!(request_id = call.request_id, error = %self, "no answer from the backend");
+                tracing::warn!(request_id = call.request_id.as_str(), error = %self, "no answer from the backend");
             }
             Self::Auth(AuthError::Store(error)) => {
-                tracing::error!(request_id = call.request_id, %error, "the credential store cannot be read");
+                tracing::error!(request_id = call.request_id.as_str(), %error, "the credential store cannot be read");
             }
             Self::Auth(AuthError::Elsewhere(error)) => {
-                tracing::warn!(request_id = call.request_id, %error, "a session cannot be verified here");
+                tracing::warn!(request_id = call.request_id.as_str(), %error, "a session cannot be verified here");
             }
             Self::Denied(denied) => {
-                call.identify(denied.credential());
+                call.identify(denied.record());
                 if let Refusal::NotPermitted(refused) = &denied.why {
                     let NotPermitted { need, layer, denied_by } = &**refused;
-                    let (request_id, principal) = (&call.request_id, &denied.credential().principal.arn);
+                    let (request_id, principal) =
+                        (call.request_id.as_str(), &denied.credential().principal.arn);
                     tracing::debug!(
                         request_id,
                         principal,
@@ -302,9 +303,9 @@ impl GatewayError {
         let mut response = match sts {
             Some(sts) => {
                 call.aim_at_sts();
-                sts.refuse(parts, fault, &call.request_id)
+                sts.refuse(parts, fault, call.request_id.as_str())
             }
-            None => s3::respond(&fault, &call.request_id, call.host_id, parts.method == Method::HEAD),
+            None => s3::respond(&fault, call.request_id.as_str(), call.host_id, parts.method == Method::HEAD),
         };
         if let Some(seconds) = limited.and_then(|refused| refused.retry_after) {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());

@@ -24,11 +24,11 @@ const MOST_HOSTS: usize = 4;
 /// Puts whoever a trusted proxy speaks for into the place of `peer`. Returns the hosts that the request may be signed
 /// for instead of the received one; none of another peer.
 pub(super) fn believe(trusted: &[Network], headers: &HeaderMap, peer: &mut Peer) -> Vec<HeaderValue> {
-    if !is_trusted(trusted, peer.address.ip()) {
+    if !is_trusted(trusted, peer.ip()) {
         return Vec::new();
     }
     if let Some(address) = client(trusted, headers) {
-        peer.address = SocketAddr::new(address, 0);
+        peer.stand_for(SocketAddr::new(address, 0));
     }
     if let Some(encrypted) = encrypted(headers) {
         peer.tls = encrypted;
@@ -115,7 +115,7 @@ mod tests {
         let mut peer = Peer::at(SocketAddr::new(peer.parse().unwrap(), 1));
         let hosts = believe(&trusted, &map, &mut peer);
         let hosts = hosts.iter().map(|host| host.to_str().unwrap().to_owned()).collect();
-        (peer.address.ip().to_string(), peer.tls, hosts)
+        (peer.ip().to_string(), peer.tls, hosts)
     }
 
     fn source(hops: &[&'static str]) -> String {

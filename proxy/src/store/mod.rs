@@ -58,7 +58,7 @@ use crate::metrics::Metrics;
 pub use self::compaction::Compacted;
 pub use self::error::{Conflict, Foreign, StoreError};
 pub use self::reconcile::{Declaration, DeclaredKey, KeyConflict, Reconciled};
-pub use self::record::Record;
+pub use self::record::{Headers, Record};
 pub use self::revocations::RevokedBy;
 pub use self::sealed::UnsealError;
 pub use self::shared::{NotReady, Reached, Staleness, WaitFor};

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
 use sigv4::{Scope, SigningKey, Timestamp, VerifyingKey};
 
 use crate::iam::policy::{Grammar, Policy};
@@ -12,6 +13,9 @@ use crate::iam::{Ancestor, Credential, Federation, Principal, Session};
 
 /// Signing keys kept per credential: today and yesterday, S3 and STS, and room for presigned URLs of the week.
 const MAX_SIGNING_KEYS: usize = 8;
+
+/// Headers that describe its owner. Their values are made of the texts.
+const MAX_HEADERS: usize = 7;
 
 /// How much larger than its text a policy is at most, the text and what is compiled from it together.
 const COMPILED: usize = 12;
@@ -28,7 +32,11 @@ pub struct Record {
     /// Latest day first.
     signing_keys: ArcSwap<Vec<Arc<SigningKey>>>,
     verifying_key: OnceLock<VerifyingKey>,
+    described: OnceLock<Headers>,
 }
+
+/// Headers that never change.
+pub type Headers = Box<[(HeaderName, HeaderValue)]>;
 
 impl Record {
     /// A record of a credential that comes from no store.
@@ -45,6 +53,7 @@ impl Record {
             signing_keys: ArcSwap::default(),
             session_policies: OnceLock::new(),
             verifying_key: OnceLock::new(),
+            described: OnceLock::new(),
         })
     }
 
@@ -93,6 +102,11 @@ impl Record {
         })
     }
 
+    /// What the credential's owner is described by to a backend: `describe` is asked once.
+    pub fn described(&self, describe: impl FnOnce(&Credential) -> Headers) -> &Headers {
+        self.described.get_or_init(|| describe(&self.credential))
+    }
+
     pub(super) fn revision(&self) -> u64 {
         self.revision
     }
@@ -113,7 +127,8 @@ impl Record {
             + principal.user_id.len()
             + principal.account.len()
             + session.as_ref().map_or(0, session_bytes);
-        u32::try_from(size_of::<Self>() + keys + texts).unwrap_or(u32::MAX)
+        let described = MAX_HEADERS * (size_of::<(HeaderName, HeaderValue)>() + 4 * size_of::<usize>());
+        u32::try_from(size_of::<Self>() + keys + described + 2 * texts).unwrap_or(u32::MAX)
     }
 }
 

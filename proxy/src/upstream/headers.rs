@@ -1,6 +1,9 @@
 //! Which headers of a request go on to the backend.
 
-use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -10,24 +13,28 @@ use super::Content;
 pub(super) const IDENTITY_PREFIX: &str = "x-sigward-";
 
 /// Headers of the connection and not of the message (RFC 9110, 7.6.1 and 11.7).
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
+static HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
 ];
 
 /// Removes the headers of the connection, and those that `Connection` nominates, unless `keep` objects.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+    // Most messages have none, and to look is cheaper than to remove what is not there.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     for name in nominated(headers).filter(|name| !keep(name)).collect::<Vec<_>>() {
         headers.remove(name);
     }
-    for name in HOP_BY_HOP {
+    for name in &HOP_BY_HOP {
         headers.remove(name);
     }
 }
@@ -54,14 +61,18 @@ pub(super) fn end_to_end(received: &HeaderMap, signed: impl Fn(&str) -> bool) ->
 
 /// [`end_to_end`] without what authenticated the request to the gateway and what only described its framing.
 pub(super) fn unauthenticated(received: &HeaderMap, signed: impl Fn(&str) -> bool) -> HeaderMap {
-    let keep = |name: &str| !is_of_authentication(name) && is_end_to_end(name, &signed);
+    let keep = |name: &HeaderName| !is_of_authentication(name.as_str()) && is_end_to_end(name, &signed);
     let mut headers = copy(received, keep, &signed);
     strip_aws_chunked(&mut headers);
     headers
 }
 
 /// One pass, with room for what is going to be added: taking headers out of a copy of all costs more than the copy.
-fn copy(received: &HeaderMap, keep: impl Fn(&str) -> bool, signed: impl Fn(&str) -> bool) -> HeaderMap {
+fn copy(
+    received: &HeaderMap,
+    keep: impl Fn(&HeaderName) -> bool,
+    signed: impl Fn(&str) -> bool,
+) -> HeaderMap {
     const ADDED: usize = 8;
     let carries_meaning = |name: &str| {
         name.starts_with("x-amz-")
@@ -71,7 +82,7 @@ fn copy(received: &HeaderMap, keep: impl Fn(&str) -> bool, signed: impl Fn(&str)
     };
     let mut headers = HeaderMap::with_capacity(received.keys_len() + ADDED);
     for (name, value) in received {
-        if keep(name.as_str()) {
+        if keep(name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -81,8 +92,11 @@ fn copy(received: &HeaderMap, keep: impl Fn(&str) -> bool, signed: impl Fn(&str)
     headers
 }
 
-fn is_end_to_end(name: &str, signed: impl Fn(&str) -> bool) -> bool {
-    !HOP_BY_HOP.contains(&name) && name != EXPECT && !is_identity(name) && !is_disguised(name, signed)
+fn is_end_to_end(name: &HeaderName, signed: impl Fn(&str) -> bool) -> bool {
+    !HOP_BY_HOP.contains(name)
+        && *name != EXPECT
+        && !is_identity(name.as_str())
+        && !is_disguised(name.as_str(), signed)
 }
 
 /// Whether a name with `_` may stand for another header. Some backends read `_` as `-`: to them `x_amz_copy_source`

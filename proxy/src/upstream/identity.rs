@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::auth::Permitted;
 use crate::iam::Credential;
 
 /// Adds the identity headers. Values are ASCII; what is not is percent-encoded.
@@ -19,31 +20,38 @@ use crate::iam::Credential;
 /// | `x-sigward-session-expires` | RFC 3339, for sessions |
 /// | `x-sigward-session-tags` | `key=value&…`, percent-encoded, for sessions with tags |
 /// | `x-sigward-principal` | `anonymous`, and then none of the others |
-pub(super) fn add(credential: Option<&Credential>, headers: &mut HeaderMap) {
-    let Some(credential) = credential else {
-        headers.insert(PRINCIPAL, HeaderValue::from_static("anonymous"));
-        return;
-    };
-    let mut put = |name: HeaderName, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(&ascii(text, "")) {
-            headers.insert(name, value);
+///
+/// They are written once for a credential and kept with it.
+pub(super) fn add(permitted: &Permitted, headers: &mut HeaderMap) {
+    match permitted.described(described) {
+        Some(identity) => {
+            headers.extend(identity.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
+        None => drop(headers.insert(PRINCIPAL, HeaderValue::from_static("anonymous"))),
+    }
+}
+
+fn described(credential: &Credential) -> Box<[(HeaderName, HeaderValue)]> {
+    let mut described = Vec::new();
+    let mut put = |name: HeaderName, text: &str| {
+        described.extend(HeaderValue::from_str(&ascii(text, "")).ok().map(|value| (name, value)));
     };
     put(ACCESS_KEY_ID, credential.access_key_id.as_str());
     put(ACCOUNT, &credential.principal.account);
     put(PRINCIPAL_ARN, &credential.principal.arn);
     put(USER_ID, &credential.principal.user_id);
-    let Some(session) = &credential.session else { return };
-    put(SESSION_EXPIRES, &session.expires_at.to_rfc3339());
-    if let Some(name) = &session.name {
-        put(SESSION_NAME, name);
+    if let Some(session) = &credential.session {
+        put(SESSION_EXPIRES, &session.expires_at.to_rfc3339());
+        if let Some(name) = &session.name {
+            put(SESSION_NAME, name);
+        }
+        if !session.tags.is_empty() {
+            let pair =
+                |(key, value): (&String, &String)| format!("{}={}", ascii(key, "&=%"), ascii(value, "&=%"));
+            put(SESSION_TAGS, &session.tags.iter().map(pair).collect::<Vec<_>>().join("&"));
+        }
     }
-    if !session.tags.is_empty() {
-        let pair =
-            |(key, value): (&String, &String)| format!("{}={}", ascii(key, "&=%"), ascii(value, "&=%"));
-        let tags = session.tags.iter().map(pair).collect::<Vec<_>>().join("&");
-        put(SESSION_TAGS, &tags);
-    }
+    described.into()
 }
 
 // Names and not texts, so that nothing is parsed for a request.
