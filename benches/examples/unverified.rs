@@ -114,7 +114,7 @@ impl Proxy {
             parts: &parts,
             path: parts.uri.path().as_bytes(),
             content: Content::Raw { length: body.size_hint().exact() },
-            peer: peer.address.ip(),
+            forwarded_for: peer.forwarded_for(),
             now: self.clock.now().timestamp(),
         };
         match self.upstream.forward(&self.permitted, &outbound, body).await {

@@ -29,6 +29,11 @@ impl Authenticated {
         self.record.credential()
     }
 
+    /// The same, to be kept.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
+    }
+
     /// Whether a raw `+` in the path means a space: see [`Verified::plus_is_space`].
     pub fn plus_is_space(&self) -> bool {
         self.verified.plus_is_space()
@@ -125,9 +130,19 @@ pub async fn look_up(
     if !matches!(token, Presented::None) {
         store.answers_for_sessions(now)?;
     }
-    if let Some(record) = store.cached(access_key_id) {
-        return Ok(Some(record));
+    match store.cached(access_key_id) {
+        Some(record) => Ok(Some(record)),
+        // Apart, so that it is not room in the future of every request.
+        None => Box::pin(look_further(store, access_key_id, token, now)).await,
     }
+}
+
+async fn look_further(
+    store: &Store,
+    access_key_id: &str,
+    token: Presented<'_>,
+    now: UnixMillis,
+) -> Result<Option<Arc<Record>>, AuthError> {
     match (store.load(access_key_id).await?, token) {
         (None, Presented::One(token)) => match store.unseal(access_key_id, &token, now) {
             Ok(Some(record)) => Ok(Some(record)),

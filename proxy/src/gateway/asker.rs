@@ -60,7 +60,7 @@ impl<'g> Serving<'g> {
             endpoint: &self.plan.endpoint,
             now: call.now,
             body: None,
-            address: call.peer.address.ip(),
+            address: call.peer.ip(),
             hosts: &call.hosts,
         };
         let proved = self.gateway.admission.authenticate(&self.gateway.store, attempt).await;
@@ -68,7 +68,7 @@ impl<'g> Serving<'g> {
         match proved {
             Ok(Proved { authenticated, host }) => {
                 call.host = host;
-                call.identify(authenticated.credential());
+                call.identify(authenticated.record());
                 Ok(Identity::Signed(authenticated))
             }
             Err(NotAdmitted::Auth(AuthError::Parse(ParseError::Anonymous))) => {
@@ -168,8 +168,8 @@ impl<'g> Serving<'g> {
             true => Cow::Borrowed(parts.uri.path().as_bytes()),
             false => target.backend_path(&path),
         };
-        let (peer, now) = (call.peer.address.ip(), call.now.timestamp());
-        let outbound = Outbound { parts: &parts, path: &path, content, peer, now };
+        let (forwarded_for, now) = (call.peer.forwarded_for(), call.now.timestamp());
+        let outbound = Outbound { parts: &parts, path: &path, content, forwarded_for, now };
         let sending = upstream.forward(&permitted, &outbound, body);
         let response = vigil.response(pin!(sending), &self.gateway.metrics).await?;
         call.answered();

@@ -19,7 +19,7 @@ pub(super) fn of_request(
     action: Action,
     mode: PayloadMode,
     incoming: Lingering,
-) -> Result<(ProvingBody<Lingering>, Content), GatewayError> {
+) -> Result<(Box<ProvingBody<Lingering>>, Content), GatewayError> {
     let head = PayloadHead::parse(&Head::from_parts(parts), &mode)?;
     if action == Action::DeleteObjects && !head.is_checked() {
         return Err(GatewayError::MissingChecksum);
@@ -90,7 +90,7 @@ pub(super) fn of_form(
     mode: PayloadMode,
     incoming: Lingering,
     body_length: u64,
-) -> Result<(ProvingBody<Lingering>, Content), GatewayError> {
+) -> Result<(Box<ProvingBody<Lingering>>, Content), GatewayError> {
     let head = Head { method: "PUT", path: b"/", query: None, headers, authority: None };
     let facts = PayloadHead::parse(&head, &mode)?;
     let verifier = PayloadVerifier::new(mode, facts);

@@ -19,13 +19,13 @@ mod forwarding;
 mod http2;
 mod lingering;
 mod metrics;
+mod peer;
 mod permission;
 mod plan;
 mod post_object;
 mod vigil;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,6 +44,7 @@ use body::ProvingBody;
 use error::GatewayError;
 pub(crate) use lingering::Lingering;
 use metrics::GatewayMetrics;
+pub use peer::Peer;
 use permission::Reading;
 pub use plan::{Plan, PlanError, PlanParts};
 use vigil::Vigil;
@@ -58,27 +59,7 @@ use crate::sts::{self, Sts, StsParts};
 use crate::upstream::{Answer, Outbound, UpstreamMetrics};
 
 /// The body of a backend's answer.
-type UpstreamAnswer = Answer<ProvingBody<Lingering>>;
-
-/// Who is on the other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
-    /// Whether the connection is encrypted.
-    pub tls: bool,
-    /// Which listener it came to: 0 is the first, further ones count on in the order of the configuration.
-    pub listener: usize,
-    /// The names in the certificate it proved to have; `None` without one.
-    pub certificate: Option<Arc<[String]>>,
-}
-
-impl Peer {
-    /// Someone at `address` of whom nothing else is known, on the first listener.
-    pub const fn at(address: SocketAddr) -> Self {
-        Self { address, tls: false, listener: 0, certificate: None }
-    }
-}
+type UpstreamAnswer = Answer<Box<ProvingBody<Lingering>>>;
 
 /// Verifies, refuses, forwards. One for each worker: they share everything but the connections to the backend.
 pub struct Gateway {
@@ -218,7 +199,7 @@ impl Serving<'_> {
         incoming: Incoming,
         call: &mut Call,
     ) -> Result<Response<AnswerBody>, GatewayError> {
-        match self.gateway.admission.enter(call.peer.address.ip()) {
+        match self.gateway.admission.enter(call.peer.ip()) {
             Ok(ticket) => call.admit(ticket),
             Err(refused) => {
                 call.cut = Lingering::send_away(incoming, &parts.headers);
@@ -249,7 +230,7 @@ impl Serving<'_> {
         let Self { gateway, plan } = self;
         let incoming = Lingering::new(incoming, &parts.headers);
         if is_preflight(parts) {
-            return self.preflight(parts, incoming, call).await;
+            return Box::pin(self.preflight(parts, incoming, call)).await;
         }
         if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
             return Err(GatewayError::Method);
@@ -308,11 +289,13 @@ impl Serving<'_> {
             parts: renamed.as_ref().unwrap_or(parts),
             path: &path,
             content,
-            peer: call.peer.address.ip(),
+            forwarded_for: call.peer.forwarded_for(),
             now: call.now.timestamp(),
         };
-        let sending = pin!(upstream.forward(&permitted, &outbound, body));
-        let response = vigil.response(sending, &gateway.metrics).await?;
+        let response = {
+            let sending = pin!(upstream.forward(&permitted, &outbound, body));
+            vigil.response(sending, &gateway.metrics).await?
+        };
         call.answered();
         Ok(destination.answer(response, parts, action, call.peer.tls))
     }
@@ -341,10 +324,9 @@ impl Serving<'_> {
         drop(place);
         let peer = &call.peer;
         let certificate = peer.certificate.as_deref().unwrap_or_default();
-        let origin =
-            sts::Origin { address: peer.address.ip(), tls: peer.tls, certificate, hosts: &call.hosts };
+        let origin = sts::Origin { address: peer.ip(), tls: peer.tls, certificate, hosts: &call.hosts };
         let incoming =
-            sts::Incoming { parts, body: &body, request_id: &call.request_id, origin, now: call.now };
+            sts::Incoming { parts, body: &body, request_id: call.request_id.as_str(), origin, now: call.now };
         let mut response = sts.respond(&incoming).await;
         if let Some(handled) = response.extensions_mut().remove::<sts::Handled>() {
             call.handled(handled);

@@ -82,7 +82,7 @@ impl<'g> Serving<'g> {
 
     pub(super) fn circumstances(self, parts: &'g Parts, call: &'g Call) -> Circumstances<'g> {
         Circumstances {
-            address: call.peer.address.ip(),
+            address: call.peer.ip(),
             tls: call.peer.tls,
             certificate: call.peer.certificate.as_deref().unwrap_or_default(),
             region: self.plan.endpoint.regions.first().map_or("", |region| region),

@@ -20,7 +20,7 @@ use crate::sts::Sts;
 use crate::upstream::{Upstream, UpstreamMetrics, UpstreamOptionsError};
 
 /// A way to one backend.
-pub(super) type Backend = Upstream<ProvingBody<Lingering>>;
+pub(super) type Backend = Upstream<Box<ProvingBody<Lingering>>>;
 
 /// Backends by the names that routes call them; one may have none.
 type Backends = BTreeMap<Option<Box<str>>, Arc<Backend>>;

@@ -76,7 +76,7 @@ impl Serving<'_> {
         let bucket = target.bucket().map(Bucket::as_str).unwrap_or_default();
 
         let form = read_form(boundary, &mut incoming, plan.settings.head_timeout).await?;
-        let address = call.peer.address.ip();
+        let address = call.peer.ip();
         gateway.admission.may_try(address, None)?;
         let verdict = auth::authenticate_form(&gateway.store, &form, bucket, &plan.endpoint, call.now).await;
         gateway.metrics.verified(call.elapsed());
@@ -84,7 +84,7 @@ impl Serving<'_> {
             gateway.admission.form_failed(address, error);
         }
         let (authenticated, form) = verdict?;
-        call.identify(authenticated.credential());
+        call.identify(authenticated.record());
         let key = s3::object_key(&form).map_err(GatewayError::Field)?;
         let target = target.object(key);
         call.aim(Action::PostObject, &target);
@@ -125,11 +125,13 @@ impl Serving<'_> {
             parts: parts_sent,
             path: path.as_bytes(),
             content,
-            peer: call.peer.address.ip(),
+            forwarded_for: call.peer.forwarded_for(),
             now: call.now.timestamp(),
         };
-        let sending = pin!(upstream.forward(&permitted, &outbound, body));
-        let mut response = vigil.response(sending, &gateway.metrics).await?;
+        let mut response = {
+            let sending = pin!(upstream.forward(&permitted, &outbound, body));
+            vigil.response(sending, &gateway.metrics).await?
+        };
         call.answered();
         if upstream.is_passthrough() || !response.status().is_success() {
             return Ok(destination.answer(response, parts, action, call.peer.tls));

@@ -103,7 +103,7 @@ pub struct Outbound<'a> {
     /// What is said about the body.
     pub content: Content,
     /// Address of the client.
-    pub peer: std::net::IpAddr,
+    pub forwarded_for: Option<&'a HeaderValue>,
     /// Now.
     pub now: Timestamp,
 }
@@ -271,7 +271,7 @@ where
             if let Some(endpoint) = self.shared.endpoints.choose(tried) {
                 return Ok(endpoint);
             }
-            self.shared.endpoints.resolve().await?;
+            Box::pin(self.shared.endpoints.resolve()).await?;
         }
     }
 
@@ -296,7 +296,8 @@ where
                 },
             }
         }
-        let mut link = match self.shared.connector.open(&endpoint).await {
+        // What is rare lies apart, so that it is not room in the future of every request.
+        let mut link = match Box::pin(self.shared.connector.open(&endpoint)).await {
             Ok(link) => link,
             Err(error) => {
                 let unsent = Some(request.into_body());
@@ -364,7 +365,7 @@ where
             Auth::Identity => {
                 forwarded(outbound, &mut headers);
                 headers.insert(HOST, host);
-                identity::add(permitted.credential(), &mut headers);
+                identity::add(permitted, &mut headers);
             }
             Auth::Resign(signer) => {
                 headers.insert(HOST, host);
@@ -393,8 +394,8 @@ fn keep_host(parts: &Parts, endpoint: HeaderValue, headers: &mut HeaderMap) {
 fn forwarded(outbound: &Outbound<'_>, headers: &mut HeaderMap) {
     const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
     const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-    if let Ok(peer) = HeaderValue::from_str(&outbound.peer.to_string()) {
-        headers.insert(FOR, peer);
+    if let Some(address) = outbound.forwarded_for {
+        headers.insert(FOR, address.clone());
     }
     if let Some(host) = outbound.parts.headers.get(HOST) {
         headers.insert(FORWARDED_HOST, host.clone());

@@ -95,6 +95,10 @@ impl Connector {
     }
 }
 
+/// Most that is read of an answer before it is passed on, and the longest head of one. Who reads slowly keeps as much
+/// waiting here; more of it at a time costs the processor's cache and saves nothing.
+const READ_BUFFER: usize = 64 << 10;
+
 async fn drive<S, B>(stream: S, endpoint: &Endpoint) -> Result<Connection<B>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -102,7 +106,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let line = TokioIo::new(Line { stream, refused: false });
-    let (sender, connection) = http1::handshake(line).await?;
+    let (sender, connection) = http1::Builder::new().max_buf_size(READ_BUFFER).handshake(line).await?;
     let open = Counted::one(&endpoint.origin.metrics.open);
     let task = tokio::spawn(async move {
         let _open = open;

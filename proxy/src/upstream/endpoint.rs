@@ -120,23 +120,23 @@ impl Endpoint {
 
     /// Takes a place for one request, and waits for one if there is none; `None` after `patience`.
     pub(super) async fn enter(self: &Arc<Self>, patience: Duration) -> Option<Slot> {
-        if let Some(slot) = self.try_enter() {
-            return Some(slot);
+        match self.try_enter() {
+            Some(slot) => Some(slot),
+            None => Box::pin(timeout(patience, self.freed_place())).await.ok(),
         }
+    }
+
+    async fn freed_place(self: &Arc<Self>) -> Slot {
         let _waiting = Waiting::new(self);
-        timeout(patience, async {
-            loop {
-                let mut freed = std::pin::pin!(self.freed.notified());
-                // From here on no place that is freed goes unnoticed.
-                freed.as_mut().enable();
-                if let Some(slot) = self.try_enter() {
-                    return slot;
-                }
-                freed.await;
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            // From here on no place that is freed goes unnoticed.
+            freed.as_mut().enable();
+            if let Some(slot) = self.try_enter() {
+                return slot;
             }
-        })
-        .await
-        .ok()
+            freed.await;
+        }
     }
 
     fn try_enter(self: &Arc<Self>) -> Option<Slot> {
