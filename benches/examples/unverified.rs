@@ -31,6 +31,10 @@ use sigward::store::Store;
 use sigward::upstream::{Answer, Content, Outbound, Upstream, UpstreamMetrics, strip_hop_by_hop};
 use sigward_benches::head::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
+// As the gateway has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
