@@ -90,11 +90,16 @@ LOST = [
 ]
 
 
+# More than the kernel takes for a backend that does not read: what it has taken counts as sent.
+TOO_MUCH = 64_000_000
+
+
 @pytest.mark.parametrize("fault, code", LOST)
 def test_a_put_without_an_answer_is_told_to_come_back_and_not_sent_twice(gateway, faulty, fault, code):
     target = f"/bucket/put/{fault}"
-    answer = put(gateway, target, 4_000_000)
-    assert (answer.status, answer.code) == (503, code or answer.code)
+    answer = put(gateway, target, TOO_MUCH)
+    assert answer.status == 503
+    assert answer.code == (code or answer.code)
     assert len(seen(faulty, target)) == 1
 
 
