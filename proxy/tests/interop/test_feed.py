@@ -242,6 +242,14 @@ def test_what_was_acknowledged_survives_kills_of_all(fleet):
         assert [code(gateway, session) for session in sessions] == ["AccessDenied"] * COUNT
 
 
+def issues(gateway) -> bool:
+    try:
+        clients.session(gateway)
+    except ClientError:
+        return False
+    return True
+
+
 def test_without_the_log_the_known_are_served_and_nothing_is_issued(fleet):
     here = fleet.gateways[0]
     session = clients.session(here)
@@ -258,6 +266,7 @@ def test_without_the_log_the_known_are_served_and_nothing_is_issued(fleet):
     finally:
         fleet.nats.start()
     until("the log is heard again", lambda: metric(here, "feed_age_seconds") < 3)
+    until("credentials are issued again", lambda: issues(here))
     assert code(fleet.gateways[1], clients.session(here)) == "OK"
 
 
