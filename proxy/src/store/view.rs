@@ -97,10 +97,11 @@ pub(super) fn credential(
             Some(row) => Some(row),
             None => txn.open_table(ACCESS_KEYS)?.get(id.as_str())?,
         };
-        Ok::<_, redb::Error>(row.map(|row| (row, revision)))
+        // Copied, since its page is the writer's again when the transaction ends.
+        Ok::<_, redb::Error>(row.map(|row| (row.value().to_vec(), revision)))
     })();
     let Some((row, revision)) = row.map_err(StoreError::read)? else { return Ok(None) };
-    let stored = read_credential(id.as_str(), row.value(), keyring)
+    let stored = read_credential(id.as_str(), &row, keyring)
         .map_err(|source| StoreError::Unreadable { access_key_id: id.clone(), source })?;
     Ok(Some((stored.credential, revision)))
 }

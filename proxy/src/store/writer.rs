@@ -1,6 +1,8 @@
 //! The projector: the one thread that writes. It commits whatever is waiting in one transaction, so that the cost of
 //! an fsync is shared by all who wait for it.
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -60,7 +62,12 @@ impl Writer {
     /// Works until the store is closed or its last handle is gone, and everything queued is done.
     pub(super) fn run(mut self) {
         while let Some(command) = self.commands.blocking_recv() {
-            self.handle(command);
+            // Without a writer nothing is applied any more, which nobody must take for silence.
+            if catch_unwind(AssertUnwindSafe(|| self.handle(command))).is_err() {
+                let defect = io::Error::other("a defect ended a write");
+                // What is beneath may be in no state to be closed.
+                let _ = catch_unwind(AssertUnwindSafe(|| self.fail(redb::Error::Io(defect))));
+            }
         }
     }
 

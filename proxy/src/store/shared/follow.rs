@@ -88,7 +88,7 @@ impl Store {
         loop {
             let began = Instant::now();
             let error = match self.read_once(shared).await {
-                Interrupted::Store(StoreError::Closed) => return,
+                Interrupted::Store(StoreError::Closed) if self.0.commands.is_closed() => return,
                 Interrupted::Store(error) => error.to_string(),
                 Interrupted::Feed(error) => error.to_string(),
             };
@@ -291,7 +291,8 @@ impl Store {
                     while let Some(beat) = beats.next().await {
                         match beat {
                             Beat::List(list) => {
-                                if let Err(StoreError::Closed) = self.hear(shared, list, &mut hearing).await {
+                                let heard = self.hear(shared, list, &mut hearing).await;
+                                if heard.is_err() && self.0.commands.is_closed() {
                                     return;
                                 }
                             }

@@ -212,6 +212,8 @@ enum Fault {
     None,
     /// There is no room for more: only the first page can be overwritten.
     Full,
+    /// The program beneath fails.
+    Defect,
     /// After so many more operations nothing reaches the file, as if the process had been killed then.
     Killed {
         after: u32,
@@ -225,6 +227,10 @@ impl Disk {
             Fault::None => Ok(()),
             Fault::Full if end <= 4096 => Ok(()),
             Fault::Full => Err(io::ErrorKind::StorageFull.into()),
+            Fault::Defect => {
+                drop(fault);
+                panic!("a defect of the disk's program");
+            }
             Fault::Killed { after: 0 } => Err(io::ErrorKind::Other.into()),
             Fault::Killed { after } => {
                 *after -= 1;
@@ -308,6 +314,56 @@ async fn when_the_disk_is_full_appends_fail_and_look_ups_go_on() {
     for access_key_id in ["ASIA1", "ASIA2", "ASIA3"] {
         assert!(bench.find(access_key_id).await.is_some());
     }
+}
+
+#[tokio::test]
+async fn when_a_write_ends_in_a_panic_appends_fail_and_look_ups_go_on() {
+    let mut bench = Bench::new();
+    let fault = bench.reopen_on_disk().await;
+    bench.put(issued(session("ASIA1", 1_000))).await.unwrap();
+    bench.put(revoked(RevocationScope::AccessKey(id("ASIA1")), 1_001)).await.unwrap();
+    bench.find("ASIA1").await.unwrap();
+
+    *fault.lock().unwrap() = Fault::Defect;
+    bench.put(issued(session("ASIA2", 1_000))).await.unwrap_err();
+    *fault.lock().unwrap() = Fault::None;
+    let error = bench.put(issued(session("ASIA3", 1_000))).await.unwrap_err();
+    assert!(matches!(error, StoreError::Failed(_)), "not taken up again before a restart: {error}");
+    assert!(!bench.store.writable());
+    assert!(bench.find("ASIA1").await.is_some());
+    assert_eq!(bench.store.revoked(&session("ASIA1", 1_000)), Some(RevokedBy::AccessKey));
+    bench.reopen().await;
+    bench.put(issued(session("ASIA3", 1_000))).await.unwrap();
+    assert!(bench.find("ASIA1").await.is_some() && bench.find("ASIA3").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_read_while_others_are_written() {
+    let bench = Bench::new();
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    bench.put(issued(session("ASIAREAD", 1_000))).await.unwrap();
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (store, over) = (bench.store.clone(), Arc::clone(&over));
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    // Past the cache, as often as it can be done.
+                    store
+                        .state()
+                        .with_db(|db| view::credential(db, &store.0.keyring, &id("ASIAREAD")))
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for number in 0..300 {
+        bench.put(issued(session(&format!("ASIA{number}"), 1_000))).await.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    assert!(bench.store.writable());
 }
 
 #[tokio::test]

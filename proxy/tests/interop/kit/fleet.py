@@ -19,6 +19,9 @@ from .wire import Connection, Response, authority
 # Longer than a gateway tries to get an event acknowledged and applied.
 PATIENCE = 25.0
 
+# For a gateway that needs a server which is killed all the time.
+READY_SECONDS = 90.0
+
 # Sessions of one page.
 PAGE = 1000
 
@@ -87,7 +90,7 @@ class Node:
             return answers(f"{self.gateway.admin}/readyz")
 
     def wait_ready(self) -> None:
-        self.gateway.process.wait_for(self.ready)
+        self.gateway.process.wait_for(self.ready, READY_SECONDS)
 
     def sample(self) -> Sampled:
         life = self.life

@@ -84,9 +84,9 @@ class Process:
         """The first line of standard output, waited for."""
         return self.wait_for(lambda: (text := self.stdout.read_text()) and "\n" in text and text.splitlines()[0])
 
-    def wait_for(self, probe):
+    def wait_for(self, probe, seconds: float = READY_SECONDS):
         """Polls until `probe` answers; fails with the child's last words."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if answer := probe():
                 return answer
@@ -95,7 +95,7 @@ class Process:
                 raise AssertionError(f"sigward ended with {self._child.returncode}: {self.stderr.read_text()[-2000:]}")
             time.sleep(0.01)
         self.kill()
-        raise AssertionError(f"sigward was not ready in {READY_SECONDS} s: {self.stderr.read_text()[-2000:]}")
+        raise AssertionError(f"sigward was not ready in {seconds} s: {self.stderr.read_text()[-2000:]}")
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
