@@ -21,6 +21,8 @@ def recorded(sink) -> list[dict]:
 class Handler(socketserver.StreamRequestHandler):
     rbufsize = 1 << 18
 
+    disable_nagle_algorithm = True
+
     def handle(self) -> None:
         while line := self.rfile.readline(65536):
             method, target, _ = line.decode("latin-1").split(" ")
