@@ -1,17 +1,20 @@
 //! One connection: PROXY header, TLS, which HTTP it is, and then requests until it ends.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1::{self, Parts};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,13 +23,16 @@ use tokio::time::timeout;
 
 use super::patience::Patient;
 use super::prefixed::Prefixed;
+use super::rest::{CALM, HeadTimer};
 use super::streams::{End, Streams};
-use super::timer::ConnectionTimer;
 use super::{Drain, Shared, proxy_protocol, tls};
 use crate::gateway::{MAX_HEADERS, Peer};
 
 /// What HTTP/2 begins with (RFC 9113, 3.4). No method of HTTP/1.1 is `PRI`.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is read of a request before its connection has buffers again: any little.
+const FIRST_BYTES: usize = 16;
 
 /// Requests of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 128;
@@ -95,7 +101,7 @@ where
             Greeted::Tls(stream) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 // Apart, since it is large and would be room in the task of every connection.
-                Box::pin(self.http(*stream, peer, http2)).await;
+                Box::pin(self.http(Prefixed::new(*stream), peer, http2)).await;
             }
         }
     }
@@ -129,7 +135,7 @@ where
         }
     }
 
-    async fn http<S>(self, stream: S, peer: Peer, http2: bool)
+    async fn http<S>(self, stream: Prefixed<S>, peer: Peer, http2: bool)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -147,12 +153,39 @@ where
         }
     }
 
-    async fn http1<S>(mut self, stream: S, peer: Peer) -> hyper::Result<()>
+    /// Serves requests, and rests in between.
+    async fn http1<S>(mut self, mut stream: Prefixed<S>, peer: Peer) -> hyper::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // Apart, since it is what a connection that rests has no need of.
+        while let Some(resting) = Box::pin(self.requests(stream, &peer)).await? {
+            stream = resting;
+            let limits = self.shared.budget.limits;
+            let patience = limits.head_timeout.saturating_sub(CALM);
+            tokio::select! {
+                biased;
+                read = timeout(patience, stream.read_ahead(FIRST_BYTES)) => match read {
+                    Ok(Ok(true)) => {}
+                    Ok(Ok(false) | Err(_)) => return Ok(()),
+                    Err(_) => {
+                        self.shared.budget.metrics.silent.inc();
+                        return Ok(());
+                    }
+                },
+                () = self.drain.due() => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves requests until the connection ends, or has been idle for a while: then the stream comes back.
+    async fn requests<S>(&mut self, stream: Prefixed<S>, peer: &Peer) -> hyper::Result<Option<Prefixed<S>>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = self.shared.budget.limits;
-        let (handle, drain) = (self.handle, self.drain.clone());
+        let (handle, drain, peer) = (self.handle.clone(), self.drain.clone(), peer.clone());
         let service = service_fn(move |request| {
             // hyper keeps room for a request's future as long as the connection lasts: it is only room for a pointer.
             let (answer, drain) = (Box::pin(handle(peer.clone(), request)), drain.clone());
@@ -164,24 +197,35 @@ where
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = http1::Builder::new()
-            .timer(ConnectionTimer::default())
+        let timer = HeadTimer::new(limits.head_timeout);
+        let mut connection = http1::Builder::new()
+            .timer(timer.clone())
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(limits.head_bytes)
             .max_headers(MAX_HEADERS)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        tokio::select! {
+            .serve_connection(TokioIo::new(timer.note(stream)), service);
+        let until_calm = poll_fn(|context| match Pin::new(&mut connection).poll(context) {
+            Poll::Pending if timer.is_calm() => Poll::Ready(None),
+            polled => polled.map(Some),
+        });
+        let ended = tokio::select! {
             biased;
-            result = connection.as_mut() => result,
+            ended = until_calm => ended,
             () = self.drain.due() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                Pin::new(&mut connection).graceful_shutdown();
+                Some((&mut connection).await)
             }
+        };
+        if let Some(result) = ended {
+            return result.map(|()| None);
         }
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        let mut stream = io.into_inner().into_inner();
+        stream.put_back(&read_buf);
+        Ok(Some(stream))
     }
 
-    async fn http2<S>(mut self, stream: S, peer: Peer) -> hyper::Result<()>
+    async fn http2<S>(mut self, stream: Prefixed<S>, peer: Peer) -> hyper::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -17,10 +17,10 @@ mod metrics;
 mod patience;
 mod prefixed;
 mod proxy_protocol;
+mod rest;
 mod socket;
 mod sources;
 mod streams;
-mod timer;
 mod tls;
 mod workers;
 

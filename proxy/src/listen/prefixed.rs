@@ -29,6 +29,13 @@ impl<S: AsyncRead + Unpin> Prefixed<S> {
         self.ahead.advance(count.min(self.ahead.len()));
     }
 
+    /// Gives back what somebody else has read ahead.
+    pub(super) fn put_back(&mut self, read: &[u8]) {
+        if !read.is_empty() {
+            self.ahead = [read, &self.ahead].concat().as_slice().into();
+        }
+    }
+
     /// Reads ahead until `most` bytes are there at the most. False at the end of the stream.
     pub(super) async fn read_ahead(&mut self, most: usize) -> io::Result<bool> {
         let room = most.saturating_sub(self.ahead.len());

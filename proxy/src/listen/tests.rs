@@ -166,3 +166,71 @@ async fn who_sends_its_head_in_drips_is_sent_away() {
         assert_eq!(running.metrics.silent.get(), 1, "{http2}");
     }
 }
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+async fn answered(stream: &mut TcpStream) -> bool {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"HTTP/1.1") || answer.len() < 40 {
+        if stream.read_buf(&mut answer).await.unwrap() == 0 {
+            return false;
+        }
+    }
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
+#[tokio::test]
+async fn a_connection_that_has_rested_serves_on() {
+    let running = Running::start(ListenerOptions { http2: true, ..ListenerOptions::default() }, LIMITS);
+    let mut stream = running.connect().await;
+    for _ in 0..2 {
+        stream.write_all(GET).await.unwrap();
+        assert!(answered(&mut stream).await);
+        tokio::time::sleep(rest::CALM + Duration::from_millis(200)).await;
+        // A head of which the first bytes come alone.
+        stream.write_all(&GET[..3]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(&GET[3..]).await.unwrap();
+        assert!(answered(&mut stream).await);
+    }
+    tokio::time::sleep(rest::CALM + Duration::from_millis(200)).await;
+    running.drained().await;
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "who rests is sent away as well");
+}
+
+#[tokio::test]
+async fn who_is_silent_has_the_same_time_whether_the_connection_rests_or_not() {
+    let head_timeout = rest::CALM + Duration::from_secs(1);
+    let running = Running::start(ListenerOptions::default(), Limits { head_timeout, ..LIMITS });
+    let mut stream = running.connect().await;
+    stream.write_all(GET).await.unwrap();
+    assert!(answered(&mut stream).await);
+    let start = tokio::time::Instant::now();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    let (took, slack) = (start.elapsed(), Duration::from_millis(100));
+    assert!(took + slack > head_timeout, "{took:?}");
+    assert_eq!(running.metrics.silent.get(), 1);
+}
+
+#[tokio::test]
+async fn a_head_byte_by_byte_has_no_more_time_for_a_rest_before_it() {
+    let head_timeout = rest::CALM * 2;
+    let running = Running::start(ListenerOptions::default(), Limits { head_timeout, ..LIMITS });
+    let mut stream = running.connect().await;
+    tokio::time::sleep(rest::CALM + Duration::from_millis(100)).await;
+    let start = tokio::time::Instant::now();
+    let (mut reader, mut writer) = stream.split();
+    let dripping = async {
+        while writer.write_all(b"a").await.is_ok() {
+            // Longer than it takes to be calm, if a part of a head counted as calm.
+            tokio::time::sleep(rest::CALM + Duration::from_millis(100)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    tokio::select! {
+        () = dripping => {}
+        read = reader.read_to_end(&mut answer) => drop(read),
+    }
+    assert!(start.elapsed() < head_timeout + rest::CALM, "{:?}", start.elapsed());
+    assert_eq!(running.metrics.silent.get(), 1);
+}
