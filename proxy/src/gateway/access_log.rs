@@ -17,8 +17,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Peer;
 use super::UpstreamAnswer;
-use super::body::Verdict;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
+use super::verdict::Verdict;
 use crate::admission::{Claim, Ticket};
 use crate::clock::UnixMillis;
 use crate::iam::AccessKeyId;

@@ -11,16 +11,13 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use sigv4::{PayloadError, PayloadVerifier, Reframer};
-use tokio::sync::SetOnce;
-use tokio::time::Instant;
 
+use super::verdict::{Outcome, Verdict};
 use crate::admission::Ticket;
 
 /// So many bytes of the wire are decoded at once where they are held.
@@ -46,110 +43,6 @@ pub(super) enum BodyError {
     /// The client went away.
     #[error("the client stopped sending: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// What became of a request body, readable while the backend still talks.
-#[derive(Clone, Debug)]
-pub(super) struct Verdict(Arc<Progress>);
-
-#[derive(Debug)]
-struct Progress {
-    start: Instant,
-    /// Milliseconds from `start` to the last frame.
-    last_frame: AtomicU64,
-    /// Bytes received from the client.
-    received: AtomicU64,
-    /// Whether the last read found nothing.
-    waiting: AtomicBool,
-    outcome: SetOnce<Outcome>,
-}
-
-#[derive(Debug)]
-enum Outcome {
-    Proved,
-    Refused(PayloadError),
-    /// It is longer than it may be.
-    TooLarge {
-        most: u64,
-    },
-    ClientGone,
-    /// Nobody read it to its end.
-    Abandoned,
-}
-
-impl Verdict {
-    fn new() -> Self {
-        Self(Arc::new(Progress {
-            start: Instant::now(),
-            last_frame: 0.into(),
-            received: 0.into(),
-            waiting: false.into(),
-            outcome: SetOnce::new(),
-        }))
-    }
-
-    /// What was wrong with the body, if anything.
-    pub(super) fn refused(&self) -> Option<&PayloadError> {
-        match self.0.outcome.get() {
-            Some(Outcome::Refused(error)) => Some(error),
-            Some(Outcome::Proved | Outcome::TooLarge { .. } | Outcome::ClientGone | Outcome::Abandoned)
-            | None => None,
-        }
-    }
-
-    /// The most that the body may have, if it has more.
-    pub(super) fn too_large(&self) -> Option<u64> {
-        match self.0.outcome.get() {
-            Some(Outcome::TooLarge { most }) => Some(*most),
-            Some(_) | None => None,
-        }
-    }
-
-    /// Whether the body ended without its proof: it was refused, or the client went away.
-    pub(super) fn failed(&self) -> bool {
-        matches!(
-            self.0.outcome.get(),
-            Some(Outcome::Refused(_) | Outcome::TooLarge { .. } | Outcome::ClientGone)
-        )
-    }
-
-    /// Whether the body is over, one way or another.
-    pub(super) fn is_settled(&self) -> bool {
-        self.0.outcome.get().is_some()
-    }
-
-    /// Waits for the end of the body; whether all of it has been proved.
-    pub(super) async fn proved(&self) -> bool {
-        matches!(self.0.outcome.wait().await, Outcome::Proved)
-    }
-
-    /// Whether the next move is the client's.
-    pub(super) fn waiting_for_client(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed)
-    }
-
-    /// When the last piece of the body came, or when the body began.
-    pub(super) fn last_activity(&self) -> Instant {
-        let millis = self.0.last_frame.load(Ordering::Relaxed);
-        self.0.start + std::time::Duration::from_millis(millis)
-    }
-
-    /// Bytes received from the client, framing included.
-    pub(super) fn received(&self) -> u64 {
-        self.0.received.load(Ordering::Relaxed)
-    }
-
-    fn saw(&self, bytes: usize) {
-        let since = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_frame.store(since, Ordering::Relaxed);
-        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn settle(&self, outcome: Outcome) {
-        self.saw(0);
-        // The first outcome stands: nothing that happens after it can prove or disprove the body.
-        drop(self.0.outcome.set(outcome));
-    }
 }
 
 /// A request body on its way to the backend.
@@ -288,7 +181,7 @@ where
     /// Takes one step: receives a frame, or concludes the proof at the end.
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
-        self.verdict.0.waiting.store(polled.is_pending(), Ordering::Relaxed);
+        self.verdict.wait_for_client(polled.is_pending());
         match ready!(polled) {
             // Trailer fields of the transfer coding are dropped: nothing signs them.
             Some(Ok(frame)) => Poll::Ready(frame.into_data().map_or(Ok(()), |data| self.receive(data))),

@@ -6,9 +6,9 @@ use http::{HeaderValue, Method, Response, Version};
 use sigv4::{Dialect, ParseError, PostError};
 
 use super::access_log::{AnswerBody, Call};
-use super::body::Verdict;
 use super::lingering::expects_continue;
 use super::metrics::Reason;
+use super::verdict::Verdict;
 use crate::admission::{NotAdmitted, Refused};
 use crate::auth::{AuthError, Denied, FormAuthError, NotForEverybody, NotPermitted, Refusal};
 use crate::config;

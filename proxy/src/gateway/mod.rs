@@ -23,6 +23,7 @@ mod peer;
 mod permission;
 mod plan;
 mod post_object;
+mod verdict;
 mod vigil;
 
 use std::borrow::Cow;

@@ -10,11 +10,12 @@ use http::Response;
 use tokio::time::Instant;
 
 use super::UpstreamAnswer;
-use super::body::{ProvingBody, Verdict};
+use super::body::ProvingBody;
 use super::error::GatewayError;
 use super::lingering::Lingering;
 use super::metrics::GatewayMetrics;
 use super::plan::Backend;
+use super::verdict::Verdict;
 use crate::clock::Alarm;
 use crate::upstream::{UpstreamError, strip_hop_by_hop};
 
