@@ -243,18 +243,18 @@ impl Serving<'_> {
         let sent = call.host.as_ref().map(|host| forwarding::sent_to(parts, host));
         let parts = sent.as_ref().unwrap_or(parts);
         let plus_is_space = identity.plus_is_space();
-        let path = unambiguous_path(parts, plus_is_space);
-        let target = Target::parse(&path, host(parts), plan.domains(call.peer.listener));
+        let (host, path) = (host(parts), unambiguous_path(parts, plus_is_space));
+        let target = Target::parse(&path, host, plan.domains(call.peer.listener));
         let target = identity.target(target.map_err(GatewayError::from))?;
         let query = parts.uri.query().map(str::as_bytes);
         let action = Action::of(&parts.method, &target, query, &parts.headers);
         call.aim(action, &target);
-        let route = plan.route(host(parts), &target);
+        let route = plan.route(host, &target);
         let (asker, payload) = self.asker(identity, route.as_ref().ok().copied(), call)?;
         let route = route?;
 
         let asked = Asked { action, target: &target, query, headers: &parts.headers, objects: None };
-        let destination = plan.destination(route, host(parts), &asked)?;
+        let destination = plan.destination(route, host, &asked)?;
         asker.stays_on(&destination)?;
         let upstream = destination.upstream;
         let (mut body, mut content) = content::of_request(upstream, parts, action, payload, incoming)?;
