@@ -2,32 +2,27 @@
 //! byte of the answer has gone, or when whoever asked no longer waits for one. What was asked may have been done even
 //! then, so no request goes without its line.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::header::{Entry, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Peer;
-use super::UpstreamAnswer;
+use super::answer_body::AnswerBody;
 use super::metrics::{GatewayMetrics, InFlight, Outcome, Reason};
 use super::verdict::Verdict;
 use crate::admission::{Claim, Ticket};
 use crate::clock::UnixMillis;
 use crate::iam::AccessKeyId;
-use crate::s3::rename::Rewriter;
 use crate::s3::{Action, Bucket, Target};
 use crate::store::Record;
 use crate::sts;
 use crate::telemetry::ACCESS_LOG;
-use crate::upstream::AnswerError;
 
 /// Makes request ids: unique within the process, not guessable from one another's neighbours in other processes.
 pub(super) struct RequestIds {
@@ -286,8 +281,14 @@ impl Call {
         }
         self.status = Some(response.status());
         self.whole = response.body().is_end_stream();
-        response.body_mut().call = Some(Box::new(self));
+        response.body_mut().end_with(self);
         response
+    }
+
+    /// So many bytes of the answer have been handed on, and whether they were the last.
+    pub(super) fn handed_on(&mut self, bytes: usize, whole: bool) {
+        self.sent += bytes as u64;
+        self.whole |= whole;
     }
 
     fn write_line(&self, received: u64, elapsed: Duration) {
@@ -343,98 +344,4 @@ impl Drop for Call {
             self.write_line(received, elapsed);
         }
     }
-}
-
-/// The body of an answer. Says when it is over.
-pub struct AnswerBody {
-    source: Source,
-    call: Option<Box<Call>>,
-}
-
-enum Source {
-    Streaming(UpstreamAnswer),
-    /// A document on its way through a rewriter, which is gone once the document has ended.
-    Rewritten(UpstreamAnswer, Option<Rewriter>),
-    Whole(Option<Bytes>),
-}
-
-impl AnswerBody {
-    /// The backend's answer, as it comes.
-    pub(super) fn streaming(body: UpstreamAnswer) -> Self {
-        Self { source: Source::Streaming(body), call: None }
-    }
-
-    /// The backend's answer, a document, in the client's terms.
-    pub(super) fn rewritten(body: UpstreamAnswer, rewriter: Rewriter) -> Self {
-        Self { source: Source::Rewritten(body, Some(rewriter)), call: None }
-    }
-
-    /// An answer of our own.
-    pub(super) fn whole(body: Bytes) -> Self {
-        Self { source: Source::Whole((!body.is_empty()).then_some(body)), call: None }
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = AnswerError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        let frame = match &mut self.source {
-            // Trailers would need to be announced over HTTP/1.1, and no S3 client looks for any in an answer.
-            Source::Streaming(body) => match ready!(Pin::new(body).poll_frame(context)) {
-                Some(Ok(frame)) if frame.is_trailers() => None,
-                frame => frame,
-            },
-            Source::Rewritten(body, rewriter) => ready!(poll_rewritten(body, rewriter, context)),
-            Source::Whole(body) => body.take().map(|bytes| Ok(Frame::data(bytes))),
-        };
-        let ended = frame.is_none() || self.is_end_stream();
-        if let Some(call) = &mut self.call {
-            call.whole |= ended && !matches!(frame, Some(Err(_)));
-            if let Some(Ok(frame)) = &frame {
-                call.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Streaming(body) => body.is_end_stream(),
-            Source::Rewritten(_, rewriter) => rewriter.is_none(),
-            Source::Whole(body) => body.is_none(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Streaming(body) => body.size_hint(),
-            Source::Rewritten(..) => SizeHint::default(),
-            Source::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-        }
-    }
-}
-
-/// The next piece of a document, if there is any of it to hand on yet. Trailer fields would speak of another document.
-fn poll_rewritten(
-    body: &mut UpstreamAnswer,
-    rewriter: &mut Option<Rewriter>,
-    context: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-    let mut out = Vec::new();
-    while let Some(at_work) = rewriter {
-        match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            Some(Ok(frame)) => drop(frame.into_data().map(|data| at_work.push(&data, &mut out))),
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-            None => drop(rewriter.take().map(|ending| ending.finish(&mut out))),
-        }
-        if !out.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(out.into()))));
-        }
-    }
-    Poll::Ready(None)
 }

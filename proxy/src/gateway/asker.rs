@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderValue, Response, Uri};
 use http_body::Body as _;
 use sigv4::{ParseError, PayloadMode};
 
-use super::access_log::{AnswerBody, Call};
+use super::access_log::Call;
+use super::answer_body::AnswerBody;
 use super::error::GatewayError;
 use super::permission::Asker;
 use super::plan::Route;

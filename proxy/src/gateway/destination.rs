@@ -15,7 +15,7 @@ use md5::{Digest as _, Md5};
 use ring::digest::{SHA256, digest};
 use sigv4::ChecksumAlgorithm;
 
-use super::access_log::AnswerBody;
+use super::answer_body::AnswerBody;
 use super::error::GatewayError;
 use super::plan::{Backend, Plan, Route};
 use super::{UpstreamAnswer, host};

@@ -5,7 +5,8 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, Version};
 use sigv4::{Dialect, ParseError, PostError};
 
-use super::access_log::{AnswerBody, Call};
+use super::access_log::Call;
+use super::answer_body::AnswerBody;
 use super::lingering::expects_continue;
 use super::metrics::Reason;
 use super::verdict::Verdict;

@@ -10,6 +10,7 @@
 //! has left, in `access_log.rs`.
 
 mod access_log;
+mod answer_body;
 mod asker;
 mod body;
 mod content;
@@ -39,8 +40,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-pub use access_log::AnswerBody;
 use access_log::{Call, Ledger};
+pub use answer_body::AnswerBody;
 use body::ProvingBody;
 use error::GatewayError;
 pub(crate) use lingering::Lingering;

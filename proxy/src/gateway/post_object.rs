@@ -27,7 +27,8 @@ use http_body_util::BodyExt;
 use sigv4::{Boundary, FormError, FormFile, FormReader, PayloadError, PostForm, uri};
 use tokio::time::timeout;
 
-use super::access_log::{AnswerBody, Call};
+use super::access_log::Call;
+use super::answer_body::AnswerBody;
 use super::error::GatewayError;
 use super::vigil::Vigil;
 use super::{Lingering, Serving, content, host};
