@@ -1,6 +1,7 @@
-//! Rows of the log and of the view, version 1: what their headers say.
+//! Rows of the log and of the view: what their headers say.
 //!
-//! Within version 1 fields may be added and unknown ones are ignored. These structs are the stored form and stand
+//! Issuances of sessions, which are many, have a compact header (`issuance`); that of everything else is JSON, and what
+//! follows is about that. Fields may be added and unknown ones are ignored. These structs are the stored form and stand
 //! apart from the types in memory, so that renaming one of those cannot change what is on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +11,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sigv4::SecretAccessKey;
 
-use super::envelope::{self, Row, RowError, RowKind};
-use super::{Event, EventData, Keyring, RevocationScope};
+use super::envelope::{self, Form, Row, RowError, RowKind};
+use super::{Event, EventData, Keyring, RevocationScope, issuance};
 use crate::clock::UnixMillis;
 use crate::iam::{
     AccessKeyId, Ancestor, Credential, Federation, KeyStatus, Principal, SamlSubject, Session, SessionKind,
@@ -33,7 +34,7 @@ pub(crate) struct LoggedEvent {
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCredential {
     pub(crate) credential: Credential,
-    /// Place in the log of the event that issued or created it.
+    /// Where the store keeps the event that issued or created it.
     pub(crate) seq: u64,
     /// Source of that event.
     pub(crate) source: String,
@@ -175,13 +176,29 @@ struct AncestorRow {
     issued_at: UnixMillis,
 }
 
+/// What a row of the log says of the session that it issues, its secret left empty, unproved: good for lists, never
+/// for a decision.
+pub(crate) struct IssuanceHeader<'a> {
+    /// Source and id of the event.
+    pub(crate) identity: (String, String),
+    pub(crate) credential: Credential,
+    /// The key that sealed the secret.
+    pub(crate) sealed_by: &'a str,
+}
+
 /// Writes an event as a row of the log; its secret, if it has one, is sealed.
 pub(crate) fn write_event(logged: &LoggedEvent, keyring: &Keyring) -> Result<Vec<u8>, RowError> {
-    let event = &logged.event;
+    let LoggedEvent { event, recorded_at } = logged;
     let secret = match &event.data {
-        EventData::CredentialIssued(credential) | EventData::AccessKeyCreated(credential) => {
+        EventData::CredentialIssued(credential) => {
+            if let Some(session) = &credential.session {
+                let header = issuance::write(event, *recorded_at, credential, session)?;
+                let kind = (RowKind::Event, Form::Compact);
+                return envelope::write(kind, &header, Some(&credential.secret), keyring);
+            }
             Some(&credential.secret)
         }
+        EventData::AccessKeyCreated(credential) => Some(&credential.secret),
         EventData::AccessKeyStatus { .. }
         | EventData::AccessKeyDeleted { .. }
         | EventData::SessionRevoked { .. } => None,
@@ -190,30 +207,71 @@ pub(crate) fn write_event(logged: &LoggedEvent, keyring: &Keyring) -> Result<Vec
         source: event.source.clone(),
         id: event.id.clone(),
         time: event.time,
-        recorded_at: logged.recorded_at,
+        recorded_at: *recorded_at,
         data: DataRow::of(&event.data),
     };
-    envelope::write(RowKind::Event, &json(&row)?, secret, keyring)
+    envelope::write((RowKind::Event, Form::Json), &json(&row)?, secret, keyring)
 }
 
 /// Reads a row of the log and unseals its secret.
 pub(crate) fn read_event(bytes: &[u8], keyring: &Keyring) -> Result<LoggedEvent, RowError> {
     let row = Row::parse(RowKind::Event, bytes)?;
     let secret = row.unseal(keyring)?;
-    let EventRow { source, id, time, recorded_at, data } = parse(row.header)?;
+    match row.form {
+        Form::Json => event_of(row.header, secret),
+        Form::Compact => issuance::read(row.header, secret.ok_or_else(no_secret)?),
+    }
+}
+
+fn event_of(header: &[u8], secret: Option<SecretAccessKey>) -> Result<LoggedEvent, RowError> {
+    let EventRow { source, id, time, recorded_at, data } = parse(header)?;
     let data = data.into_data(secret)?;
     Ok(LoggedEvent { event: Event { source, id, time, data }, recorded_at })
 }
 
+/// What a row of the log says of the session that it issues; `None`: it issues none.
+pub(crate) fn read_issuance(bytes: &[u8]) -> Result<Option<IssuanceHeader<'_>>, RowError> {
+    let row = Row::parse(RowKind::Event, bytes)?;
+    let Some(sealed_by) = row.key_id() else { return Ok(None) };
+    let secret = SecretAccessKey::new([]);
+    let logged = match row.form {
+        Form::Json => event_of(row.header, Some(secret))?,
+        Form::Compact => issuance::read(row.header, secret)?,
+    };
+    let Event { source, id, data, .. } = logged.event;
+    let EventData::CredentialIssued(credential) = data else { return Ok(None) };
+    Ok(Some(IssuanceHeader { identity: (source, id), credential, sealed_by }))
+}
+
+/// When the session expires that a row of the log issues, as its header, unproved, says.
+pub(crate) fn issued_until(bytes: &[u8]) -> Option<UnixMillis> {
+    let row = Row::parse(RowKind::Event, bytes).ok()?;
+    match row.form {
+        Form::Compact => issuance::expiry(row.header),
+        Form::Json => None,
+    }
+}
+
+/// The id of the key that sealed the secret of a row of the log, if it has one.
+pub(crate) fn sealed_by(bytes: &[u8]) -> Option<&str> {
+    Row::parse(RowKind::Event, bytes).ok()?.key_id()
+}
+
 /// Whether a row of the log issues a session, as far as its header, unproved, can be read.
 pub(crate) fn issues_session(bytes: &[u8]) -> bool {
-    let row = Row::parse(RowKind::Event, bytes).and_then(|row| parse::<EventRow>(row.header));
-    row.is_ok_and(|row| matches!(row.data, DataRow::CredentialIssued(_)))
+    let Ok(row) = Row::parse(RowKind::Event, bytes) else { return false };
+    match row.form {
+        Form::Compact => true,
+        Form::Json => {
+            parse::<EventRow>(row.header).is_ok_and(|row| matches!(row.data, DataRow::CredentialIssued(_)))
+        }
+    }
 }
 
 /// When a row of the log was sealed that makes a long-term key what it is, as its header, unproved, says.
 pub(crate) fn access_key_sealed_at(bytes: &[u8]) -> Option<UnixMillis> {
-    let row: EventRow = parse(Row::parse(RowKind::Event, bytes).ok()?.header).ok()?;
+    let row = Row::parse(RowKind::Event, bytes).ok().filter(|row| row.form == Form::Json)?;
+    let row: EventRow = parse(row.header).ok()?;
     matches!(row.data, DataRow::AccessKeyCreated(_)).then_some(row.recorded_at)
 }
 
@@ -224,7 +282,11 @@ pub(crate) fn event_identity(bytes: &[u8]) -> Result<(String, String), RowError>
         source: String,
         id: String,
     }
-    let Identity { source, id } = parse(Row::parse(RowKind::Event, bytes)?.header)?;
+    let row = Row::parse(RowKind::Event, bytes)?;
+    if row.form == Form::Compact {
+        return issuance::identity(row.header);
+    }
+    let Identity { source, id } = parse(row.header)?;
     Ok((source, id))
 }
 
@@ -235,7 +297,7 @@ pub(crate) fn write_credential(stored: &StoredCredential, keyring: &Keyring) -> 
         source: stored.source.clone(),
         credential: CredentialRow::of(&stored.credential),
     };
-    envelope::write(RowKind::Credential, &json(&row)?, Some(&stored.credential.secret), keyring)
+    envelope::write((RowKind::Credential, Form::Json), &json(&row)?, Some(&stored.credential.secret), keyring)
 }
 
 /// Reads the row that stands under `access_key_id` and unseals its secret.
@@ -245,7 +307,7 @@ pub(crate) fn read_credential(
     keyring: &Keyring,
 ) -> Result<StoredCredential, RowError> {
     let row = Row::parse(RowKind::Credential, bytes)?;
-    let secret = row.unseal(keyring)?.ok_or_else(|| RowError::Malformed("no secret".into()))?;
+    let secret = row.unseal(keyring)?.ok_or_else(no_secret)?;
     let header = read_header(access_key_id, bytes)?;
     let credential = header.header.into_credential(secret)?;
     Ok(StoredCredential { credential, seq: header.seq, source: header.source })
@@ -257,7 +319,7 @@ pub(crate) fn read_header<'a>(
     bytes: &'a [u8],
 ) -> Result<CredentialHeader<'a>, RowError> {
     let row = Row::parse(RowKind::Credential, bytes)?;
-    let sealed_by = row.key_id().ok_or_else(|| RowError::Malformed("no secret".into()))?;
+    let sealed_by = row.key_id().ok_or_else(no_secret)?;
     let StoredRow { seq, source, credential } = parse(row.header)?;
     if credential.access_key_id.as_str() != access_key_id {
         return Err(RowError::Malformed(format!("a record of {}", credential.access_key_id)));
@@ -293,7 +355,7 @@ impl DataRow {
     }
 
     fn into_data(self, secret: Option<SecretAccessKey>) -> Result<EventData, RowError> {
-        let secret = || secret.ok_or_else(|| RowError::Malformed("no secret".into()));
+        let secret = || secret.ok_or_else(no_secret);
         Ok(match self {
             Self::CredentialIssued(row) => EventData::CredentialIssued(row.into_credential(secret()?)?),
             Self::AccessKeyCreated(row) => EventData::AccessKeyCreated(row.into_credential(secret()?)?),
@@ -437,6 +499,10 @@ impl AncestorRow {
         let principal = Principal { arn, user_id, account };
         Ancestor { access_key_id, principal, role_arn, session_name: name, provider, issued_at }
     }
+}
+
+fn no_secret() -> RowError {
+    RowError::Malformed("no secret".into())
 }
 
 fn json(row: &impl Serialize) -> Result<Vec<u8>, RowError> {

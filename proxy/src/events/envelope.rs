@@ -1,14 +1,14 @@
 //! The stored form of everything in the log and its view: a clear header, and beside it at most one secret, sealed.
 //!
 //! ```text
-//! byte 0      version, 1
+//! byte 0      form of the header: 1 JSON, 2 compact
 //! byte 1      length k of the sealing key's id; 0: nothing is sealed
 //! k bytes     the sealing key's id
 //!             only if k > 0:
 //! 16 bytes      salt
 //! 2 bytes       length n of the ciphertext with its tag, big endian
 //! n bytes       AES-256-GCM ciphertext and tag
-//! the rest    header, JSON
+//! the rest    header
 //! ```
 //!
 //! The secret is sealed under HKDF-SHA256(key, salt), a key of its own, and authenticated together with version,
@@ -22,8 +22,16 @@ use zeroize::Zeroizing;
 
 use super::keyring::{Keyring, MAX_KEY_ID_BYTES, OneTimeKey, SALT_BYTES};
 
-const VERSION: u8 = 1;
 const PURPOSE: &str = "sigward row v1";
+
+/// How a header is written; part of what is authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Text that says what it means: of everything there is little of.
+    Json = 1,
+    /// As `compact` has it: of issuances.
+    Compact = 2,
+}
 
 /// Where a row belongs; part of what is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,7 @@ pub enum RowError {
 /// A row taken apart; nothing is unsealed yet.
 pub(crate) struct Row<'a> {
     kind: RowKind,
+    pub(crate) form: Form,
     /// The clear part.
     pub(crate) header: &'a [u8],
     seal: Option<Seal<'a>>,
@@ -72,50 +81,52 @@ struct Seal<'a> {
 
 /// Writes a row; `secret` is sealed under the keyring's active key.
 pub(crate) fn write(
-    kind: RowKind,
+    (kind, form): (RowKind, Form),
     header: &[u8],
     secret: Option<&SecretAccessKey>,
     keyring: &Keyring,
 ) -> Result<Vec<u8>, RowError> {
     let mut salt = [0; SALT_BYTES];
     SystemRandom::new().fill(&mut salt).map_err(|_| RowError::Sealing)?;
-    write_salted(kind, header, secret, keyring, salt)
+    write_salted((kind, form), header, secret, keyring, salt)
 }
 
 fn write_salted(
-    kind: RowKind,
+    (kind, form): (RowKind, Form),
     header: &[u8],
     secret: Option<&SecretAccessKey>,
     keyring: &Keyring,
     salt: [u8; SALT_BYTES],
 ) -> Result<Vec<u8>, RowError> {
     let Some(secret) = secret else {
-        return Ok([&[VERSION, 0], header].concat());
+        return Ok([&[form as u8, 0], header].concat());
     };
     let key = keyring.sealing();
     // Room for the tag at once: growing would leave a copy of the secret behind.
     let plain = secret.expose_secret();
     let mut sealed = Zeroizing::new(Vec::with_capacity(plain.len() + OneTimeKey::TAG_BYTES));
     sealed.extend_from_slice(plain);
-    let aad = Aad::from(authenticated(kind, &key.id, header));
+    let aad = Aad::from(authenticated((kind, form), &key.id, header));
     let subkey = key.subkey(&salt, PURPOSE);
     let (subkey, nonce) = subkey.once();
     subkey.seal_in_place_append_tag(nonce, aad, &mut *sealed).map_err(|_| RowError::Sealing)?;
     let length = u16::try_from(sealed.len()).map_err(|_| RowError::Sealing)?.to_be_bytes();
     let key_id_length = u8::try_from(key.id.len()).map_err(|_| RowError::Sealing)?;
-    Ok([&[VERSION, key_id_length], key.id.as_bytes(), &salt, &length, &sealed, header].concat())
+    Ok([&[form as u8, key_id_length], key.id.as_bytes(), &salt, &length, &sealed, header].concat())
 }
 
 impl<'a> Row<'a> {
     /// Takes a row apart.
     pub(crate) fn parse(kind: RowKind, bytes: &'a [u8]) -> Result<Self, RowError> {
-        let (&version, rest) = bytes.split_first().ok_or_else(|| malformed("empty"))?;
-        if version != VERSION {
-            return Err(RowError::Version(version));
-        }
+        let (&form, rest) = bytes.split_first().ok_or_else(|| malformed("empty"))?;
+        let form = match form {
+            1 => Form::Json,
+            2 => Form::Compact,
+            unknown => return Err(RowError::Version(unknown)),
+        };
         let (&key_id_length, rest) = rest.split_first().ok_or_else(|| malformed("truncated"))?;
         if key_id_length == 0 {
-            return Ok(Self { kind, header: rest, seal: None });
+            return Ok(Self { kind, form, header: rest, seal: None });
         }
         let (key_id, rest) = split(rest, usize::from(key_id_length))?;
         let key_id = std::str::from_utf8(key_id)
@@ -125,7 +136,7 @@ impl<'a> Row<'a> {
         let (salt, rest) = split(rest, SALT_BYTES)?;
         let (length, rest) = rest.split_first_chunk::<2>().ok_or_else(|| malformed("truncated"))?;
         let (ciphertext, header) = split(rest, usize::from(u16::from_be_bytes(*length)))?;
-        Ok(Self { kind, header, seal: Some(Seal { key_id, salt, ciphertext }) })
+        Ok(Self { kind, form, header, seal: Some(Seal { key_id, salt, ciphertext }) })
     }
 
     /// Id of the key that sealed the secret, if there is one.
@@ -137,7 +148,7 @@ impl<'a> Row<'a> {
     pub(crate) fn unseal(&self, keyring: &Keyring) -> Result<Option<SecretAccessKey>, RowError> {
         let Some(seal) = &self.seal else { return Ok(None) };
         let key = keyring.find(seal.key_id).ok_or_else(|| RowError::MissingKey(seal.key_id.into()))?;
-        let aad = Aad::from(authenticated(self.kind, seal.key_id, self.header));
+        let aad = Aad::from(authenticated((self.kind, self.form), seal.key_id, self.header));
         let mut buffer = Zeroizing::new(seal.ciphertext.to_vec());
         let subkey = key.subkey(seal.salt, PURPOSE);
         let (subkey, nonce) = subkey.once();
@@ -148,14 +159,14 @@ impl<'a> Row<'a> {
     }
 }
 
-fn authenticated(kind: RowKind, key_id: &str, header: &[u8]) -> Vec<u8> {
+fn authenticated((kind, form): (RowKind, Form), key_id: &str, header: &[u8]) -> Vec<u8> {
     let kind = match kind {
         RowKind::Event => b'e',
         RowKind::Credential => b'c',
         RowKind::Secret => b's',
     };
     let key_id_length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
-    [&[VERSION, kind, key_id_length], key_id.as_bytes(), header].concat()
+    [&[form as u8, kind, key_id_length], key_id.as_bytes(), header].concat()
 }
 
 fn split(bytes: &[u8], at: usize) -> Result<(&[u8], &[u8]), RowError> {
@@ -183,7 +194,7 @@ mod tests {
 
     fn sealed() -> Vec<u8> {
         let secret = SecretAccessKey::new("canary");
-        write_salted(RowKind::Credential, HEADER, Some(&secret), &keyring(), [9; 16]).unwrap()
+        write_salted((RowKind::Credential, Form::Json), HEADER, Some(&secret), &keyring(), [9; 16]).unwrap()
     }
 
     fn unseal(kind: RowKind, bytes: &[u8], keyring: &Keyring) -> Result<Vec<u8>, RowError> {
@@ -196,7 +207,7 @@ mod tests {
         let hex: String = sealed().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, GOLDEN);
         assert_eq!(unseal(RowKind::Credential, &sealed(), &keyring()).unwrap(), b"canary");
-        let plain = write(RowKind::Event, HEADER, None, &keyring()).unwrap();
+        let plain = write((RowKind::Event, Form::Json), HEADER, None, &keyring()).unwrap();
         assert_eq!(plain, [b"\x01\x00", HEADER].concat());
         assert!(Row::parse(RowKind::Event, &plain).unwrap().unseal(&keyring()).unwrap().is_none());
     }
@@ -223,8 +234,8 @@ mod tests {
     #[test]
     fn an_unknown_version_and_a_missing_key_are_told_apart_from_damage() {
         let mut newer = sealed();
-        newer[0] = 2;
-        assert_eq!(unseal(RowKind::Credential, &newer, &keyring()).unwrap_err(), RowError::Version(2));
+        newer[0] = 3;
+        assert_eq!(unseal(RowKind::Credential, &newer, &keyring()).unwrap_err(), RowError::Version(3));
         let other = Keyring::fixed("k2", [7; 32]);
         assert_eq!(
             unseal(RowKind::Credential, &sealed(), &other).unwrap_err(),
@@ -240,7 +251,7 @@ mod tests {
     #[test]
     fn the_same_secret_never_seals_to_the_same_bytes() {
         let secret = SecretAccessKey::new("canary");
-        let row = || write(RowKind::Credential, HEADER, Some(&secret), &keyring()).unwrap();
+        let row = || write((RowKind::Credential, Form::Json), HEADER, Some(&secret), &keyring()).unwrap();
         assert_ne!(row(), row());
         assert!(!row().windows(6).any(|window| window == b"canary"));
     }

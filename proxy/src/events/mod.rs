@@ -10,15 +10,18 @@
 
 pub mod cloudevents;
 mod codec;
+mod compact;
 mod envelope;
 mod event;
+mod issuance;
 mod keyring;
 mod sealed_secret;
 mod token;
 
 pub(crate) use codec::{
     CredentialHeader, LoggedEvent, MAX_ROW_BYTES, StoredCredential, access_key_sealed_at, event_identity,
-    issues_session, read_credential, read_event, read_header, write_credential, write_event,
+    issued_until, issues_session, read_credential, read_event, read_header, read_issuance, sealed_by,
+    write_credential, write_event,
 };
 pub use envelope::RowError;
 pub use event::{

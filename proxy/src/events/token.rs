@@ -32,9 +32,7 @@
 //! list        ancestors: access key id, ARN, unique id, account, optional × 3 (role, session name, provider), issued at
 //! ```
 //!
-//! An integer is LEB128. A list is its length and its members, an optional is byte 0, or byte 1 and what there is.
-//! Bytes are their length and themselves. A text that occurred before is written as `2 × its number + 1`, a new one
-//! as `2 × its length` and itself: chains of roles repeat accounts, names and ARNs.
+//! `compact` says how these are written.
 //!
 //! Policies that do not fit are left to the log: such a session can be verified by a gateway that has its record.
 
@@ -46,7 +44,8 @@ use ring::aead::Aad;
 use ring::digest;
 use zeroize::Zeroizing;
 
-use self::content::{Policies, Reader, Writer};
+use self::content::Policies;
+use super::compact::Writer;
 use super::keyring::{Keyring, MAX_KEY_ID_BYTES, OneTimeKey, SALT_BYTES};
 use crate::iam::{AccessKeyId, Credential, NoRandomNumbers, Session, SessionTokenHash, random_bytes};
 
@@ -107,8 +106,9 @@ fn seal_salted(
     let key = keyring.sealing();
     let head = head(&key.id);
     let room = MAX_RAW_BYTES - head.len() - SALT_BYTES - OneTimeKey::TAG_BYTES;
-    let write =
-        |policies| Writer::new(room, OneTimeKey::TAG_BYTES).session(credential, session, position, policies);
+    let write = |policies| {
+        content::write(Writer::new(room, OneTimeKey::TAG_BYTES), credential, session, position, policies)
+    };
     let mut content = match write(Policies::Inline) {
         Some(content) => content,
         None => write(Policies::Digest).ok_or(TokenError::TooLarge)?,
@@ -141,7 +141,7 @@ pub(crate) fn unseal_session(
     let subkey = key.subkey(salt, PURPOSE);
     let (subkey, nonce) = subkey.once();
     let content = subkey.open_in_place(nonce, aad(&head(&key.id), access_key_id), &mut content).ok()?;
-    Reader::new(content).session(access_key_id, SessionTokenHash::of(token))
+    content::read(content, access_key_id, SessionTokenHash::of(token))
 }
 
 /// Everything before the salt.

@@ -200,7 +200,8 @@ fn unknown_fields_are_ignored_and_still_authenticated() {
     let header = br#"{"seq":7,"source":"/test","new":1,"credential":{"access_key_id":"AKIA1","arn":"a",
         "user_id":"u","account":"1","issued_at":1,"status":"Active","also":"new"}}"#;
     let secret = SecretAccessKey::new("canary");
-    let mut row = envelope::write(RowKind::Credential, header, Some(&secret), &keyring()).unwrap();
+    let mut row =
+        envelope::write((RowKind::Credential, Form::Json), header, Some(&secret), &keyring()).unwrap();
     assert_eq!(read_credential("AKIA1", &row, &keyring()).unwrap().seq, 7);
     let last = row.windows(3).rposition(|bytes| bytes == b"new").unwrap();
     row[last] = b'N';
@@ -230,7 +231,79 @@ fn a_credential_without_a_seal_is_not_read() {
 #[test]
 fn an_event_of_an_unknown_kind_is_malformed_not_a_panic() {
     let header = br#"{"source":"/test","id":"1","time":5,"recorded_at":6,"data":{"role_put":{}}}"#;
-    let row = envelope::write(RowKind::Event, header, None, &keyring()).unwrap();
+    let row = envelope::write((RowKind::Event, Form::Json), header, None, &keyring()).unwrap();
     assert!(matches!(read_event(&row, &keyring()), Err(RowError::Malformed(_))));
     assert!(event_identity(&row).is_ok(), "enough of it is understood to drop it in time");
+}
+
+/// An issuance as programs wrote it that had no other form than JSON.
+fn json_issuance(credential: Credential) -> Vec<u8> {
+    let secret = credential.secret.clone();
+    let LoggedEvent { event: Event { source, id, time, data }, recorded_at } =
+        event(EventData::CredentialIssued(credential));
+    let row = json(&EventRow { source, id, time, recorded_at, data: DataRow::of(&data) }).unwrap();
+    envelope::write((RowKind::Event, Form::Json), &row, Some(&secret), &keyring()).unwrap()
+}
+
+#[test]
+fn issuances_are_read_in_either_form() {
+    for given in [credential("ASIA1"), chained()] {
+        let expected = format!("{:?}", event(EventData::CredentialIssued(given.clone())));
+        let compact = write_event(&event(EventData::CredentialIssued(given.clone())), &keyring()).unwrap();
+        for row in [compact, json_issuance(given.clone())] {
+            assert_eq!(format!("{:?}", read_event(&row, &keyring()).unwrap()), expected);
+            let issuance = read_issuance(&row).unwrap().unwrap();
+            assert_eq!((issuance.credential.session, issuance.sealed_by), (given.session.clone(), "k1"));
+            assert_eq!(issuance.identity, event_identity(&row).unwrap());
+            assert!(issues_session(&row) && access_key_sealed_at(&row).is_none());
+        }
+    }
+}
+
+#[test]
+fn the_compact_header_of_an_issuance_is_these_bytes() {
+    let row = write_event(&event(EventData::CredentialIssued(credential("ASIA1"))), &keyring()).unwrap();
+    let parsed = Row::parse(RowKind::Event, &row).unwrap();
+    let text = |text: &str| [&[u8::try_from(text.len() * 2).unwrap()], text.as_bytes()].concat();
+    let expected = [
+        // AssumeRole, at 1000, for 1000.
+        vec![2, 0xe8, 0x07, 0xe8, 0x07],
+        text("/test"),
+        text("1"),
+        vec![5, 6],
+        text("ASIA1"),
+        text("arn:aws:iam::123456789012:user/alice"),
+        text("AIDAALICE"),
+        text("123456789012"),
+        vec![1; 32],
+        [vec![1], text("build")].concat(),
+        [vec![1], text("arn:aws:iam::123456789012:role/reader")].concat(),
+        [vec![1], text("AKIAPARENT")].concat(),
+        // No source identity; a second factor at 1000; one tag, not transitive.
+        vec![0, 1, 0xe8, 0x07, 1],
+        text("team"),
+        text("red"),
+        // Not transitive; neither policies nor ARNs, nobody who vouched, no ancestor.
+        vec![0, 0, 0, 0, 0],
+    ]
+    .concat();
+    assert_eq!((parsed.form, parsed.header), (Form::Compact, expected.as_slice()));
+    assert_eq!(issued_until(&row), Some(UnixMillis(2_000)));
+}
+
+#[test]
+fn what_stands_behind_a_compact_header_is_passed_over_and_nothing_may_be_missing_from_it() {
+    let secret = SecretAccessKey::new("canary");
+    let row = write_event(&event(EventData::CredentialIssued(chained())), &keyring()).unwrap();
+    let header = Row::parse(RowKind::Event, &row).unwrap().header.to_vec();
+    let seal = |header: &[u8]| {
+        envelope::write((RowKind::Event, Form::Compact), header, Some(&secret), &keyring()).unwrap()
+    };
+    assert!(read_event(&seal(&[&header[..], b"new"].concat()), &keyring()).is_ok());
+    for length in 0..header.len() {
+        let cut = seal(&header[..length]);
+        assert!(matches!(read_event(&cut, &keyring()), Err(RowError::Malformed(_))), "{length}");
+    }
+    let unsealed = [b"\x02\x00", &header[..]].concat();
+    assert!(matches!(read_event(&unsealed, &keyring()), Err(RowError::Malformed(_))));
 }
