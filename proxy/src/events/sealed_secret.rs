@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sigv4::SecretAccessKey;
 
 use super::Keyring;
-use super::envelope::{self, Row, RowError, RowKind};
+use super::envelope::{self, Form, Row, RowError, RowKind};
 use crate::iam::AccessKeyId;
 
 #[cfg(test)]
@@ -29,7 +29,12 @@ pub fn seal_secret(
     secret: &SecretAccessKey,
     keyring: &Keyring,
 ) -> Result<String, RowError> {
-    let row = envelope::write(RowKind::Secret, access_key_id.as_str().as_bytes(), Some(secret), keyring)?;
+    let row = envelope::write(
+        (RowKind::Secret, Form::Json),
+        access_key_id.as_str().as_bytes(),
+        Some(secret),
+        keyring,
+    )?;
     Ok(format!("{FORMAT}{}", STANDARD.encode(row)))
 }
 

@@ -10,6 +10,7 @@
 //! ```
 //!
 //! - `message`: the form of one event: subject, CloudEvents attributes as headers, sealed body.
+//! - `publish`: putting events into the log.
 //! - `streams`: what the two streams must be like; they are created or checked.
 //! - `retained`: revocations that only the compacted stream still holds.
 //! - `tail`: reading in order: what is compacted first, then the log.
@@ -26,6 +27,7 @@
 mod beat;
 mod connection;
 mod message;
+mod publish;
 mod retained;
 mod streams;
 mod tail;
@@ -35,13 +37,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{self, Context};
 
 pub(crate) use beat::{Beat, Checkpoint, MarkList, Presence};
 pub(crate) use message::{Outgoing, PlainMark};
+pub(crate) use publish::Ack;
 pub(crate) use streams::Bounds;
-pub(crate) use tail::Delivered;
+pub(crate) use tail::{Delivered, Tail};
 
 use crate::config;
 use crate::iam::random_bytes;
@@ -49,12 +51,6 @@ use streams::Names;
 
 /// How long one attempt to store an event waits for its acknowledgement.
 const ACK_WAIT: Duration = Duration::from_secs(2);
-
-/// How long an append goes on trying. Longer than a server needs to restart.
-const APPEND_FOR: Duration = Duration::from_secs(10);
-
-/// How long to wait between two attempts.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// A connection to the shared log; clones share it. It reconnects by itself for as long as it lives.
 #[derive(Clone)]
@@ -65,14 +61,6 @@ struct Inner {
     names: Names,
     options: config::Feed,
     name: String,
-}
-
-/// Where the log put an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ack {
-    pub(crate) seq: u64,
-    /// Whether it was there already.
-    pub(crate) duplicate: bool,
 }
 
 /// What is wrong between this gateway and the shared log. Clones are cheap; nothing secret is in it.
@@ -138,52 +126,10 @@ impl Feed {
         streams::bounds(&self.0.context, &self.0.names).await
     }
 
-    /// Stores one event. An attempt without an answer is made again, which stores nothing twice.
-    pub(crate) async fn publish(&self, message: &Outgoing) -> Result<Ack, FeedError> {
-        let trying = async {
-            loop {
-                match self.attempt(message).await {
-                    Err(FeedError::Unreachable(reason)) => {
-                        tracing::debug!(reason, "an event is not acknowledged yet");
-                        tokio::time::sleep(RETRY_AFTER).await;
-                    }
-                    done => return done,
-                }
-            }
-        };
-        let late = || FeedError::Unreachable(format!("no acknowledgement in {} s", APPEND_FOR.as_secs()));
-        tokio::time::timeout(APPEND_FOR, trying).await.unwrap_or_else(|_| Err(late()))
-    }
-
     fn check_connected(&self) -> Result<(), FeedError> {
         match self.0.context.client().connection_state() {
             State::Connected => Ok(()),
             State::Pending | State::Disconnected => Err(FeedError::Unreachable("not connected".to_owned())),
-        }
-    }
-
-    async fn attempt(&self, message: &Outgoing) -> Result<Ack, FeedError> {
-        let subject = self.0.names.subject(&message.place);
-        let sent = async {
-            let context = &self.0.context;
-            let headers = message.headers.clone();
-            context.publish_with_headers(subject, headers, message.body.clone()).await?.await
-        };
-        let failed = match tokio::time::timeout(ACK_WAIT, sent).await {
-            Ok(Ok(ack)) => return Ok(Ack { seq: ack.sequence, duplicate: ack.duplicate }),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(FeedError::Unreachable("no acknowledgement".to_owned())),
-        };
-        match failed.kind() {
-            PublishErrorKind::TimedOut
-            | PublishErrorKind::BrokenPipe
-            | PublishErrorKind::MaxAckPending
-            // Also what a server says that is still starting.
-            | PublishErrorKind::StreamNotFound => Err(FeedError::Unreachable(failed.to_string())),
-            PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::MaxPayloadExceeded
-            | PublishErrorKind::Other => Err(FeedError::Refused(failed.to_string())),
         }
     }
 }

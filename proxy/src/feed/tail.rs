@@ -157,6 +157,11 @@ impl Tail {
         Ok(batch)
     }
 
+    /// The sequence number of the last message that was read, or of the one before the first.
+    pub(crate) const fn read(&self) -> u64 {
+        self.next - 1
+    }
+
     fn take(
         &mut self,
         message: Option<Result<Message, async_nats::jetstream::consumer::pull::OrderedError>>,

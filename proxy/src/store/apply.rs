@@ -1,19 +1,26 @@
 //! What each event does to the log and the view: the one place where they change.
 
+use std::collections::HashMap;
+
 use redb::{ReadableTable, WriteTransaction};
 
 use super::error::{Conflict, StoreError};
+use super::issued;
+use super::known::{check_owner, found, newest_issue, same, stored};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
-use super::tables::{META_ANCHOR, META_APPLIED, META_NEWEST, META_REVISION, Tables};
+use super::tables::{
+    META_ANCHOR, META_APPLIED, META_LOGS, META_NEWEST, META_REVISION, Tables, identity, logs_of, place,
+    seq_of,
+};
 use crate::clock::UnixMillis;
 use crate::events::{
-    Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, read_credential,
-    read_header, write_credential, write_event,
+    Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, read_header, sealed_by,
+    write_credential, write_event,
 };
 use crate::iam::{AccessKeyId, Credential, KeyStatus};
 
 /// How long an expired session stays in the view, so that its owner is told that it expired.
-const EXPIRED_FOR_MILLIS: i64 = 3_600_000;
+pub(super) const EXPIRED_FOR_MILLIS: i64 = 3_600_000;
 
 /// What a batch changes in memory once it is on disk.
 #[derive(Debug)]
@@ -32,6 +39,14 @@ pub(super) struct Effects {
     pub(super) marks: Vec<Mark>,
     /// Long-term keys whose record changed or went.
     pub(super) changed: Vec<AccessKeyId>,
+}
+
+/// What is left to write of an issuance that has been applied.
+struct Unwritten {
+    place: u64,
+    row: Vec<u8>,
+    due: i64,
+    access_key_id: AccessKeyId,
 }
 
 /// Which place in the log an event takes.
@@ -65,6 +80,12 @@ pub(super) struct Batch<'a, 'txn> {
     keyring: &'a Keyring,
     now: UnixMillis,
     numbering: Numbering,
+    /// How many shared logs have been read from their beginning.
+    logs: u64,
+    /// By how much each sealing key's count of credentials has changed.
+    sealed: HashMap<Box<str>, i64>,
+    /// Issuances whose rows come into the file together.
+    unwritten: Vec<Unwritten>,
     effects: Effects,
 }
 
@@ -86,7 +107,17 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             marks: Vec::new(),
             changed: Vec::new(),
         };
-        Ok(Self { tables, keyring, now, numbering: Numbering::Next, effects })
+        let logs = value(META_LOGS)?;
+        Ok(Self {
+            tables,
+            keyring,
+            now,
+            numbering: Numbering::Next,
+            logs,
+            sealed: HashMap::new(),
+            unwritten: Vec::new(),
+            effects,
+        })
     }
 
     /// Sequence number of the last event so far.
@@ -96,7 +127,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
 
     /// Applies events in order, up to the first that is refused; those before it stay applied.
     pub(super) fn append(&mut self, events: &[Event]) -> Result<Vec<Receipt>, Rejection> {
-        events.iter().map(|event| self.append_one(event)).collect()
+        events.iter().map(|event| self.append_one(event, None)).collect()
     }
 
     /// Applies this gateway's own events, which no log knows.
@@ -108,17 +139,34 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     }
 
     /// Applies what the shared log holds at `seq`, as of the time it got there, so that every gateway, whenever it
-    /// reads the log, comes to the same view. The position moves on whatever becomes of the event.
+    /// reads the log, comes to the same view. The position moves on whatever becomes of the event. `body` is what it
+    /// was read from.
     pub(super) fn apply_at(
         &mut self,
         seq: u64,
-        logged: &LoggedEvent,
+        (logged, body): (&LoggedEvent, &[u8]),
         published: UnixMillis,
     ) -> Result<Receipt, Rejection> {
         self.numbering = Numbering::At(seq);
         self.now = logged.recorded_at.min(published);
-        let receipt = self.append_one(&logged.event);
+        let receipt = self.append_one(&logged.event, Some(body));
         self.pass(seq);
+        receipt
+    }
+
+    /// Applies what was in quarantine at `place`, whatever log that is a place of.
+    pub(super) fn apply_late(
+        &mut self,
+        place: u64,
+        read: (&LoggedEvent, &[u8]),
+        published: UnixMillis,
+    ) -> Result<Receipt, Rejection> {
+        let (logs, position) = (self.logs, self.effects.position);
+        self.logs = logs_of(place);
+        let receipt = self.apply_at(seq_of(place), read, published);
+        if self.logs != logs {
+            (self.logs, self.effects.position) = (logs, position);
+        }
         receipt
     }
 
@@ -134,9 +182,10 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         body: &[u8],
         until: Option<UnixMillis>,
     ) -> Result<(), redb::Error> {
-        self.tables.quarantine.insert(seq, (published.0, body))?;
+        let place = self.place(seq);
+        self.tables.quarantine.insert(place, (published.0, body))?;
         if let Some(until) = until {
-            self.tables.due.insert((until.0, seq), "")?;
+            self.tables.due.insert((until.0, place), "")?;
         }
         self.pass(seq);
         Ok(())
@@ -145,17 +194,17 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     /// Place, message time and body of everything in quarantine, in the order of the log.
     pub(super) fn quarantined(&self) -> Result<Vec<(u64, UnixMillis, Vec<u8>)>, redb::Error> {
         let rows = self.tables.quarantine.iter()?.map(|row| {
-            let (seq, row) = row?;
+            let (place, row) = row?;
             let (published, body) = row.value();
-            Ok((seq.value(), UnixMillis(published), body.to_vec()))
+            Ok((place.value(), UnixMillis(published), body.to_vec()))
         });
         rows.collect()
     }
 
     /// Takes an event out of quarantine.
-    pub(super) fn release(&mut self, seq: u64) -> Result<(), redb::Error> {
+    pub(super) fn release(&mut self, place: u64) -> Result<(), redb::Error> {
         self.effects.dirty = true;
-        self.tables.quarantine.remove(seq)?;
+        self.tables.quarantine.remove(place)?;
         Ok(())
     }
 
@@ -175,6 +224,10 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         if !self.effects.dirty {
             return Ok(None);
         }
+        self.write_issuances()?;
+        for (key_id, change) in self.sealed {
+            self.tables.count_seals(&key_id, change)?;
+        }
         self.tables.meta.insert(META_REVISION, self.effects.revision)?;
         self.tables.meta.insert(META_ANCHOR, self.effects.anchor)?;
         self.tables.meta.insert(META_APPLIED, self.effects.position)?;
@@ -182,9 +235,9 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         Ok(Some(self.effects))
     }
 
-    fn append_one(&mut self, event: &Event) -> Result<Receipt, Rejection> {
+    fn append_one(&mut self, event: &Event, body: Option<&[u8]>) -> Result<Receipt, Rejection> {
         event.check(self.now).map_err(|error| Rejection::Refused(error.into()))?;
-        if let Some(seq) = self.tables.idempotency.get((event.source.as_str(), event.id.as_str()))? {
+        if let Some(seq) = self.tables.known.get(identity(&event.source, &event.id))? {
             return Ok(Receipt { seq: seq.value(), duplicate: true });
         }
         if let Numbering::At(seq) = self.numbering
@@ -193,7 +246,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             return Ok(Receipt { seq: later, duplicate: true });
         }
         match &event.data {
-            EventData::CredentialIssued(credential) => self.issued(event, credential),
+            EventData::CredentialIssued(credential) => self.issued(event, credential, body),
             EventData::AccessKeyCreated(credential) => self.created(event, credential),
             EventData::AccessKeyStatus { access_key_id, status } => {
                 self.status(event, access_key_id, *status)
@@ -203,7 +256,8 @@ impl<'a, 'txn> Batch<'a, 'txn> {
                 let row = self.encode_event(event)?;
                 let receipt = self.log(event, &row)?;
                 self.raise(Mark::of(scope, *cascade, *issued_before))?;
-                self.tables.due.insert((issued_before.plus(MARK_RETENTION_MILLIS).0, receipt.seq), "")?;
+                let due = issued_before.plus(MARK_RETENTION_MILLIS).0;
+                self.tables.due.insert((due, self.place(receipt.seq)), "")?;
                 Ok(receipt)
             }
         }
@@ -226,34 +280,61 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         Ok(None)
     }
 
-    fn issued(&mut self, event: &Event, credential: &Credential) -> Result<Receipt, Rejection> {
+    /// What the log holds is kept as it is: it was sealed once, and is proved again whenever it is read.
+    fn issued(
+        &mut self,
+        event: &Event,
+        credential: &Credential,
+        body: Option<&[u8]>,
+    ) -> Result<Receipt, Rejection> {
         let id = &credential.access_key_id;
         if self.tables.access_keys.get(id.as_str())?.is_some() {
             return refuse(StoreError::conflict(id, Conflict::IsAccessKey));
         }
-        if let Some(known) = stored(&self.tables.sessions, id, self.keyring)? {
+        if self.tables.issued.get(id.as_str())?.is_some() {
+            self.write_issuances()?;
+        }
+        let known = issued::find(&self.tables.issued, &self.tables.events, id, self.keyring)?;
+        if let Some(known) = found(id, known)? {
             return if same(&known.credential, credential) {
-                Ok(Receipt { seq: known.seq, duplicate: true })
+                Ok(Receipt { seq: seq_of(known.seq), duplicate: true })
             } else {
                 refuse(StoreError::conflict(id, Conflict::Issued))
             };
         }
-        let event_row = self.encode_event(event)?;
-        let row = self.encode_credential(credential, self.next(), &event.source)?;
-        let receipt = self.log(event, &event_row)?;
-        self.tables.sessions.insert(id.as_str(), row.as_slice())?;
-        self.tables.count_seal(self.keyring.active(), true)?;
-        if let Some(session) = &credential.session {
-            let due = session.expires_at.plus(EXPIRED_FOR_MILLIS).0;
-            self.tables.due.insert((due, receipt.seq), id.as_str())?;
-        }
+        let row = match body {
+            Some(body) => fits(body.to_vec())?,
+            None => self.encode_event(event)?,
+        };
+        let seq = self.note(event)?;
+        let place = self.place(seq);
+        self.tables.issued.insert(id.as_str(), place)?;
+        self.count_seal(sealed_by(&row).unwrap_or_default(), 1);
+        let ends = credential.session.as_ref().map_or(credential.issued_at, |session| session.expires_at);
+        let due = ends.plus(EXPIRED_FOR_MILLIS).0;
+        self.unwritten.push(Unwritten { place, row, due, access_key_id: id.clone() });
         self.effects.newest = self.effects.newest.max(credential.issued_at);
-        Ok(receipt)
+        Ok(Receipt { seq, duplicate: false })
+    }
+
+    /// Brings the rows of issuances into the file. Where keys rise, a page that is full is split in halves and the first
+    /// of them is never added to again: so every third row comes later, into the room that is left there.
+    fn write_issuances(&mut self) -> Result<(), redb::Error> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let last = |at: usize| at % 3 == 1;
+        for later in [false, true] {
+            for (_, issuance) in unwritten.iter().enumerate().filter(|(at, _)| last(*at) == later) {
+                let Unwritten { place, row, due, access_key_id } = issuance;
+                self.tables.events.insert(place, row.as_slice())?;
+                self.tables.due.insert((*due, *place), access_key_id.as_str())?;
+            }
+        }
+        Ok(())
     }
 
     fn created(&mut self, event: &Event, credential: &Credential) -> Result<Receipt, Rejection> {
         let id = &credential.access_key_id;
-        if self.tables.sessions.get(id.as_str())?.is_some() {
+        if self.tables.issued.get(id.as_str())?.is_some() {
             return refuse(StoreError::conflict(id, Conflict::IsSession));
         }
         let known = stored(&self.tables.access_keys, id, self.keyring)?;
@@ -268,7 +349,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             }
         }
         let event_row = self.encode_event(event)?;
-        let row = self.encode_credential(&credential, self.next(), &event.source)?;
+        let row = self.encode_credential(&credential, self.place(self.next()), &event.source)?;
         let receipt = self.log(event, &event_row)?;
         if let Some(known) = known {
             // The replaced secret must not outlive its replacement in the log.
@@ -318,25 +399,34 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     fn put_access_key(&mut self, id: &AccessKeyId, row: &[u8]) -> Result<(), redb::Error> {
         self.remove_access_key(id)?;
         self.tables.access_keys.insert(id.as_str(), row)?;
-        self.tables.count_seal(self.keyring.active(), true)
+        self.count_seal(self.keyring.active(), 1);
+        Ok(())
     }
 
     fn remove_access_key(&mut self, id: &AccessKeyId) -> Result<(), redb::Error> {
         let removed = self.tables.access_keys.remove(id.as_str())?.map(|row| row.value().to_vec());
         if let Some(row) = removed {
             if let Ok(header) = read_header(id.as_str(), &row) {
-                self.tables.count_seal(header.sealed_by, false)?;
+                self.count_seal(header.sealed_by, -1);
             }
             self.effects.changed.push(id.clone());
         }
         Ok(())
     }
 
+    fn count_seal(&mut self, key_id: &str, change: i64) {
+        match self.sealed.get_mut(key_id) {
+            Some(count) => *count += change,
+            None => drop(self.sealed.insert(key_id.into(), change)),
+        }
+    }
+
     /// Ends the sessions issued to a long-term key so far, by any clock.
     fn end_issued(&mut self, event: &Event, id: &AccessKeyId) -> Result<(), redb::Error> {
         let mut mark = Mark::issued_to(id, event.time.max(self.now));
         if self.effects.newest > mark.before {
-            mark.before = mark.before.max(newest_issue(&self.tables.sessions, &mark)?);
+            self.write_issuances()?;
+            mark.before = mark.before.max(newest_issue(&self.tables.events, &mark)?);
         }
         mark.before = mark.before.plus(1);
         self.raise(mark)
@@ -354,18 +444,30 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     }
 
     fn log(&mut self, event: &Event, row: &[u8]) -> Result<Receipt, redb::Error> {
-        self.effects.dirty = true;
         if self.numbering == Numbering::Unlogged {
+            self.effects.dirty = true;
             return Ok(Receipt { seq: self.effects.position, duplicate: false });
         }
-        let seq = self.next();
-        self.tables.events.insert(seq, row)?;
-        self.tables.idempotency.insert((event.source.as_str(), event.id.as_str()), seq)?;
-        self.pass(seq);
+        let seq = self.note(event)?;
+        self.tables.events.insert(self.place(seq), row)?;
         Ok(Receipt { seq, duplicate: false })
     }
 
-    /// The place of the event at hand. No log has an event at 0.
+    /// From now on the event is known, and has its place in the log.
+    fn note(&mut self, event: &Event) -> Result<u64, redb::Error> {
+        self.effects.dirty = true;
+        let seq = self.next();
+        self.tables.known.insert(identity(&event.source, &event.id), seq)?;
+        self.pass(seq);
+        Ok(seq)
+    }
+
+    /// Where an event of the log stands in the file; 0, where none stands, for what is in no log.
+    fn place(&self, seq: u64) -> u64 {
+        if seq == 0 { 0 } else { place(self.logs, seq) }
+    }
+
+    /// The sequence number of the event at hand. No log has an event at 0.
     fn next(&self) -> u64 {
         match self.numbering {
             Numbering::Next => self.effects.position + 1,
@@ -393,55 +495,6 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     }
 }
 
-/// The latest time in `rows` that a mark of this scope is compared with; the epoch if there is none.
-pub(super) fn newest_issue(
-    rows: &impl ReadableTable<&'static str, &'static [u8]>,
-    mark: &Mark,
-) -> Result<UnixMillis, redb::Error> {
-    let mut newest = UnixMillis(0);
-    for entry in rows.iter()? {
-        let (id, row) = entry?;
-        if !mark.may_name(row.value()) {
-            continue;
-        }
-        let credential = read_header(id.value(), row.value()).and_then(|header| header.into_credential());
-        if let Ok(credential) = credential {
-            newest = mark.times(&credential).fold(newest, UnixMillis::max);
-        }
-    }
-    Ok(newest)
-}
-
-pub(super) fn stored(
-    rows: &impl ReadableTable<&'static str, &'static [u8]>,
-    id: &AccessKeyId,
-    keyring: &Keyring,
-) -> Result<Option<StoredCredential>, Rejection> {
-    let Some(row) = rows.get(id.as_str())? else { return Ok(None) };
-    match read_credential(id.as_str(), row.value(), keyring) {
-        Ok(stored) => Ok(Some(stored)),
-        Err(source) => refuse(StoreError::Unreadable { access_key_id: id.clone(), source }),
-    }
-}
-
-/// Declared keys are changed by declarations only, and those change no others. Which of them a key belongs to is decided
-/// before: by the one place that knows all of them.
-pub(super) fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection> {
-    match (Event::is_declaration(&known.source), Event::is_declaration(&event.source)) {
-        (true, true) | (false, false) => Ok(()),
-        (true, false) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::Declared)),
-        (false, true) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::NotDeclared)),
-    }
-}
-
-pub(super) fn same(known: &Credential, given: &Credential) -> bool {
-    known.secret.expose_secret() == given.secret.expose_secret()
-        && known.principal == given.principal
-        && known.issued_at == given.issued_at
-        && known.status == given.status
-        && known.session == given.session
-}
-
 fn fits(row: Vec<u8>) -> Result<Vec<u8>, Rejection> {
     if row.len() > MAX_ROW_BYTES {
         return refuse(StoreError::TooLarge { bytes: row.len(), limit: MAX_ROW_BYTES });
@@ -449,6 +502,6 @@ fn fits(row: Vec<u8>) -> Result<Vec<u8>, Rejection> {
     Ok(row)
 }
 
-fn refuse<T>(error: StoreError) -> Result<T, Rejection> {
+pub(super) fn refuse<T>(error: StoreError) -> Result<T, Rejection> {
     Err(Rejection::Refused(error))
 }

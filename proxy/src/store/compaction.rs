@@ -8,9 +8,9 @@
 use redb::ReadableTable;
 
 use super::revocations::{Mark, MarkKind};
-use super::tables::{Tables, begin_write};
+use super::tables::{Tables, begin_write, identity};
 use crate::clock::UnixMillis;
-use crate::events::{event_identity, read_header};
+use crate::events::{event_identity, read_issuance};
 
 /// Rows dropped in one transaction, so that no append waits long.
 const PORTION: usize = 4096;
@@ -50,7 +50,7 @@ pub(super) fn run(db: &redb::Database, now: UnixMillis) -> Result<(Compacted, Ve
         drop_event(&mut tables, seq)?;
         compacted.events += 1;
         if !access_key_id.is_empty() {
-            compacted.sessions += usize::from(drop_session(&mut tables, &access_key_id)?);
+            compacted.sessions += usize::from(tables.issued.remove(access_key_id.as_str())?.is_some());
         }
     }
     let spent = spent_marks(&tables, now)?;
@@ -78,22 +78,19 @@ fn due(tables: &Tables<'_>, now: UnixMillis) -> Result<Vec<(i64, u64, String)>, 
 }
 
 fn drop_event(tables: &mut Tables<'_>, seq: u64) -> Result<(), redb::Error> {
-    let row = tables.events.remove(seq)?.map(|row| row.value().to_vec());
-    // An unreadable row leaves its idempotency key behind, which is harmless.
-    if let Some(Ok((source, id))) = row.as_deref().map(event_identity) {
-        tables.idempotency.remove((source.as_str(), id.as_str()))?;
+    let Some(row) = tables.events.remove(seq)?.map(|row| row.value().to_vec()) else { return Ok(()) };
+    // An unreadable row leaves what it is known by behind, which is harmless.
+    let known = match read_issuance(&row) {
+        Ok(Some(issuance)) => {
+            tables.count_seals(issuance.sealed_by, -1)?;
+            Ok(issuance.identity)
+        }
+        Ok(None) | Err(_) => event_identity(&row),
+    };
+    if let Ok((source, id)) = known {
+        tables.known.remove(identity(&source, &id))?;
     }
     Ok(())
-}
-
-fn drop_session(tables: &mut Tables<'_>, access_key_id: &str) -> Result<bool, redb::Error> {
-    let Some(row) = tables.sessions.remove(access_key_id)?.map(|row| row.value().to_vec()) else {
-        return Ok(false);
-    };
-    if let Ok(header) = read_header(access_key_id, &row) {
-        tables.count_seal(header.sealed_by, false)?;
-    }
-    Ok(true)
 }
 
 fn spent_marks(tables: &Tables<'_>, now: UnixMillis) -> Result<Vec<Mark>, redb::Error> {

@@ -7,14 +7,15 @@ use redb::ReadableTable;
 
 use super::StoreOptions;
 use super::error::StoreError;
+use super::migrate;
 use super::revocations::Mark;
 use super::tables::{
-    META_ANCHOR, META_APPLIED, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA, REVOCATIONS, SCHEMA, SEALS,
-    SESSIONS, Tables, begin_write, meta,
+    EVENTS, META_ANCHOR, META_APPLIED, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA, REVOCATIONS,
+    SCHEMA, SEALS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
-    Keyring, RowError, read_credential, read_event, read_header, write_credential, write_event,
+    Keyring, RowError, read_credential, read_event, read_header, read_issuance, write_credential, write_event,
 };
 
 /// Share of memory the database may use for its pages; credentials have their own cache.
@@ -67,17 +68,21 @@ pub(super) fn load(db: &redb::Database) -> Result<Loaded, StoreError> {
     read(db).map_err(StoreError::read)?.map_err(|key| StoreError::UnknownRevocation { key })
 }
 
-/// Creates the tables of a new file; returns the schema of the file.
+/// Creates the tables of a new file, and brings one of the first layout to the present one; returns the schema of the
+/// file.
 fn initialize(db: &redb::Database) -> Result<u64, redb::Error> {
     let txn = begin_write(db)?;
     let mut tables = Tables::open(&txn)?;
     let found = tables.meta.get(META_SCHEMA)?.map(|schema| schema.value());
-    if let Some(found) = found {
-        drop(tables);
-        txn.abort()?;
-        return Ok(found);
+    match found {
+        None => drop(tables.meta.insert(META_SCHEMA, SCHEMA)?),
+        Some(migrate::FIRST) => migrate::from_first(&txn, &mut tables)?,
+        Some(found) => {
+            drop(tables);
+            txn.abort()?;
+            return Ok(found);
+        }
     }
-    tables.meta.insert(META_SCHEMA, SCHEMA)?;
     drop(tables);
     txn.commit()?;
     Ok(SCHEMA)
@@ -104,16 +109,11 @@ fn missing_key(
     if complete {
         return Ok(None);
     }
-    for row in txn.open_table(SESSIONS)?.iter()? {
-        let (id, row) = row?;
-        let Ok(header) = read_header(id.value(), row.value()) else { continue };
-        let key_id = header.sealed_by;
-        if keyring.contains(key_id) {
-            continue;
-        }
-        let key_id = key_id.to_owned();
-        if header.into_credential().is_ok_and(|credential| !credential.expired(now)) {
-            return Ok(Some(key_id));
+    for row in txn.open_table(EVENTS)?.iter()? {
+        let (_, row) = row?;
+        let Ok(Some(issuance)) = read_issuance(row.value()) else { continue };
+        if !keyring.contains(issuance.sealed_by) && !issuance.credential.expired(now) {
+            return Ok(Some(issuance.sealed_by.to_owned()));
         }
     }
     Ok(None)
@@ -127,7 +127,7 @@ fn reseal(db: &redb::Database, keyring: &Keyring) -> Result<(), StoreError> {
     let old = sealed_by_others(&tables, keyring).map_err(StoreError::read)?;
     for (id, row, key_id) in &old {
         match reseal_one(&mut tables, keyring, id, row) {
-            Ok(()) => tables.count_seal(key_id, false).map_err(StoreError::read)?,
+            Ok(()) => tables.count_seals(key_id, -1).map_err(StoreError::read)?,
             Err(Unsealed::Row(RowError::MissingKey(key_id))) => {
                 return Err(StoreError::MissingSealingKey { key_id, files: keyring.files().to_vec() });
             }
@@ -166,7 +166,7 @@ fn reseal_one(tables: &mut Tables<'_>, keyring: &Keyring, id: &str, row: &[u8]) 
         tables.events.insert(stored.seq, event.as_slice())?;
     }
     tables.access_keys.insert(id, row.as_slice())?;
-    tables.count_seal(keyring.active(), true)?;
+    tables.count_seals(keyring.active(), 1)?;
     Ok(())
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use redb::ReadableDatabase;
+use redb::{ReadableDatabase, ReadableTable};
 
 use super::error::StoreError;
 use super::revocations::Mark;
-use super::{Store, apply, tables, view};
+use super::{Store, known, tables, view};
 use crate::clock::UnixMillis;
-use crate::events::{Event, EventData, RevocationScope, RowError};
+use crate::events::{CredentialHeader, Event, EventData, RevocationScope, RowError, read_header};
 use crate::iam::random_id;
 
 impl Store {
@@ -60,7 +60,13 @@ impl Store {
 
 fn newest_issue(db: &redb::Database, mark: &Mark) -> Result<UnixMillis, redb::Error> {
     let txn = db.begin_read()?;
-    let sessions = apply::newest_issue(&txn.open_table(tables::SESSIONS)?, mark)?;
-    let access_keys = apply::newest_issue(&txn.open_table(tables::ACCESS_KEYS)?, mark)?;
-    Ok(sessions.max(access_keys))
+    let mut newest = known::newest_issue(&txn.open_table(tables::EVENTS)?, mark)?;
+    for row in txn.open_table(tables::ACCESS_KEYS)?.iter()? {
+        let (id, row) = row?;
+        let credential = read_header(id.value(), row.value()).and_then(CredentialHeader::into_credential);
+        if let Ok(credential) = credential {
+            newest = mark.times(&credential).fold(newest, UnixMillis::max);
+        }
+    }
+    Ok(newest)
 }

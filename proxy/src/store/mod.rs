@@ -6,9 +6,10 @@
 //! - `cache` holds unsealed [`Record`]s; a miss is one read of the `view` per key, whatever the concurrency.
 //! - `sealed` makes session tokens, and records out of those that were made where this log does not reach.
 //! - `revocations` is consulted on every request and does not depend on the cache in any way.
+//! - `issued` finds sessions in the log; `known` tells whether an event agrees with what the view knows.
 //! - `ending` dates revocations, says whom they reach, and ends the sessions of entities that are gone.
 //! - `shared` makes the file the view of a log that several gateways have in common.
-//! - `database` opens the file after any crash; `compaction` drops what no request can need any more.
+//! - `database` opens the file after any crash, `migrate` one of an older layout; `compaction` drops what no request can need any more.
 //!
 //! When writing fails, nothing more is accepted until a restart; what is known goes on being served.
 
@@ -20,7 +21,10 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod ending;
+mod issued;
+mod known;
 mod metrics;
+mod migrate;
 mod reconcile;
 mod record;
 mod revocations;
@@ -246,8 +250,9 @@ impl Store {
     /// Appends events in order; returns once they are on disk, applied and visible to every later look-up, and
     /// recorded in the audit trail but for issuances, which whoever makes them records with what led to them.
     ///
-    /// When an event is refused, those before it have been applied and those after it have not; appending all of
-    /// them again, once the cause is removed, is harmless. Waits while the writer is behind.
+    /// When an event is refused, those before it have been applied and those after it have not, but for issuances right
+    /// behind it where the log is shared and refuses what this view would not have. Appending all of them again, once
+    /// the cause is removed, is harmless. Waits while the writer is behind.
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Receipt>, StoreError> {
         let records: Vec<_> = events.iter().map(recorded).collect();
         let receipts = match &self.0.shared {

@@ -4,12 +4,12 @@
 //! every session carries. The two are kept apart and merge by maximum each, so that duplicates and reordering are
 //! harmless, and no later plain mark makes an earlier cascade reach further.
 //!
-//! Readers load one immutable index and take no lock; the one writer copies a map when a batch changes it. The copy
-//! costs the writer some 30 ns a mark, and marks live for 37 hours, so even 100,000 of them are copied in the time of
+//! Readers load one immutable index and take no lock; whoever changes it copies a map, once for a batch. The copy
+//! costs some 30 ns a mark, and marks live for 37 hours, so even 100,000 of them are copied in the time of
 //! one fsync.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use prometheus::IntGauge;
@@ -67,6 +67,8 @@ pub(super) struct Mark {
 
 pub(super) struct Revocations {
     index: ArcSwap<Index>,
+    /// Held by whoever changes the index, so that no change is lost to another.
+    changing: Mutex<()>,
     count: IntGauge,
 }
 
@@ -257,7 +259,7 @@ impl<'a> From<&'a Ancestor> for Link<'a> {
 
 impl Revocations {
     pub(super) fn new(count: IntGauge) -> Self {
-        Self { index: ArcSwap::default(), count }
+        Self { index: ArcSwap::default(), changing: Mutex::default(), count }
     }
 
     /// Why the credential is refused, if it is.
@@ -308,15 +310,18 @@ impl Revocations {
         [of(&index.plain, false), of(&index.cascading, true)].concat()
     }
 
-    /// Raises marks; a lower time than the known one changes nothing. Called by the writer only.
+    /// Raises marks; a lower time than the known one changes nothing.
     pub(super) fn raise(&self, marks: &[Mark]) {
+        if marks.iter().all(|mark| self.covers(mark)) {
+            return;
+        }
         self.edit(marks, |map, mark| {
             let before = map.entry(Arc::clone(&mark.name)).or_insert(mark.before);
             *before = mark.before.max(*before);
         });
     }
 
-    /// Drops marks. Called by the writer only.
+    /// Drops marks.
     pub(super) fn drop_all(&self, marks: &[Mark]) {
         self.edit(marks, |map, mark| {
             map.remove(&mark.name);
@@ -324,6 +329,7 @@ impl Revocations {
     }
 
     fn edit(&self, marks: &[Mark], change: impl Fn(&mut HashMap<Arc<str>, UnixMillis>, &Mark)) {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut index = Index::clone(&self.index.load());
         for mark in marks {
             let edited = if mark.cascade { &mut index.cascading } else { &mut index.plain };

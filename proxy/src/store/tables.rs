@@ -3,29 +3,30 @@
 //! The log and everything derived from it change in one transaction, so there is never a view to catch up.
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use ring::digest;
 
-/// Version of this layout.
-pub(super) const SCHEMA: u64 = 1;
+/// Version of this layout. The first one kept sessions as rows of their own, and each event's source and id as text.
+pub(super) const SCHEMA: u64 = 2;
 
-/// The log: sequence number to event row.
+/// The log: [`place`] to event row.
 pub(super) const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
-/// The view, temporary credentials: access key id to credential row.
-pub(super) const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
+/// The view, temporary credentials: access key id to the place of the issuance, whose row says all there is to say.
+pub(super) const ISSUED: TableDefinition<'_, &str, u64> = TableDefinition::new("issued");
 /// The view, long-term keys: access key id to credential row. Apart from the sessions, because there are few of them
 /// and start, reconciliation and lists need them all.
 pub(super) const ACCESS_KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("access_keys");
 /// The view, revocation marks: scope to the time before which sessions are refused.
 pub(super) const REVOCATIONS: TableDefinition<'_, &str, i64> = TableDefinition::new("revocations");
-/// Source and id of each event to its sequence number.
-pub(super) const IDEMPOTENCY: TableDefinition<'_, (&str, &str), u64> = TableDefinition::new("idempotency");
-/// What compaction may drop and when: (time, sequence number of the event, read or in quarantine) to the access key id of
-/// the session that goes with it, or nothing.
+/// [`identity`] of each event to its sequence number.
+pub(super) const KNOWN: TableDefinition<'_, u128, u64> = TableDefinition::new("known");
+/// What compaction may drop and when: (time, place of the event, read or in quarantine) to the access key id of the
+/// session that goes with it, or nothing.
 pub(super) const DUE: TableDefinition<'_, (i64, u64), &str> = TableDefinition::new("due");
-/// How many credential rows each sealing key sealed.
+/// How many sessions and long-term keys each sealing key sealed.
 pub(super) const SEALS: TableDefinition<'_, &str, u64> = TableDefinition::new("seals");
 /// Long-term keys of a shared log, deleted ones included: access key id to the place in the log of the last change.
 pub(super) const CHANGES: TableDefinition<'_, &str, u64> = TableDefinition::new("changes");
-/// Events of a shared log that could not be read: sequence number to (message time, body). Kept until a keyring can read
+/// Events of a shared log that could not be read: place to (message time, body). Kept until a keyring can read
 /// them.
 pub(super) const QUARANTINE: TableDefinition<'_, u64, (i64, &[u8])> = TableDefinition::new("quarantine");
 /// Single values.
@@ -38,6 +39,8 @@ pub(super) const META_APPLIED: &str = "applied";
 pub(super) const META_REVISION: &str = "revision";
 /// Which shared log the sequence numbers are of; 0: the file is the log itself.
 pub(super) const META_LOG: &str = "log";
+/// How many shared logs have been read from their beginning.
+pub(super) const META_LOGS: &str = "logs";
 /// Which message of the shared log was applied last; 0: it came from the compacted state.
 pub(super) const META_ANCHOR: &str = "anchor";
 /// Latest issue time of any credential, milliseconds.
@@ -46,10 +49,10 @@ pub(super) const META_NEWEST: &str = "newest_issue";
 /// All tables, open for writing.
 pub(super) struct Tables<'txn> {
     pub(super) events: Table<'txn, u64, &'static [u8]>,
-    pub(super) sessions: Table<'txn, &'static str, &'static [u8]>,
+    pub(super) issued: Table<'txn, &'static str, u64>,
     pub(super) access_keys: Table<'txn, &'static str, &'static [u8]>,
     pub(super) revocations: Table<'txn, &'static str, i64>,
-    pub(super) idempotency: Table<'txn, (&'static str, &'static str), u64>,
+    pub(super) known: Table<'txn, u128, u64>,
     pub(super) due: Table<'txn, (i64, u64), &'static str>,
     pub(super) seals: Table<'txn, &'static str, u64>,
     pub(super) changes: Table<'txn, &'static str, u64>,
@@ -62,10 +65,10 @@ impl<'txn> Tables<'txn> {
     pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             events: txn.open_table(EVENTS)?,
-            sessions: txn.open_table(SESSIONS)?,
+            issued: txn.open_table(ISSUED)?,
             access_keys: txn.open_table(ACCESS_KEYS)?,
             revocations: txn.open_table(REVOCATIONS)?,
-            idempotency: txn.open_table(IDEMPOTENCY)?,
+            known: txn.open_table(KNOWN)?,
             due: txn.open_table(DUE)?,
             seals: txn.open_table(SEALS)?,
             changes: txn.open_table(CHANGES)?,
@@ -74,17 +77,43 @@ impl<'txn> Tables<'txn> {
         })
     }
 
-    /// Counts a credential row in or out of those its sealing key sealed.
-    pub(super) fn count_seal(&mut self, key_id: &str, added: bool) -> Result<(), redb::Error> {
+    /// Counts credentials in, or out, of those that a sealing key sealed.
+    pub(super) fn count_seals(&mut self, key_id: &str, change: i64) -> Result<(), redb::Error> {
         let count = self.seals.get(key_id)?.map_or(0, |count| count.value());
-        let count = if added { count + 1 } else { count.saturating_sub(1) };
-        if count == 0 {
-            self.seals.remove(key_id)?;
-        } else {
-            self.seals.insert(key_id, count)?;
+        match count.saturating_add_signed(change) {
+            0 => drop(self.seals.remove(key_id)?),
+            count => drop(self.seals.insert(key_id, count)?),
         }
         Ok(())
     }
+}
+
+/// Bits of a place that are the sequence number.
+const SEQ_BITS: u32 = 48;
+
+/// Where the event with this sequence number stands in the file: behind those of all logs read before. A log that takes
+/// the place of another one numbers other events alike, and sessions of the former live on.
+pub(super) const fn place(logs: u64, seq: u64) -> u64 {
+    logs << SEQ_BITS | seq_of(seq)
+}
+
+/// How many logs had been read from their beginning when the one of this place was.
+pub(super) const fn logs_of(place: u64) -> u64 {
+    place >> SEQ_BITS
+}
+
+/// The sequence number of a place.
+pub(super) const fn seq_of(place: u64) -> u64 {
+    place & ((1 << SEQ_BITS) - 1)
+}
+
+/// What an event is known by: a hash of its source and its id, as long as nobody finds two events with the same.
+pub(super) fn identity(source: &str, id: &str) -> u128 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&(source.len() as u64).to_be_bytes());
+    context.update(source.as_bytes());
+    context.update(id.as_bytes());
+    context.finish().as_ref().first_chunk().map_or(0, |hash| u128::from_be_bytes(*hash))
 }
 
 /// A single value; 0 when it was never set.

@@ -3,13 +3,16 @@
 use redb::{ReadableDatabase, ReadableTable};
 
 use super::error::StoreError;
+use super::issued;
 use super::revocations::{Mark, Revocations, RevokedBy};
 use super::shared::waits_for_key;
-use super::tables::{ACCESS_KEYS, EVENTS, META_APPLIED, META_REVISION, QUARANTINE, SESSIONS, meta};
+use super::tables::{
+    ACCESS_KEYS, EVENTS, ISSUED, META_APPLIED, META_LOGS, META_REVISION, QUARANTINE, meta, place, seq_of,
+};
 use crate::clock::UnixMillis;
 use crate::events::{
-    CredentialHeader, Event, Keyring, MAX_SESSION_MILLIS, RowError, StoredCredential, issues_session,
-    read_credential, read_event, read_header,
+    Event, Keyring, MAX_SESSION_MILLIS, RowError, StoredCredential, issues_session, read_credential,
+    read_event, read_header, read_issuance,
 };
 use crate::iam::{AccessKeyId, Ancestor, Credential, KeyStatus, Principal, SessionKind};
 
@@ -88,21 +91,19 @@ pub(super) fn credential(
     keyring: &Keyring,
     id: &AccessKeyId,
 ) -> Result<Option<(Credential, u64)>, StoreError> {
-    let row = (|| {
+    let found = (|| {
         let txn = db.begin_read()?;
         // A file of a program that did not count revisions yet changed by events alone.
         let revision = meta(&txn, META_REVISION)?.max(meta(&txn, META_APPLIED)?);
-        let session = txn.open_table(SESSIONS)?.get(id.as_str())?;
-        let row = match session {
-            Some(row) => Some(row),
-            None => txn.open_table(ACCESS_KEYS)?.get(id.as_str())?,
-        };
-        // Copied, since its page is the writer's again when the transaction ends.
-        Ok::<_, redb::Error>(row.map(|row| (row.value().to_vec(), revision)))
+        let session = issued::find(&txn.open_table(ISSUED)?, &txn.open_table(EVENTS)?, id, keyring)?;
+        if let Some(session) = session {
+            return Ok(Some((session, revision)));
+        }
+        let row = txn.open_table(ACCESS_KEYS)?.get(id.as_str())?;
+        Ok::<_, redb::Error>(row.map(|row| (read_credential(id.as_str(), row.value(), keyring), revision)))
     })();
-    let Some((row, revision)) = row.map_err(StoreError::read)? else { return Ok(None) };
-    let stored = read_credential(id.as_str(), &row, keyring)
-        .map_err(|source| StoreError::Unreadable { access_key_id: id.clone(), source })?;
+    let Some((stored, revision)) = found.map_err(StoreError::read)? else { return Ok(None) };
+    let stored = stored.map_err(|source| StoreError::Unreadable { access_key_id: id.clone(), source })?;
     Ok(Some((stored.credential, revision)))
 }
 
@@ -113,19 +114,22 @@ pub(super) fn sessions(
     wanted: &Wanted,
 ) -> Result<Vec<SessionSummary>, redb::Error> {
     use std::ops::Bound::{Excluded, Unbounded};
-    let rows = db.begin_read()?.open_table(SESSIONS)?;
+    let txn = db.begin_read()?;
+    let (issued, events) = (txn.open_table(ISSUED)?, txn.open_table(EVENTS)?);
     let from = wanted.after.as_ref().map_or(Unbounded, |after| Excluded(after.as_str()));
     let mut found = Vec::new();
-    for row in rows.range::<&str>((from, Unbounded))? {
+    for entry in issued.range::<&str>((from, Unbounded))? {
         if found.len() >= wanted.limit {
             break;
         }
-        let (id, row) = row?;
+        let (id, seq) = entry?;
+        let row = events.get(seq.value())?;
         // An unreadable row is counted and reported when it is looked up.
-        let summary = read_header(id.value(), row.value())
-            .and_then(CredentialHeader::into_credential)
-            .ok()
-            .filter(|credential| wanted.matches(credential))
+        let summary = row
+            .and_then(|row| Some(read_issuance(row.value()).ok()??.credential))
+            .filter(|credential| {
+                credential.access_key_id.as_str() == id.value() && wanted.matches(credential)
+            })
             .and_then(|credential| session_summary(credential, revocations));
         found.extend(summary);
     }
@@ -134,16 +138,11 @@ pub(super) fn sessions(
 
 /// How many live sessions a mark reaches.
 pub(super) fn reached(db: &redb::Database, mark: &Mark, now: UnixMillis) -> Result<usize, redb::Error> {
-    let rows = db.begin_read()?.open_table(SESSIONS)?;
+    let events = db.begin_read()?.open_table(EVENTS)?;
     let mut reached = 0;
-    for row in rows.iter()? {
-        let (id, row) = row?;
-        if !mark.may_name(row.value()) {
-            continue;
-        }
-        let credential = read_header(id.value(), row.value()).and_then(CredentialHeader::into_credential);
-        reached +=
-            usize::from(credential.is_ok_and(|session| !session.expired(now) && mark.reaches(&session)));
+    for session in issued::scan(&events, |row| mark.may_name(row))? {
+        let session = session?;
+        reached += usize::from(!session.expired(now) && mark.reaches(&session));
     }
     Ok(reached)
 }
@@ -283,7 +282,7 @@ pub(super) fn quarantined(
 
 /// Whether a session has this id.
 pub(super) fn is_session(db: &redb::Database, id: &AccessKeyId) -> Result<bool, redb::Error> {
-    Ok(db.begin_read()?.open_table(SESSIONS)?.get(id.as_str())?.is_some())
+    Ok(db.begin_read()?.open_table(ISSUED)?.get(id.as_str())?.is_some())
 }
 
 /// Up to `limit` events after a sequence number; unreadable ones are left out.
@@ -293,15 +292,16 @@ pub(super) fn events(
     after: u64,
     limit: usize,
 ) -> Result<Vec<(u64, Event)>, redb::Error> {
-    let rows = db.begin_read()?.open_table(EVENTS)?;
+    let txn = db.begin_read()?;
+    let (rows, first) = (txn.open_table(EVENTS)?, place(meta(&txn, META_LOGS)?, after.saturating_add(1)));
     let mut found = Vec::new();
-    for row in rows.range(after.saturating_add(1)..)? {
+    for row in rows.range(first..)? {
         if found.len() >= limit {
             break;
         }
         let (seq, row) = row?;
         if let Ok(logged) = read_event(row.value(), keyring) {
-            found.push((seq.value(), logged.event));
+            found.push((seq_of(seq.value()), logged.event));
         }
     }
     Ok(found)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use redb::ReadableTable;
 use tokio::sync::{mpsc, oneshot};
 
 use super::State;
@@ -16,7 +17,7 @@ use super::database;
 use super::error::StoreError;
 use super::revocations::Mark;
 use super::shared::{self, Delivery, Outcome};
-use super::tables::{META_ANCHOR, META_APPLIED, META_LOG, META_REVISION, Tables, begin_write};
+use super::tables::{META_ANCHOR, META_APPLIED, META_LOG, META_LOGS, META_REVISION, Tables, begin_write};
 use crate::events::{Event, Keyring, Receipt};
 
 /// Calls that may wait; further callers wait before they are queued.
@@ -85,7 +86,9 @@ impl Writer {
         }
         match next {
             // Nobody waits for the answer any more: fine.
-            Some(Command::Deliver(delivery, reply)) => drop(reply.send(self.deliver(&delivery))),
+            Some(Command::Deliver(delivery, reply)) => {
+                drop(reply.send(self.change(|batch| delivery.apply(batch))))
+            }
             Some(Command::Raise(marks, reply)) => drop(reply.send(self.raise(&marks))),
             Some(Command::Retry(reply)) => {
                 drop(reply.send(self.change(|batch| shared::retry(batch, &self.keyring))));
@@ -145,10 +148,6 @@ impl Writer {
         Ok((replies, settle(effects, txn)?))
     }
 
-    fn deliver(&self, delivery: &Delivery) -> Result<Vec<Outcome>, StoreError> {
-        self.change(|batch| delivery.apply(batch, &self.keyring))
-    }
-
     fn raise(&self, marks: &[Mark]) -> Result<(), StoreError> {
         self.change(|batch| marks.iter().try_for_each(|mark| batch.raise_alone(mark.clone())))
     }
@@ -184,6 +183,8 @@ impl Writer {
                 // A file that begins to count anew must not fall behind what the cache has seen.
                 let revision = self.state.revision.load(Ordering::Acquire);
                 tables.meta.insert(META_REVISION, revision)?;
+                let logs = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
+                tables.meta.insert(META_LOGS, logs + 1)?;
                 tables.meta.insert(META_LOG, log)?;
                 tables.meta.insert(META_APPLIED, 0)?;
                 tables.meta.insert(META_ANCHOR, 0)?;

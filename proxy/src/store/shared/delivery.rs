@@ -1,13 +1,13 @@
 //! What becomes of what comes from the log.
 
-use super::super::apply::{Batch, Rejection};
+use super::super::apply::{Batch, EXPIRED_FOR_MILLIS, Rejection};
 use super::super::error::{Foreign, StoreError};
 use super::super::revocations::Mark;
 use super::is_local;
 use crate::clock::UnixMillis;
 use crate::events::{
     Event, EventData, Keyring, LoggedEvent, MAX_AHEAD_MILLIS, Receipt, RowError, access_key_sealed_at,
-    read_event,
+    issued_until, read_event,
 };
 use crate::feed::Delivered;
 
@@ -18,9 +18,27 @@ const QUARANTINE_MILLIS: i64 = 40 * 3_600_000;
 /// Messages of the log, in its order, and how far they reach.
 #[derive(Debug)]
 pub(in crate::store) struct Delivery {
-    pub(in crate::store) messages: Vec<Delivered>,
+    pub(in crate::store) messages: Vec<ReadMessage>,
     /// The log holds nothing else up to here.
     pub(in crate::store) upto: u64,
+}
+
+/// A message of the log, read and proved; what is left to do concerns the file.
+#[derive(Debug)]
+pub(in crate::store) struct ReadMessage {
+    pub(super) message: Delivered,
+    content: Content,
+}
+
+/// What a message says.
+#[derive(Debug)]
+enum Content {
+    Event(Box<LoggedEvent>),
+    /// It issues a session that has been over for so long that nobody keeps it any more.
+    Over,
+    /// It was sealed long before it got into the log.
+    Replayed,
+    Unreadable(RowError),
 }
 
 /// What became of one message.
@@ -49,39 +67,84 @@ impl Outcome {
     }
 }
 
+impl ReadMessage {
+    pub(super) fn new(message: Delivered, keyring: &Keyring, now: UnixMillis) -> Self {
+        let content = Content::of(&message, keyring, now);
+        Self { message, content }
+    }
+
+    /// The mark that is in force as soon as the message has been seen. The log holds it, so that it may be so before it
+    /// is in the file; and marks merge by maximum, so that it may be so before what came earlier is applied.
+    pub(super) fn mark(&self, now: UnixMillis) -> Option<Mark> {
+        let mark = match &self.content {
+            Content::Event(logged) => match &logged.event.data {
+                EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
+                    let at = logged.recorded_at.min(self.message.published);
+                    logged.event.check(at).ok().map(|()| Mark::of(scope, *cascade, *issued_before))
+                }
+                EventData::CredentialIssued(_)
+                | EventData::AccessKeyCreated(_)
+                | EventData::AccessKeyStatus { .. }
+                | EventData::AccessKeyDeleted { .. } => None,
+            },
+            Content::Unreadable(_) => enforced(&self.message),
+            Content::Over | Content::Replayed => None,
+        };
+        mark.filter(|mark| !mark.spent(now))
+    }
+}
+
+impl Content {
+    fn of(message: &Delivered, keyring: &Keyring, now: UnixMillis) -> Self {
+        if issued_until(&message.body).is_some_and(|until| until.plus(EXPIRED_FOR_MILLIS) <= now) {
+            return Self::Over;
+        }
+        // A seal proves who wrote a message, not that it is the last word: a key that was deleted since must not come
+        // back by it at gateways that never saw the deletion. The header is proved when it is read, now or out of
+        // quarantine.
+        if access_key_sealed_at(&message.body).is_some_and(|at| at < message.sealed_since) {
+            return Self::Replayed;
+        }
+        match read_event(&message.body, keyring) {
+            Ok(logged) => Self::Event(Box::new(logged)),
+            Err(error) => Self::Unreadable(error),
+        }
+    }
+}
+
 impl Delivery {
     /// Applies the messages; one that cannot be applied holds up no other.
-    pub(in crate::store) fn apply(
-        &self,
-        batch: &mut Batch<'_, '_>,
-        keyring: &Keyring,
-    ) -> Result<Vec<Outcome>, redb::Error> {
-        let outcomes: Result<_, _> =
-            self.messages.iter().map(|message| apply(message, batch, keyring)).collect();
-        batch.pass(self.upto);
+    pub(in crate::store) fn apply(self, batch: &mut Batch<'_, '_>) -> Result<Vec<Outcome>, redb::Error> {
         // What stands at `upto` is known if it is among the messages.
-        let last = self.messages.last().filter(|last| last.seq == self.upto);
-        batch.anchor(last.map_or(0, Delivered::identity));
+        let last = self.messages.last().map(|last| &last.message).filter(|last| last.seq == self.upto);
+        let anchor = last.map_or(0, Delivered::identity);
+        let outcomes: Result<_, _> = self.messages.into_iter().map(|read| apply(read, batch)).collect();
+        batch.pass(self.upto);
+        batch.anchor(anchor);
         outcomes
     }
 }
 
-fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> Result<Outcome, redb::Error> {
+fn apply(read: ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
+    let ReadMessage { message, content } = read;
     if message.seq <= batch.position() {
         return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: true }));
     }
-    // A seal proves who wrote a message, not that it is the last word: a key that was deleted since must not come back
-    // by it at gateways that never saw the deletion. The header is proved when it is read, now or out of quarantine.
-    if access_key_sealed_at(&message.body).is_some_and(|at| at < message.sealed_since) {
-        return Ok(Outcome::Refused(StoreError::Foreign(Foreign::Replayed)));
-    }
-    let why = match read_event(&message.body, keyring) {
-        Ok(logged) => return apply_read(message.seq, &logged, message.published, batch),
-        Err(error) => error,
+    let why = match content {
+        Content::Event(logged) => {
+            let read = (&*logged, &message.body[..]);
+            return judged(&logged.event, || batch.apply_at(message.seq, read, message.published));
+        }
+        Content::Over => {
+            batch.pass(message.seq);
+            return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: false }));
+        }
+        Content::Replayed => return Ok(Outcome::Refused(StoreError::Foreign(Foreign::Replayed))),
+        Content::Unreadable(why) => why,
     };
     let until = (!message.of_key).then(|| message.published.plus(QUARANTINE_MILLIS));
     batch.quarantine((message.seq, message.published), &message.body, until)?;
-    let mark = enforced(message);
+    let mark = enforced(&message);
     let lost_revocation = message.revocation && mark.is_none();
     if let Some(mark) = mark {
         batch.raise_alone(mark)?;
@@ -89,16 +152,12 @@ fn apply(message: &Delivered, batch: &mut Batch<'_, '_>, keyring: &Keyring) -> R
     Ok(Outcome::Unreadable { why, lost_revocation })
 }
 
-fn apply_read(
-    seq: u64,
-    logged: &LoggedEvent,
-    published: UnixMillis,
-    batch: &mut Batch<'_, '_>,
-) -> Result<Outcome, redb::Error> {
-    if let Some(foreign) = foreign(&logged.event) {
+/// What became of an event; `apply` applies it unless no gateway can have published it.
+fn judged(event: &Event, apply: impl FnOnce() -> Result<Receipt, Rejection>) -> Result<Outcome, redb::Error> {
+    if let Some(foreign) = foreign(event) {
         return Ok(Outcome::Refused(StoreError::Foreign(foreign)));
     }
-    match batch.apply_at(seq, logged, published) {
+    match apply() {
         Ok(receipt) => Ok(Outcome::Applied(receipt)),
         Err(Rejection::Refused(error)) => Ok(Outcome::Refused(error)),
         Err(Rejection::Storage(error)) => Err(error),
@@ -124,10 +183,10 @@ pub(in crate::store) fn retry(
     keyring: &Keyring,
 ) -> Result<Vec<Outcome>, redb::Error> {
     let mut outcomes = Vec::new();
-    for (seq, published, body) in batch.quarantined()? {
+    for (place, published, body) in batch.quarantined()? {
         let Ok(logged) = read_event(&body, keyring) else { continue };
-        outcomes.push(apply_read(seq, &logged, published, batch)?);
-        batch.release(seq)?;
+        outcomes.push(judged(&logged.event, || batch.apply_late(place, (&logged, &body), published))?);
+        batch.release(place)?;
     }
     Ok(outcomes)
 }
@@ -137,4 +196,54 @@ fn enforced(message: &Delivered) -> Option<Mark> {
     let plain = message.mark.as_ref().filter(|_| message.revocation)?;
     let latest: UnixMillis = message.published.plus(MAX_AHEAD_MILLIS);
     Mark::parse(&plain.key, plain.before.min(latest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{RevocationScope, write_event};
+    use crate::feed::PlainMark;
+    use crate::store::fixtures::{HOUR, issued, revoked, session};
+
+    const NOW: UnixMillis = UnixMillis(100 * HOUR);
+
+    fn read(event: &Event, change: impl FnOnce(&mut Delivered)) -> ReadMessage {
+        let keyring = Keyring::ephemeral().unwrap();
+        let logged = LoggedEvent { event: event.clone(), recorded_at: NOW };
+        let mut message = Delivered {
+            seq: 1,
+            published: NOW,
+            sealed_since: UnixMillis(0),
+            id: None,
+            revocation: matches!(event.data, EventData::SessionRevoked { .. }),
+            of_key: false,
+            mark: None,
+            body: write_event(&logged, &keyring).unwrap().into(),
+        };
+        change(&mut message);
+        ReadMessage::new(message, &keyring, NOW)
+    }
+
+    #[test]
+    fn a_revocation_is_in_force_once_seen_unless_it_reaches_nobody_or_is_of_a_time_to_come() {
+        let revocation = |before: UnixMillis| revoked(RevocationScope::Account("1".into()), before.0);
+        let mark = |before| read(&revocation(before), |_| ()).mark(NOW).map(|mark| (mark.key(), mark.before));
+        assert_eq!(mark(NOW), Some(("account:1".to_owned(), NOW)));
+        assert_eq!(mark(UnixMillis(NOW.0 - 40 * HOUR)), None, "spent");
+        assert_eq!(mark(NOW.plus(HOUR)), None, "no gateway applies it");
+        let unreadable = read(&revocation(NOW), |message| {
+            message.body = "\x03".into();
+            message.mark = Some(PlainMark { key: "account:2".into(), before: NOW });
+        });
+        assert_eq!(unreadable.mark(NOW).unwrap().key(), "account:2", "by its headers");
+        assert!(read(&issued(session("ASIA1", NOW.0)), |_| ()).mark(NOW).is_none());
+    }
+
+    #[test]
+    fn sessions_that_nobody_keeps_any_more_are_not_taken_in() {
+        let over =
+            |issued_at| matches!(read(&issued(session("ASIA1", issued_at)), |_| ()).content, Content::Over);
+        assert!(over(NOW.0 - 2 * HOUR), "expired for an hour");
+        assert!(!over(NOW.0 - 2 * HOUR + 1), "whoever has it is told that it expired");
+    }
 }

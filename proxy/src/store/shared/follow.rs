@@ -1,4 +1,4 @@
-//! The task that follows the log: it reads messages, hears beats and says some itself, until the store is closed.
+//! The task that follows the log until the store is closed: it has messages read, hears beats and says some itself.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -7,47 +7,20 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::super::Store;
 use super::super::error::StoreError;
 use super::super::revocations::Mark;
 use super::super::writer::Command;
-use super::super::{Store, view};
-use super::{Delivery, Outcome, Shared, Staleness};
+use super::{Shared, Staleness};
 use crate::clock::UnixMillis;
-use crate::events::{MAX_AHEAD_MILLIS, Receipt, RowError};
-use crate::feed::{Beat, Bounds, Checkpoint, Delivered, FeedError, MarkList, Presence};
-
-/// How long the reader waits for a message before it looks around.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long the log may reach further than what is applied while nothing comes: then reading begins anew.
-const STALLED_AFTER: Duration = Duration::from_secs(3);
+use crate::events::MAX_AHEAD_MILLIS;
+use crate::feed::{Beat, Checkpoint, FeedError, MarkList, Presence};
 
 /// How often another gateway that says it has read another log makes this one read all of it again, at most.
 const DOUBT_EVERY: Duration = Duration::from_secs(60);
 
-/// Pauses between attempts to read.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// Why the reader begins anew, or ends.
-enum Interrupted {
-    /// The store is closed or cannot be written.
-    Store(StoreError),
-    /// The log.
-    Feed(FeedError),
-}
-
-impl From<StoreError> for Interrupted {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<FeedError> for Interrupted {
-    fn from(error: FeedError) -> Self {
-        Self::Feed(error)
-    }
-}
+/// Pause between attempts to hear beats.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Which list is being heard, and which parts of it have been.
 #[derive(Default)]
@@ -83,198 +56,7 @@ impl Store {
         }
     }
 
-    async fn read_log(&self, shared: &Shared) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let began = Instant::now();
-            let error = match self.read_once(shared).await {
-                Interrupted::Store(StoreError::Closed) if self.0.commands.is_closed() => return,
-                Interrupted::Store(error) => error.to_string(),
-                Interrupted::Feed(error) => error.to_string(),
-            };
-            shared.metrics.losses.inc();
-            if began.elapsed() > LONGEST_PAUSE {
-                pause = FIRST_PAUSE;
-            }
-            tracing::warn!(error, ?pause, "the shared log is not followed; trying again");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Reads until something is in the way.
-    async fn read_once(&self, shared: &Shared) -> Interrupted {
-        match self.read_on(shared).await {
-            Ok(never) => match never {},
-            Err(interrupted) => interrupted,
-        }
-    }
-
-    async fn read_on(&self, shared: &Shared) -> Result<std::convert::Infallible, Interrupted> {
-        let bounds = shared.feed.prepare().await?;
-        self.begin(shared, bounds).await?;
-        let mut tail = shared.feed.tail(self.position() + 1).await?;
-        let mut quiet = Instant::now();
-        loop {
-            let messages = tail.next(PATIENCE).await?;
-            if shared.doubted.load(Ordering::Acquire) {
-                return Err(
-                    FeedError::Unreachable("another gateway has read something else".to_owned()).into()
-                );
-            }
-            if shared.replaced.load(Ordering::Acquire) {
-                return Err(FeedError::Unreachable("it is another log than before".to_owned()).into());
-            }
-            if !messages.is_empty() {
-                self.take(shared, messages).await?;
-                quiet = Instant::now();
-            } else if shared.head.load(Ordering::Acquire) <= self.position() {
-                quiet = Instant::now();
-            } else if quiet.elapsed() > STALLED_AFTER {
-                return Err(FeedError::Unreachable("messages are due and do not come".to_owned()).into());
-            }
-        }
-    }
-
-    /// Brings the view to where the log begins.
-    async fn begin(&self, shared: &Shared, bounds: Bounds) -> Result<(), Interrupted> {
-        self.check_identity(bounds)?;
-        let known = self.state().log();
-        let doubted = shared.doubted.swap(false, Ordering::AcqRel);
-        let lost = doubted || self.position() > bounds.last || self.rewritten(shared, bounds).await?;
-        if known != bounds.identity || lost {
-            shared.metrics.rewritten.inc_by(u64::from(known != 0));
-            shared.trail.clear();
-            if known != 0 {
-                // What this view knows stays in force; what the log lost and holds anew comes from its beginning.
-                tracing::error!(
-                    applied = self.position(),
-                    last = bounds.last,
-                    anew = known != bounds.identity,
-                    "the shared log has lost events; reading all of it again"
-                );
-            }
-            self.command(|reply| Command::Adopt(bounds.identity, reply)).await?;
-        }
-        shared.replaced.store(false, Ordering::Release);
-        shared.reaches(bounds.last);
-        let retried = self.command(Command::Retry).await?;
-        self.account(shared, &retried);
-        self.count_quarantine(shared);
-        let applied = self.position();
-        if applied + 1 < bounds.first {
-            shared.metrics.resyncs.inc();
-            let messages = shared.feed.compacted(applied, bounds.first).await?;
-            tracing::info!(applied, first = bounds.first, kept = messages.len(), "read the compacted state");
-            self.deliver(shared, Delivery { messages, upto: bounds.first - 1 }).await?;
-        }
-        shared.seen.send_replace(self.position());
-        // Not before the quarantine has been looked at: what waits there for a key counts.
-        shared.freshness.found(bounds.last);
-        shared.freshness.applied(self.position());
-        Ok(())
-    }
-
-    /// Whether the log has something else, or nothing, where this gateway read its last message.
-    async fn rewritten(&self, shared: &Shared, bounds: Bounds) -> Result<bool, FeedError> {
-        let (position, anchor) = (self.position(), self.state().anchor.load(Ordering::Acquire));
-        if anchor == 0 || position < bounds.first {
-            return Ok(false);
-        }
-        Ok(shared.feed.identity_at(position).await? != Some(anchor))
-    }
-
-    fn check_identity(&self, bounds: Bounds) -> Result<(), StoreError> {
-        if self.state().log() == 0 && self.position() > 0 {
-            return Err(StoreError::OtherLog { position: self.position(), last: bounds.last });
-        }
-        Ok(())
-    }
-
-    /// Applies what came, and what of it is missing in between from the compacted state.
-    async fn take(&self, shared: &Shared, mut messages: Vec<Delivered>) -> Result<(), Interrupted> {
-        let applied = self.position();
-        let upto = messages.last().map_or(applied, |message| message.seq);
-        shared.knows_of(upto);
-        if messages.iter().filter(|message| message.seq > applied).count() as u64 != upto - applied {
-            shared.metrics.gaps.inc();
-            let found = shared.feed.compacted(applied, upto).await?;
-            let there: BTreeSet<u64> = messages.iter().map(|message| message.seq).collect();
-            let missing: Vec<_> = found.into_iter().filter(|found| !there.contains(&found.seq)).collect();
-            tracing::error!(applied, upto, healed = missing.len(), "the shared log lacks events");
-            messages.extend(missing);
-            messages.sort_by_key(|message| message.seq);
-        }
-        let read: Vec<_> = messages.iter().map(|message| (message.seq, message.identity())).collect();
-        self.deliver(shared, Delivery { messages, upto }).await?;
-        for (seq, identity) in read {
-            shared.trail.add(seq, identity);
-        }
-        Ok(())
-    }
-
-    async fn deliver(&self, shared: &Shared, delivery: Delivery) -> Result<(), Interrupted> {
-        let told: Vec<_> = delivery
-            .messages
-            .iter()
-            .map(|message| (message.id.clone(), message.published, message.revocation))
-            .collect();
-        let outcomes = self.command(|reply| Command::Deliver(delivery, reply)).await?;
-        let now = self.state().clock.now();
-        self.account(shared, &outcomes);
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unreadable { .. })) {
-            self.count_quarantine(shared);
-        }
-        let mut urgent = false;
-        for ((id, published, revocation), outcome) in told.into_iter().zip(outcomes) {
-            urgent |= revocation;
-            let delay = (now.0 - published.0).max(0);
-            shared.metrics.delay_seconds.observe(delay as f64 / 1_000.0);
-            if let Some(waiting) = id.and_then(|id| shared.waiting().remove(&id)) {
-                // Whoever waited may have given up.
-                let _ = waiting.send(outcome);
-            }
-        }
-        shared.seen.send_replace(self.position());
-        shared.freshness.applied(self.position());
-        if urgent {
-            shared.urgent.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Counts what became of messages, and says of those that went wrong what an operator has to know.
-    fn account(&self, shared: &Shared, outcomes: &[Outcome]) {
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Applied(Receipt { duplicate: false, .. }) => shared.metrics.applied.inc(),
-                Outcome::Applied(Receipt { duplicate: true, .. }) => shared.metrics.duplicates.inc(),
-                Outcome::Refused(error) => {
-                    shared.metrics.refused.inc();
-                    tracing::warn!(%error, "an event of the shared log is not applied");
-                }
-                Outcome::Unreadable { why, lost_revocation } => {
-                    shared.metrics.unreadable.inc();
-                    shared.metrics.degraded.add(i64::from(*lost_revocation));
-                    tracing::error!(error = %why, lost_revocation, "an event of the shared log cannot be read");
-                }
-            }
-        }
-    }
-
-    pub(super) fn count_quarantine(&self, shared: &Shared) {
-        let state = self.state();
-        let counted = state.with_db(|db| view::quarantined(db, &self.0.keyring, state.clock.now()));
-        match counted {
-            Ok(view::Quarantined { rows, missing_key }) => {
-                shared.metrics.quarantined.set(i64::try_from(rows).unwrap_or(i64::MAX));
-                shared.freshness.missing_keys(missing_key);
-            }
-            Err(error) => tracing::error!(%error, "the quarantine cannot be read"),
-        }
-    }
-
-    async fn command<T>(
+    pub(super) async fn command<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
     ) -> Result<T, StoreError> {
@@ -306,7 +88,7 @@ impl Store {
                 }
                 Err(error) => tracing::warn!(%error, "no beats are heard"),
             }
-            tokio::time::sleep(LONGEST_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -469,9 +251,4 @@ impl Store {
 pub(super) fn fraction(name: &str) -> f64 {
     let hash = super::super::record::hash(name);
     (hash % 1_000) as f64 / 1_000.0
-}
-
-/// Whether a row of the quarantine waits for a key.
-pub(in crate::store) fn waits_for_key(error: &RowError) -> bool {
-    matches!(error, RowError::MissingKey(_))
 }

@@ -1,9 +1,11 @@
 //! The store as a view of a log that several gateways share: what is appended goes to the log first, and comes back
 //! from there, in the log's order, to this gateway and to all others.
 //!
+//! - `publish`: putting events into the log.
 //! - `plan`: whether an event can be appended, as far as this view knows, and in which form it travels.
 //! - `delivery`: what becomes of what comes from the log.
-//! - `follow`: the task that reads the log and hears the beats.
+//! - `follow`: the task that follows the log; it hears the beats.
+//! - `reader`: reading the log.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
 //! - `lookup`: asking the log about a credential that has not arrived.
 //! - `tidy`: dropping what no gateway can need any more.
@@ -20,37 +22,35 @@ mod lookup;
 mod metrics;
 mod peers;
 mod plan;
+mod publish;
+mod reader;
 mod tidy;
 mod trail;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 pub(super) use self::delivery::{Delivery, Outcome, retry};
-pub(super) use self::follow::waits_for_key;
 use self::freshness::Freshness;
 pub use self::freshness::{NotReady, Staleness};
 pub use self::peers::{Reached, WaitFor};
+pub(super) use self::reader::waits_for_key;
 
 use self::lookup::Lookups;
 use self::metrics::SharedMetrics;
 use self::peers::Peers;
-use self::plan::Planned;
+
 use self::trail::Trail;
 use super::revocations::Mark;
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
-use crate::events::{Event, EventData, Receipt};
-use crate::feed::{Feed, Outgoing, PlainMark};
+use crate::events::{Event, EventData};
+use crate::feed::{Feed, PlainMark};
 use crate::metrics::Metrics;
-
-/// How long an append waits until what it published has come back and is applied.
-const APPLIED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a store that follows a shared log has beside its file.
 pub(super) struct Shared {
@@ -74,18 +74,6 @@ pub(super) struct Shared {
     /// When a list of marks was last heard as a whole.
     said: watch::Sender<Option<Instant>>,
     metrics: SharedMetrics,
-}
-
-/// Takes an append from the list of those that wait, however it ends.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    id: &'a str,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.shared.waiting().remove(self.id);
-    }
 }
 
 impl Shared {
@@ -143,65 +131,10 @@ impl Store {
     pub(super) fn freshness(&self) -> Option<&Freshness> {
         self.0.shared.as_ref().map(|shared| &shared.freshness)
     }
-
-    /// Publishes events one after the other, each of them applied here before the next. What the configuration of this
-    /// gateway and its sources declare is nobody else's business and stays here.
-    pub(super) async fn append_shared(
-        &self,
-        shared: &Shared,
-        events: Vec<Event>,
-    ) -> Result<Vec<Receipt>, StoreError> {
-        let mut receipts = Vec::with_capacity(events.len());
-        for event in events {
-            if is_local(&event) {
-                receipts.extend(self.write(vec![event], true).await?);
-            } else {
-                receipts.push(self.publish(shared, event).await?);
-            }
-        }
-        Ok(receipts)
-    }
-
-    async fn publish(&self, shared: &Shared, event: Event) -> Result<Receipt, StoreError> {
-        let now = self.state().clock.now();
-        event.check(now)?;
-        let store = self.clone();
-        let planned =
-            self.block(move || store.state().with_db(|db| plan::plan(db, &store.0.keyring, event))).await??;
-        let event = match planned {
-            Planned::Known(seq) => return Ok(Receipt { seq, duplicate: true }),
-            Planned::Publish(event) => *event,
-        };
-        let mark = plain_mark(&event);
-        let message =
-            Outgoing::seal(&event, mark.as_ref(), &self.0.keyring, now).map_err(StoreError::Seal)?;
-        let (reply, outcome) = oneshot::channel();
-        shared.waiting().insert(message.id.as_str().into(), reply);
-        let _waiting = Waiting { shared, id: &message.id };
-        let timer = shared.metrics.publish_seconds.start_timer();
-        let ack = shared.feed.publish(&message).await?;
-        timer.observe_duration();
-        shared.knows_of(ack.seq);
-        let back = async {
-            let mut seen = shared.seen.subscribe();
-            tokio::select! {
-                biased;
-                outcome = outcome => outcome.map_err(|_| StoreError::Closed)?.into_receipt(ack.seq),
-                // It was applied before this append began to wait.
-                seen = seen.wait_for(|seen| ack.duplicate && *seen >= ack.seq) => {
-                    seen.map_err(|_| StoreError::Closed)?;
-                    Ok(Receipt { seq: ack.seq, duplicate: true })
-                }
-            }
-        };
-        match tokio::time::timeout(APPLIED_WITHIN, back).await {
-            Ok(receipt) => receipt,
-            Err(_) => Err(StoreError::NotApplied { seq: ack.seq }),
-        }
-    }
 }
 
-/// Keys that the configuration or one of its sources declares, but not the revocations that follow from it: those hold everywhere.
+/// Keys that the configuration or one of its sources declares, but not the revocations that follow from it: those hold
+/// everywhere.
 fn is_local(event: &Event) -> bool {
     let key = match event.data {
         EventData::AccessKeyCreated(_)

@@ -5,10 +5,12 @@
 
 use redb::ReadableDatabase;
 
-use super::super::apply::{Rejection, check_owner, same, stored};
+use super::super::apply::Rejection;
 use super::super::error::{Conflict, StoreError};
+use super::super::issued;
+use super::super::known::{check_owner, found, same, stored};
 use super::super::revocations::Mark;
-use super::super::tables::{ACCESS_KEYS, IDEMPOTENCY, REVOCATIONS, SESSIONS};
+use super::super::tables::{ACCESS_KEYS, EVENTS, ISSUED, KNOWN, REVOCATIONS, identity, seq_of};
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, Keyring, StoredCredential};
 use crate::iam::{AccessKeyId, Credential};
@@ -21,10 +23,26 @@ pub(super) enum Planned {
     Publish(Box<Event>),
 }
 
+/// Plans events that do not depend on each other, up to the first that is refused.
+pub(super) fn plan_all(
+    db: &redb::Database,
+    keyring: &Keyring,
+    events: Vec<Event>,
+) -> Result<(Vec<Planned>, Option<StoreError>), StoreError> {
+    let view = View { txn: db.begin_read().map_err(StoreError::read)?, keyring };
+    let mut planned = Vec::with_capacity(events.len());
+    for event in events {
+        match plan(&view, event) {
+            Ok(step) => planned.push(step),
+            Err(error) => return Ok((planned, Some(error))),
+        }
+    }
+    Ok((planned, None))
+}
+
 /// The last message of a key and of a mark is all that is kept of them in the end. So a key travels as a whole, whatever
 /// changed about it, and a mark never with an earlier time than the one before.
-pub(super) fn plan(db: &redb::Database, keyring: &Keyring, mut event: Event) -> Result<Planned, StoreError> {
-    let view = View { txn: db.begin_read().map_err(StoreError::read)?, keyring };
+fn plan(view: &View<'_>, mut event: Event) -> Result<Planned, StoreError> {
     if let Some(seq) = view.known(&event).map_err(StoreError::read)? {
         return Ok(Planned::Known(seq));
     }
@@ -79,8 +97,8 @@ struct View<'a> {
 
 impl View<'_> {
     fn known(&self, event: &Event) -> Result<Option<u64>, redb::Error> {
-        let key = (event.source.as_str(), event.id.as_str());
-        Ok(self.txn.open_table(IDEMPOTENCY)?.get(key)?.map(|seq| seq.value()))
+        let known = self.txn.open_table(KNOWN)?.get(identity(&event.source, &event.id))?;
+        Ok(known.map(|seq| seq.value()))
     }
 
     /// Where the log has the same issuance.
@@ -90,7 +108,7 @@ impl View<'_> {
             return Err(StoreError::conflict(id, Conflict::IsAccessKey));
         }
         match self.session(id)? {
-            Some(known) if same(&known.credential, credential) => Ok(Some(known.seq)),
+            Some(known) if same(&known.credential, credential) => Ok(Some(seq_of(known.seq))),
             Some(_) => Err(StoreError::conflict(id, Conflict::Issued)),
             None => Ok(None),
         }
@@ -101,8 +119,10 @@ impl View<'_> {
     }
 
     fn session(&self, id: &AccessKeyId) -> Result<Option<StoredCredential>, StoreError> {
-        let rows = self.txn.open_table(SESSIONS).map_err(StoreError::read)?;
-        stored(&rows, id, self.keyring).map_err(refusal)
+        let issued = self.txn.open_table(ISSUED).map_err(StoreError::read)?;
+        let events = self.txn.open_table(EVENTS).map_err(StoreError::read)?;
+        let session = issued::find(&issued, &events, id, self.keyring).map_err(StoreError::read)?;
+        found(id, session).map_err(refusal)
     }
 
     fn access_key(&self, id: &AccessKeyId) -> Result<Option<StoredCredential>, StoreError> {

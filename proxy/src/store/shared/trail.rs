@@ -13,7 +13,7 @@ use crate::feed::Checkpoint;
 const WINDOW: usize = 16;
 
 /// Messages that are remembered: how far apart gateways may be to compare.
-const LENGTH: usize = 4_096;
+pub(super) const LENGTH: usize = 4_096;
 
 /// How far behind the end a checkpoint is set, so that others have got there.
 const BEHIND: usize = 16;

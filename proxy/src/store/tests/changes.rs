@@ -1,7 +1,8 @@
 //! What events do to credentials: issuance, long-term keys, reconciliation.
 
 use super::*;
-use crate::events::{EventData, MAX_SESSION_MILLIS};
+use crate::events::{EventData, LoggedEvent, MAX_SESSION_MILLIS, write_event};
+use crate::store::shared::{self, Outcome};
 
 #[tokio::test]
 async fn an_issued_credential_is_found_with_everything_it_was_issued_with() {
@@ -294,4 +295,33 @@ async fn events_from_elsewhere_do_not_touch_declared_keys() {
     assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey), "the kill switch");
     bench.store.reconcile(&by_config([declared("AKIA1")])).await.unwrap();
     assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey));
+}
+
+#[tokio::test]
+async fn what_was_set_aside_of_a_former_log_takes_no_place_in_the_present_one() {
+    let mut bench = Bench::new();
+    let at = UnixMillis(1_000);
+    let [late, present] = ["ASIALATE", "ASIA1"].map(|name| {
+        let logged = LoggedEvent { event: issued(session(name, 1_000)), recorded_at: at };
+        let body = write_event(&logged, &bench.keyring).unwrap();
+        (logged, body)
+    });
+    bench.batch(|batch| batch.quarantine((9, at), &late.1, None).unwrap()).await;
+    bench
+        .edit(|tables| {
+            tables.meta.insert(tables::META_LOGS, 1).unwrap();
+            tables.meta.insert(tables::META_APPLIED, 0).unwrap();
+        })
+        .await;
+    let keyring = bench.keyring.clone();
+    bench
+        .batch(|batch| {
+            batch.apply_at(9, (&present.0, &present.1), at).ok().unwrap();
+            assert!(matches!(shared::retry(batch, &keyring).unwrap()[..], [Outcome::Applied(_)]));
+        })
+        .await;
+    bench.store = bench.open().unwrap();
+    assert!(bench.find("ASIALATE").await.is_some() && bench.find("ASIA1").await.is_some());
+    assert_eq!(bench.store.position(), 9);
+    assert_eq!(bench.store.events(0, 9).await.unwrap().len(), 1, "those of the present log");
 }

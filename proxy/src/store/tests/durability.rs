@@ -96,15 +96,15 @@ async fn an_unreadable_row_costs_its_own_credential_and_no_other() {
     }
     bench
         .edit(|tables| {
-            let row = |tables: &tables::Tables<'_>, id: &str| {
-                redb::ReadableTable::get(&tables.sessions, id).unwrap().unwrap().value().to_vec()
+            let row = |tables: &tables::Tables<'_>, seq: u64| {
+                redb::ReadableTable::get(&tables.events, seq).unwrap().unwrap().value().to_vec()
             };
-            let mut newer = row(tables, "ASIA1");
-            newer[0] = 2;
-            tables.sessions.insert("ASIA1", newer.as_slice()).unwrap();
-            let anothers = row(tables, "ASIA4");
-            tables.sessions.insert("ASIA2", anothers.as_slice()).unwrap();
-            tables.sessions.insert("ASIA3", b"".as_slice()).unwrap();
+            let mut newer = row(tables, 1);
+            newer[0] = 3;
+            tables.events.insert(1, newer.as_slice()).unwrap();
+            let anothers = row(tables, 4);
+            tables.events.insert(2, anothers.as_slice()).unwrap();
+            tables.events.insert(3, b"".as_slice()).unwrap();
         })
         .await;
     bench.store = bench.open().unwrap();
@@ -123,10 +123,32 @@ async fn an_unreadable_row_costs_its_own_credential_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_layout_becomes_one_of_this_and_loses_nothing() {
+    let mut bench = Bench::new();
+    let sessions = [session("ASIA1", 1_000), role_session("ASIA2", 2_000)];
+    for given in &sessions {
+        bench.put(issued(given.clone())).await.unwrap();
+    }
+    bench.put(created(long_term("AKIAPARENT"))).await.unwrap();
+    let same = issued(sessions[0].clone());
+    bench.store.close().await;
+    migrate::make_first(&database::open(&bench.options).unwrap(), &sessions, &bench.keyring);
+    bench.store = bench.open().unwrap();
+    for given in &sessions {
+        let found = bench.find(given.access_key_id.as_str()).await.unwrap();
+        assert_eq!(found.credential().session, given.session);
+    }
+    assert!(bench.put(same).await.unwrap().duplicate, "events are known as before");
+    bench.reopen().await;
+    bench.clock.set(UnixMillis(2_000 + 2 * HOUR));
+    assert_eq!(bench.store.compact().await.unwrap().sessions, 2);
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_program_is_refused() {
     let bench = Bench::new();
-    bench.edit(|tables| drop(tables.meta.insert(tables::META_SCHEMA, 2).unwrap())).await;
-    assert!(matches!(bench.open().err(), Some(StoreError::Schema { found: 2, known: 1 })));
+    bench.edit(|tables| drop(tables.meta.insert(tables::META_SCHEMA, 3).unwrap())).await;
+    assert!(matches!(bench.open().err(), Some(StoreError::Schema { found: 3, known: 2 })));
     let bench = Bench::new();
     bench.edit(|tables| drop(tables.revocations.insert("planet:earth", 7).unwrap())).await;
     let error = bench.open().err().unwrap();

@@ -7,6 +7,7 @@ mod listing;
 mod revocation;
 mod tokens;
 
+use super::apply::Batch;
 use super::fixtures::*;
 use super::revocations::Mark;
 use super::*;
@@ -49,6 +50,17 @@ impl Bench {
 
     fn open(&self) -> Result<Store, StoreError> {
         Store::open(&self.options, self.keyring.clone(), self.clock.clone(), &Metrics::new())
+    }
+
+    /// Applies to the closed file what would come from a shared log.
+    async fn batch(&self, work: impl FnOnce(&mut Batch<'_, '_>)) {
+        self.store.close().await;
+        let db = database::open(&self.options).unwrap();
+        let txn = tables::begin_write(&db).unwrap();
+        let mut batch = Batch::begin(&txn, &self.keyring, self.clock.now()).unwrap();
+        work(&mut batch);
+        batch.finish().unwrap();
+        txn.commit().unwrap();
     }
 
     /// Changes the closed file by hand.

@@ -26,6 +26,7 @@ verdicts! {
     a_key_follows_its_last_event_through_restarts
     inactive_and_deleted_keys_take_their_sessions_along
     a_failing_event_stops_its_batch_and_not_what_was_before
+    a_batch_keeps_its_order_and_knows_what_it_repeats
     declared_keys_come_and_go_without_an_event
 }
 
@@ -135,6 +136,29 @@ async fn a_failing_event_stops_its_batch_and_not_what_was_before(_: &Log, gatewa
     let batch = vec![issued("ASIA1"), deleted("AKIA2"), issued("ASIA3")];
     assert!(gateway.store.append(batch).await.is_err());
     assert!(gateway.find("ASIA1").await.is_some() && gateway.find("ASIA3").await.is_none());
+}
+
+async fn a_batch_keeps_its_order_and_knows_what_it_repeats(log: &Log, gateway: Gateway) {
+    let names: Vec<String> = (0..300).map(|n| format!("ASIA{n}")).collect();
+    let mut batch: Vec<_> = names.iter().map(|name| issued(name)).collect();
+    batch.insert(150, created("AKIA1", "one"));
+    batch.push(batch[0].clone());
+    batch.push(Event { id: "renamed".into(), ..batch[1].clone() });
+    let receipts = gateway.store.append(batch).await.unwrap();
+    let (fresh, repeated) = receipts.split_at(301);
+    assert!(fresh.is_sorted_by(|one, next| one.seq < next.seq) && fresh.iter().all(|one| !one.duplicate));
+    let expected = [&fresh[0], &fresh[1]].map(|first| Receipt { duplicate: true, ..*first });
+    assert_eq!(repeated, expected);
+    let mut other = session("ASIA7");
+    other.secret = SecretAccessKey::new("another");
+    let batch = vec![issued("ASIABEFORE"), event(EventData::CredentialIssued(other)), issued("ASIABEHIND")];
+    let refused = gateway.store.append(batch).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    let gateway = gateway.reopen(log).await;
+    for name in names.iter().map(String::as_str).chain(["AKIA1", "ASIABEFORE"]) {
+        assert!(gateway.find(name).await.is_some(), "{name}");
+    }
+    assert!(gateway.find("ASIABEHIND").await.is_none());
 }
 
 async fn declared_keys_come_and_go_without_an_event(log: &Log, gateway: Gateway) {

@@ -197,7 +197,7 @@ async fn poison_is_set_aside_and_a_revocation_among_it_is_enforced() {
     a.put(issued("ASIA2")).await.unwrap();
     let context = log.nats().client().await;
     // What is no event at all, and a row of a newer program.
-    for body in [&b"{"[..], b"\x02\x00{}"] {
+    for body in [&b"{"[..], b"\x03\x00{}"] {
         let sent = context.publish("test.log.session.poison", body.to_vec().into()).await.unwrap();
         sent.await.unwrap();
     }
@@ -205,7 +205,7 @@ async fn poison_is_set_aside_and_a_revocation_among_it_is_enforced() {
     headers.insert("sigward-mark", "key:ASIA1");
     headers.insert("sigward-before", now().plus(1_000).0.to_string().as_str());
     let subject = "test.log.state.mark.poison";
-    context.publish_with_headers(subject, headers, "\x02".into()).await.unwrap().await.unwrap();
+    context.publish_with_headers(subject, headers, "\x03".into()).await.unwrap().await.unwrap();
     context.publish(subject, "nobody can tell".into()).await.unwrap().await.unwrap();
     a.put(issued("ASIA3")).await.unwrap();
     level(&b, &a).await;

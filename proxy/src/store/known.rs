@@ -1,0 +1,60 @@
+//! What the view knows of a credential, and whether an event agrees with that.
+
+use redb::ReadableTable;
+
+use super::apply::{Rejection, refuse};
+use super::error::{Conflict, StoreError};
+use super::issued;
+use super::revocations::Mark;
+use crate::clock::UnixMillis;
+use crate::events::{Event, Keyring, RowError, StoredCredential, read_credential};
+use crate::iam::{AccessKeyId, Credential};
+
+/// The latest time that a mark is compared with in sessions of its scope; the epoch if there is none.
+pub(super) fn newest_issue(
+    events: &impl ReadableTable<u64, &'static [u8]>,
+    mark: &Mark,
+) -> Result<UnixMillis, redb::Error> {
+    let mut newest = UnixMillis(0);
+    for session in issued::scan(events, |row| mark.may_name(row))? {
+        newest = mark.times(&session?).fold(newest, UnixMillis::max);
+    }
+    Ok(newest)
+}
+
+pub(super) fn stored(
+    rows: &impl ReadableTable<&'static str, &'static [u8]>,
+    id: &AccessKeyId,
+    keyring: &Keyring,
+) -> Result<Option<StoredCredential>, Rejection> {
+    found(id, rows.get(id.as_str())?.map(|row| read_credential(id.as_str(), row.value(), keyring)))
+}
+
+/// What there is under an id; an error if it cannot be read.
+pub(super) fn found(
+    id: &AccessKeyId,
+    read: Option<Result<StoredCredential, RowError>>,
+) -> Result<Option<StoredCredential>, Rejection> {
+    match read.transpose() {
+        Ok(stored) => Ok(stored),
+        Err(source) => refuse(StoreError::Unreadable { access_key_id: id.clone(), source }),
+    }
+}
+
+/// Declared keys are changed by declarations only, and those change no others. Which of them a key belongs to is decided
+/// before: by the one place that knows all of them.
+pub(super) fn check_owner(known: &StoredCredential, event: &Event) -> Result<(), Rejection> {
+    match (Event::is_declaration(&known.source), Event::is_declaration(&event.source)) {
+        (true, true) | (false, false) => Ok(()),
+        (true, false) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::Declared)),
+        (false, true) => refuse(StoreError::conflict(&known.credential.access_key_id, Conflict::NotDeclared)),
+    }
+}
+
+pub(super) fn same(known: &Credential, given: &Credential) -> bool {
+    known.secret.expose_secret() == given.secret.expose_secret()
+        && known.principal == given.principal
+        && known.issued_at == given.issued_at
+        && known.status == given.status
+        && known.session == given.session
+}
