@@ -28,7 +28,8 @@ class Nats:
         command = [program(), "--jetstream", "--addr", self.address, "--port", str(self.port)]
         command += ["--store_dir", str(self._directory / "store")]
         self.process = Process(command, self._directory / f"logs-{self._starts}")
-        self.process.wait_for(self._answers)
+        # It reads all of its files first, and makes an index where it was killed.
+        self.process.wait_for(self._answers, 90.0)
 
     def stored_bytes(self, stream: str) -> int:
         """Bytes of the files of a stream."""
