@@ -29,7 +29,7 @@ class Nats:
         command += ["--store_dir", str(self._directory / "store")]
         self.process = Process(command, self._directory / f"logs-{self._starts}")
         # It reads all of its files first, and makes an index where it was killed.
-        self.process.wait_for(self._answers, 90.0)
+        self.process.wait_for(self._answers, 600.0)
 
     def stored_bytes(self, stream: str) -> int:
         """Bytes of the files of a stream."""
