@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use sigv4::{Dialect, Endpoint, Head, Scope, SecretAccessKey, SignedRequest, Signer, SigningKey};
-use sigward::auth::{Circumstances, Permitted, authenticate_with, look_up, unrevoked};
+use sigward::auth::{Arrival, Circumstances, Permitted, authenticate_with, look_up, unrevoked};
 use sigward::clock::{Clock, UnixMillis};
 use sigward::config::{Config, Environment};
 use sigward::gateway::Peer;
@@ -89,7 +89,8 @@ async fn permitted(store: &Store, now: UnixMillis) -> Result<Permitted, Failure>
     let head = Head { method: "GET", path, query: None, headers: &headers, authority: None };
     let endpoint = Endpoint::s3(REGION);
     let signed = SignedRequest::parse(head, &endpoint, now.timestamp())?;
-    let record = look_up(store, ACCESS_KEY_ID, signed.session_token(), now).await?;
+    let arrival = Arrival { at: now, from: [127, 0, 0, 1].into() };
+    let record = look_up(store, ACCESS_KEY_ID, signed.session_token(), arrival).await?;
     let authenticated = authenticate_with(signed, record, now, None)?;
     let (unrevoked, _) = unrevoked(store, authenticated).map_err(|denied| format!("{denied:?}"))?;
     let target = Target::parse(path, None, &Domains::new::<&str>([]))?;

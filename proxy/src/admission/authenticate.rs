@@ -9,9 +9,10 @@ use http::header::HOST;
 use http::request::Parts;
 use sigv4::{Endpoint, Head, PostError, SignedRequest, VerifyError};
 
-use super::{Admission, Limit, Refused, Source};
-use crate::auth::{self, AuthError, Authenticated, FormAuthError};
+use super::{Admission, Limit, Refused};
+use crate::auth::{self, Arrival, AuthError, Authenticated, FormAuthError};
 use crate::clock::UnixMillis;
+use crate::config::Source;
 use crate::store::{Record, Store};
 
 /// A request that claims to be signed.
@@ -60,7 +61,9 @@ impl Admission {
             .map_err(AuthError::from)?;
         self.may_try(address, Some(signed.access_key_id()))?;
         let verdict = async {
-            let record = auth::look_up(store, signed.access_key_id(), signed.session_token(), now).await?;
+            let arrival = Arrival { at: now, from: address };
+            let record =
+                auth::look_up(store, signed.access_key_id(), signed.session_token(), arrival).await?;
             let verdict = auth::authenticate_with(signed, record.clone(), now, body);
             match verdict {
                 Ok(authenticated) => Ok(Proved { authenticated, host: None }),

@@ -39,7 +39,7 @@ use arc_swap::ArcSwap;
 use prometheus::IntCounter;
 use sigv4::{ReplayKey, Timestamp};
 
-use crate::config::{self, Rate};
+use crate::config::{self, Rate, Source};
 use crate::fault::Fault;
 use crate::iam::Credential;
 use crate::metrics::Metrics;
@@ -144,20 +144,6 @@ impl Refused {
     /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
     pub fn sts_fault(&self) -> Fault {
         Fault::new(http::StatusCode::BAD_REQUEST, "Throttling", "Rate exceeded")
-    }
-}
-
-/// Where a request comes from, as limits tell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source(u64);
-
-impl Source {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            // Beside the /64s: those of 0::/64 belong to nobody.
-            IpAddr::V4(address) => Self(u64::from(u32::from(address))),
-            IpAddr::V6(address) => Self((u128::from(address) >> 64) as u64),
-        }
     }
 }
 

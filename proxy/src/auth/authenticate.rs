@@ -2,6 +2,7 @@
 //!
 //! A form upload takes the same steps: only what is signed differs, and where.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sigv4::{
@@ -10,6 +11,7 @@ use sigv4::{
 };
 
 use crate::clock::UnixMillis;
+use crate::config::Source;
 use crate::iam::Credential;
 use crate::store::{Record, Store, StoreError, UnsealError};
 
@@ -47,6 +49,15 @@ impl Authenticated {
     pub fn into_payload(self) -> PayloadMode {
         self.verified.into_payload()
     }
+}
+
+/// When and from where a request came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// When.
+    pub at: UnixMillis,
+    /// From which address: what it asks for in vain counts against that.
+    pub from: IpAddr,
 }
 
 /// Why a request is not authenticated.
@@ -105,12 +116,13 @@ pub async fn authenticate_form(
     form: &PostForm,
     bucket: &str,
     endpoint: &Endpoint,
-    now: UnixMillis,
+    arrival: Arrival,
 ) -> Result<(Authenticated, VerifiedForm), FormAuthError> {
+    let now = arrival.at;
     let signed = SignedForm::parse(form, bucket, endpoint, now.timestamp())
         .map_err(|source| FormAuthError::Form { access_key_id: String::new(), source })?;
     let access_key_id = signed.access_key_id();
-    let record = look_up(store, access_key_id, signed.session_token(), now).await?;
+    let record = look_up(store, access_key_id, signed.session_token(), arrival).await?;
     let record = live(record, access_key_id, signed.session_token(), now)?;
     let key = record.form_signing_key(&signed.scope(), now.timestamp());
     match signed.verify(&key) {
@@ -125,15 +137,15 @@ pub async fn look_up(
     store: &Store,
     access_key_id: &str,
     token: Presented<'_>,
-    now: UnixMillis,
+    arrival: Arrival,
 ) -> Result<Option<Arc<Record>>, AuthError> {
     if !matches!(token, Presented::None) {
-        store.answers_for_sessions(now)?;
+        store.answers_for_sessions(arrival.at)?;
     }
     match store.cached(access_key_id) {
         Some(record) => Ok(Some(record)),
         // Apart, so that it is not room in the future of every request.
-        None => Box::pin(look_further(store, access_key_id, token, now)).await,
+        None => Box::pin(look_further(store, access_key_id, token, arrival)).await,
     }
 }
 
@@ -141,20 +153,21 @@ async fn look_further(
     store: &Store,
     access_key_id: &str,
     token: Presented<'_>,
-    now: UnixMillis,
+    arrival: Arrival,
 ) -> Result<Option<Arc<Record>>, AuthError> {
+    let (now, source) = (arrival.at, Source::of(arrival.from));
     match (store.load(access_key_id).await?, token) {
         (None, Presented::One(token)) => match store.unseal(access_key_id, &token, now) {
             Ok(Some(record)) => Ok(Some(record)),
-            Ok(None) => Ok(arriving(store, access_key_id, true).await?),
+            Ok(None) => Ok(arriving(store, access_key_id, true, source).await?),
             Err(UnsealError::Expired) => Err(AuthError::ExpiredToken),
             Err(error @ UnsealError::PoliciesElsewhere { .. }) => {
-                let record = arriving(store, access_key_id, true).await?;
+                let record = arriving(store, access_key_id, true, source).await?;
                 record.map(Some).ok_or(AuthError::Elsewhere(error))
             }
             Err(error @ UnsealError::TooNew { .. }) => Err(AuthError::Elsewhere(error)),
         },
-        (None, Presented::None) => Ok(arriving(store, access_key_id, false).await?),
+        (None, Presented::None) => Ok(arriving(store, access_key_id, false, source).await?),
         (found, _) => Ok(found),
     }
 }
@@ -163,8 +176,12 @@ async fn arriving(
     store: &Store,
     access_key_id: &str,
     temporary: bool,
+    source: Source,
 ) -> Result<Option<Arc<Record>>, StoreError> {
-    if store.awaited(access_key_id, temporary).await? { store.load(access_key_id).await } else { Ok(None) }
+    match store.awaited(access_key_id, temporary, source).await? {
+        true => store.load(access_key_id).await,
+        false => Ok(None),
+    }
 }
 
 /// What follows the look-up: key, token, expiry, signature, in this order.

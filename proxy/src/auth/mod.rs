@@ -9,7 +9,7 @@ mod standing;
 
 pub use anonymous::{NotForEverybody, SIGNATURE_PARAMETERS, Unsigned, unsigned};
 pub use authenticate::{
-    AuthError, Authenticated, FormAuthError, authenticate_form, authenticate_with, look_up, prove,
+    Arrival, AuthError, Authenticated, FormAuthError, authenticate_form, authenticate_with, look_up, prove,
 };
 pub use authorize::{Denied, DenyingStatement, NotPermitted, Permitted, Refusal, Unrevoked, unrevoked};
 pub use circumstances::Circumstances;

@@ -38,7 +38,7 @@ use crate::s3::Selector;
 use crate::s3::rename::Rename;
 
 pub use access::Access;
-pub use address::is_this_machine;
+pub use address::{Source, is_this_machine};
 pub use feed::{Feed, FeedLogin, FeedTls, Stale};
 pub use key_sources::{HttpsKeySource, KeySource, KeySourcePlace};
 pub use limits::Limits;

@@ -32,7 +32,7 @@ use super::answer_body::AnswerBody;
 use super::error::GatewayError;
 use super::vigil::Vigil;
 use super::{Lingering, Serving, content, host};
-use crate::auth;
+use crate::auth::{self, Arrival};
 use crate::s3::{self, Action, Asked, Bucket, Stored, Success, Target};
 use crate::upstream::Outbound;
 
@@ -79,7 +79,8 @@ impl Serving<'_> {
         let form = read_form(boundary, &mut incoming, plan.settings.head_timeout).await?;
         let address = call.peer.ip();
         gateway.admission.may_try(address, None)?;
-        let verdict = auth::authenticate_form(&gateway.store, &form, bucket, &plan.endpoint, call.now).await;
+        let arrival = Arrival { at: call.now, from: address };
+        let verdict = auth::authenticate_form(&gateway.store, &form, bucket, &plan.endpoint, arrival).await;
         gateway.metrics.verified(call.elapsed());
         if let Err(error) = &verdict {
             gateway.admission.form_failed(address, error);

@@ -1,13 +1,16 @@
 """Three gateways on one log in NATS JetStream: what one of them issues and revokes holds on all, whoever is killed."""
 
+import http.client
 import itertools
 import json
+import re
 import signal
 import statistics
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
@@ -16,6 +19,7 @@ from kit import clients, events
 from kit.credentials import Credentials
 from kit.nats import Nats
 from kit.server import Gateway, resigned_for, sealing_key, sigward, start_again, start_serve
+from kit.signing import Signer
 
 COUNT = 3
 
@@ -110,6 +114,54 @@ def test_a_session_whose_token_says_nothing_works_on_all(unsealed):
     for gateway in unsealed.gateways * 5:
         session = clients.session(gateway)
         assert [code(other, session) for other in unsealed.gateways] == ["OK"] * COUNT
+
+
+class Flood:
+    """Made up access key ids, from an address of its own, until it ends."""
+
+    def __init__(self, gateway: Gateway, source: str):
+        self.codes: dict[str, int] = {}
+        self._gateway, self._source, self._stop = gateway, source, threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(at,)) for at in range(4)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, at: int) -> None:
+        host = urlsplit(self._gateway.endpoint)
+        connection = http.client.HTTPConnection(host.hostname, host.port, 20, source_address=(self._source, 0))
+        for number in itertools.count():
+            if self._stop.is_set():
+                connection.close()
+                return
+            made_up = Credentials(f"AKIAMADEUP{at}X{number:06}", "secret")
+            headers, _ = Signer(made_up, self._gateway.region).headers("GET", "/", "", [("Host", host.netloc)])
+            connection.request("GET", "/", headers=dict(headers))
+            answer = connection.getresponse()
+            found = re.search(rb"<Code>(\w+)</Code>", answer.read()).group(1).decode()
+            self.codes[found] = self.codes.get(found, 0) + 1
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def test_made_up_ids_from_one_address_use_up_nobody_elses_questions(unsealed):
+    here, there = unsealed.gateways[:2]
+    flood = Flood(there, "127.0.0.2")
+    try:
+        until("the flood has used up its share", lambda: lookups(there, "over_source_budget") > 100)
+        for _ in range(20):
+            assert code(there, clients.session(here)) == "OK"
+    finally:
+        flood.end()
+    assert set(flood.codes) == {"InvalidAccessKeyId"} and flood.codes["InvalidAccessKeyId"] > 200
+    assert lookups(there, "over_budget") == 0
+
+
+def lookups(gateway: Gateway, asked: str) -> float:
+    found = re.search(rf'^sigward_feed_lookups_total\{{asked="{asked}"\}} (.*)$', gateway.metrics(), re.MULTILINE)
+    return float(found.group(1)) if found else 0
 
 
 def test_a_key_is_made_changed_and_deleted_everywhere(fleet):

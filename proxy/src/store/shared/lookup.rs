@@ -2,7 +2,8 @@
 //!
 //! The log is asked for its last word on the access key id, and if that is further on than this view, the view is waited
 //! for. Nothing is applied out of order. Questions about one id share one request and its answer, and all of them share a
-//! budget, so that made up ids cost the log no more than that.
+//! budget, so that made up ids cost the log no more than that. What a source asks in vain has a bound of its own, so that
+//! one that makes ids up does not use up the questions of others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,8 @@ use tokio::time::Instant;
 
 use super::super::{Store, StoreError};
 use super::Shared;
+use super::shares::Shares;
+use crate::config::Source;
 
 /// Questions a second, and how many may come at once.
 const PER_SECOND: f64 = 50.0;
@@ -27,6 +30,7 @@ type Answer = Option<Result<bool, StoreError>>;
 #[derive(Default)]
 pub(super) struct Lookups {
     budget: Mutex<Option<Budget>>,
+    shares: Shares,
     /// Ids that are being asked for. A sender that is gone without an answer leaves the question open.
     asked: Mutex<HashMap<Box<str>, watch::Receiver<Answer>>>,
 }
@@ -102,22 +106,49 @@ impl Lookups {
 
 impl Store {
     /// Whether a credential that [`load`](Self::load) does not find may be there now: the log holds it, and this view has
-    /// come to it. Never with an embedded log, which has nothing that the view has not.
+    /// come to it. Never with an embedded log, which has nothing that the view has not, and never for a source that has
+    /// asked too much in vain.
     ///
     /// # Errors
     /// [`StoreError::Behind`]: that cannot be said. The log holds something that does not arrive, or it is out of reach.
-    pub async fn awaited(&self, access_key_id: &str, temporary: bool) -> Result<bool, StoreError> {
+    pub async fn awaited(
+        &self,
+        access_key_id: &str,
+        temporary: bool,
+        source: Source,
+    ) -> Result<bool, StoreError> {
         let Some(shared) = &self.0.shared else { return Ok(false) };
-        shared.lookups.shared(access_key_id, || self.ask(shared, access_key_id, temporary)).await
+        // Before it joins others: they must not get its answer for theirs.
+        if !shared.lookups.shares.has_left(source, Instant::now()) {
+            shared.metrics.unasked_of_source.inc();
+            return Ok(false);
+        }
+        shared.lookups.shared(access_key_id, || self.ask(shared, access_key_id, temporary, source)).await
     }
 
-    async fn ask(&self, shared: &Shared, access_key_id: &str, temporary: bool) -> Result<bool, StoreError> {
+    async fn ask(
+        &self,
+        shared: &Shared,
+        access_key_id: &str,
+        temporary: bool,
+        source: Source,
+    ) -> Result<bool, StoreError> {
+        // Taken before the answer is there, so that many questions at once are no way around it.
+        if !shared.lookups.shares.take(source, Instant::now()) {
+            shared.metrics.unasked_of_source.inc();
+            return Ok(false);
+        }
         if !shared.lookups.spend(Instant::now()) {
+            shared.lookups.shares.give_back(source, Instant::now());
             shared.metrics.unasked.inc();
             return Ok(false);
         }
         shared.metrics.asked.inc();
-        let seq = match shared.feed.last_of(access_key_id, temporary).await {
+        let last = shared.feed.last_of(access_key_id, temporary).await;
+        if !matches!(last, Ok(None)) {
+            shared.lookups.shares.give_back(source, Instant::now());
+        }
+        let seq = match last {
             Ok(Some(seq)) => seq,
             Ok(None) => return Ok(false),
             Err(_) => return Err(StoreError::Behind),

@@ -20,6 +20,7 @@ pub(super) struct SharedMetrics {
     pub(super) marks_ahead: IntCounter,
     pub(super) asked: IntCounter,
     pub(super) unasked: IntCounter,
+    pub(super) unasked_of_source: IntCounter,
     pub(super) age: IntGauge,
     pub(super) gateways: IntGauge,
     pub(super) publish_seconds: Histogram,
@@ -36,6 +37,7 @@ impl SharedMetrics {
         Self {
             asked: lookups.with_label_values(&["yes"]),
             unasked: lookups.with_label_values(&["over_budget"]),
+            unasked_of_source: lookups.with_label_values(&["over_source_budget"]),
             head: metrics.gauge("feed_head", "Last sequence number of the shared log that is known of."),
             applied: outcome("applied"),
             duplicates: outcome("duplicate"),

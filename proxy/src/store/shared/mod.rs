@@ -7,7 +7,7 @@
 //! - `follow`: the task that follows the log; it hears the beats.
 //! - `reader`: reading the log.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
-//! - `lookup`: asking the log about a credential that has not arrived.
+//! - `lookup`: asking the log about a credential that has not arrived; `shares`: who may do so how often in vain.
 //! - `tidy`: dropping what no gateway can need any more.
 //! - `trail`: whether all gateways read the same log.
 //! - `peers`: who else is there, and how much of the log they have applied.
@@ -24,6 +24,7 @@ mod peers;
 mod plan;
 mod publish;
 mod reader;
+mod shares;
 mod tidy;
 mod trail;
 

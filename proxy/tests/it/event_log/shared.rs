@@ -2,6 +2,7 @@
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
+use sigward::config::Source;
 use sigward::feed::FeedError;
 use sigward::store::{Declaration, DeclaredKey, NotReady, Reached, WaitFor};
 
@@ -10,6 +11,11 @@ use super::*;
 const LOG: &str = "test_log";
 const STATE: &str = "test_state";
 const HOUR: i64 = 3_600_000;
+
+/// Where requests come from that nobody minds.
+fn here() -> Source {
+    Source::of([127, 0, 0, 1].into())
+}
 
 async fn shared() -> Option<Log> {
     Log::new(Kind::Shared).await
@@ -398,21 +404,46 @@ async fn rewritten(log: &mut Log) -> (Gateway, Gateway, u64) {
 }
 
 #[tokio::test]
+async fn a_source_that_makes_ids_up_does_not_use_up_the_questions_of_others() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let flood = Source::of([203, 0, 113, 7].into());
+    let asked = (0..500).map(|n| {
+        let store = b.store.clone();
+        tokio::spawn(async move { store.awaited(&format!("AKIAMADEUP{n}"), false, flood).await })
+    });
+    for question in asked.collect::<Vec<_>>() {
+        assert!(!question.await.unwrap().unwrap());
+    }
+    let count = |asked| b.metric(&format!("feed_lookups_total{{asked=\"{asked}\"}}"));
+    assert!((20.0..40.0).contains(&count("yes")), "{}", count("yes"));
+    assert_eq!((count("yes") + count("over_source_budget"), count("over_budget")), (500.0, 0.0));
+    a.put(issued("ASIA1")).await.unwrap();
+    assert!(b.store.awaited("ASIA1", true, here()).await.unwrap(), "another source is answered at once");
+    assert!(b.find("ASIA1").await.is_some());
+    for n in 0..30 {
+        let id = format!("ASIA2{n}");
+        a.put(issued(&id)).await.unwrap();
+        assert!(b.store.awaited(&id, true, here()).await.unwrap(), "what is found counts against nobody");
+    }
+}
+
+#[tokio::test]
 async fn what_the_log_holds_and_has_not_arrived_is_waited_for() {
     let Some(mut log) = shared().await else { return };
     let (a, mut b) = (log.gateway("a").await, log.gateway("b").await);
-    assert!(!b.store.awaited("ASIANONE", true).await.unwrap(), "nobody knows it");
+    assert!(!b.store.awaited("ASIANONE", true, here()).await.unwrap(), "nobody knows it");
     b.follower.abort();
     a.put(issued("ASIA1")).await.unwrap();
     a.put(created("AKIA1", "one")).await.unwrap();
-    let behind = b.store.awaited("ASIA1", true).await;
+    let behind = b.store.awaited("ASIA1", true, here()).await;
     assert!(matches!(behind, Err(StoreError::Behind)), "it is there, and does not come: {behind:?}");
     let store = b.store.clone();
     let waiting = tokio::spawn(async move {
         tokio::join!(
-            store.awaited("ASIA1", true),
-            store.awaited("ASIA1", true),
-            store.awaited("AKIA1", false)
+            store.awaited("ASIA1", true, here()),
+            store.awaited("ASIA1", true, here()),
+            store.awaited("AKIA1", false, here())
         )
     });
     b.follower = tokio::spawn(b.store.clone().follow());
@@ -420,7 +451,7 @@ async fn what_the_log_holds_and_has_not_arrived_is_waited_for() {
     assert!(first.unwrap() && second.unwrap() && key.unwrap());
     assert!(b.find("ASIA1").await.is_some() && b.find("AKIA1").await.is_some());
     log.nats().kill();
-    let undecided = b.store.awaited("ASIAOTHER", true).await;
+    let undecided = b.store.awaited("ASIAOTHER", true, here()).await;
     assert!(matches!(undecided, Err(StoreError::Behind)), "{undecided:?}");
 }
 
