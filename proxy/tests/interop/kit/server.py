@@ -166,12 +166,15 @@ def start_dev(directory: Path, logs: Path, environment: dict[str, str] | None = 
     )
 
 
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    """A certificate for localhost and its key."""
+LOCAL_NAMES = "DNS:localhost,DNS:*.localhost,IP:127.0.0.1"
+
+
+def self_signed(directory: Path, names: str = LOCAL_NAMES) -> tuple[Path, Path]:
+    """A certificate for localhost, or for other names, and its key."""
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     command += ["-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
-    command += ["-addext", "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1"]
+    command += ["-addext", f"subjectAltName={names}"]
     # Clients take it as their only authority; servers ask that a leaf is none.
     command += ["-addext", "basicConstraints=critical,CA:FALSE"]
     subprocess.run(command, check=True, capture_output=True)
@@ -191,11 +194,13 @@ def start_serve(
     feed: dict | None = None,
     drain: dict | None = None,
     more: str = "",
+    ready: bool = True,
 ) -> Gateway:
     """`sigward serve` with a configuration of its own in front of `backend`, or of several endpoints of one.
 
     `gateway`, `store`, `audit` and `feed` hold further keys of these sections, `iam` is the directory of identities;
-    `store` may name other sealing keys. `drain` holds the keys of its section, `more` is put at the end.
+    `store` may name other sealing keys. `drain` holds the keys of its section, `more` is put at the end. One that is not
+    expected to get `ready` is only waited for until it lives.
     """
     directory.mkdir(parents=True)
     credentials = Credentials("AKIASUITELONGTERM0001", "suite/long+term/secret/0123456789abcdef01")
@@ -251,7 +256,7 @@ def start_serve(
         state=directory,
         certificate=certificate,
     )
-    process.wait_for(lambda: answers(f"{gateway.admin}/readyz"))
+    process.wait_for(lambda: answers(f"{gateway.admin}/{'readyz' if ready else 'livez'}"))
     return gateway
 
 
