@@ -115,7 +115,9 @@ impl From<StoreError> for ApiError {
             StoreError::File { .. }
             | StoreError::OtherLog { .. }
             | StoreError::SharedLog
+            | StoreError::Held { .. }
             | StoreError::Open { .. }
+            | StoreError::OlderSchema { .. }
             | StoreError::Schema { .. }
             | StoreError::MissingSealingKey { .. }
             | StoreError::Unreadable { .. }

@@ -43,7 +43,7 @@ pub use feed::{Feed, FeedLogin, FeedTls, Stale};
 pub use key_sources::{HttpsKeySource, KeySource, KeySourcePlace};
 pub use limits::Limits;
 pub use sources::Environment;
-pub use units::Rate;
+pub use units::{Rate, parse_duration};
 
 /// Everything the server needs to run, checked.
 #[derive(Debug)]

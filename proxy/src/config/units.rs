@@ -41,6 +41,11 @@ impl Span {
     }
 }
 
+/// A length of time as the configuration has it, such as `30s` or `15m`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    parse(text, &SPANS).map(Duration::from_millis)
+}
+
 impl TryFrom<String> for Span {
     type Error = String;
 

@@ -6,7 +6,7 @@
 //! | `io.sigward.access_key.created.v1` | `access_key_id`, `secret_access_key`, `principal`; optional `status`, `issued_at` |
 //! | `io.sigward.access_key.status.v1` | `access_key_id`, `status`: `Active` or `Inactive` |
 //! | `io.sigward.access_key.deleted.v1` | `access_key_id` |
-//! | `io.sigward.session.revoked.v1` | exactly one of `access_key_id`, `principal` (ARN or unique id), `role` (ARN; optional `session_name`), `account`, `identity_provider` (ARN), `source_identity`; optional `issued_before` (default: now), `cascade` (default: false), `reason` |
+//! | `io.sigward.session.revoked.v1` | exactly one of `access_key_id`, `issued_to` (the sessions issued to a long-term key, but not the key), `principal` (ARN or unique id), `role` (ARN; optional `session_name`), `account`, `identity_provider` (ARN), `source_identity`; optional `issued_before` (default: now), `cascade` (default: false), `reason` |
 //!
 //! `principal` is `{arn, user_id, account}`, `kind` one of `session_token`, `assumed_role`, `web_identity`, `saml`,
 //! `federation`; times are RFC 3339 in UTC. `mfa: true` without `mfa_authenticated_at` means: when it was issued.
@@ -28,7 +28,7 @@ mod write;
 
 pub use read::parse;
 pub use write::to_json;
-pub(crate) use write::type_of;
+pub(crate) use write::{data_to_json, is_type, type_of};
 
 const PREFIX: &str = "io.sigward.";
 const SUFFIX: &str = ".v1";

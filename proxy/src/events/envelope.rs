@@ -42,6 +42,8 @@ pub(crate) enum RowKind {
     Credential,
     /// A secret by itself, outside of the database.
     Secret,
+    /// The end of an exported log: its header alone counts, the secret is empty.
+    Archive,
 }
 
 /// Why a row cannot be written or read. Never holds anything of the secret.
@@ -164,6 +166,7 @@ fn authenticated((kind, form): (RowKind, Form), key_id: &str, header: &[u8]) -> 
         RowKind::Event => b'e',
         RowKind::Credential => b'c',
         RowKind::Secret => b's',
+        RowKind::Archive => b'a',
     };
     let key_id_length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
     [&[form as u8, kind, key_id_length], key_id.as_bytes(), header].concat()

@@ -66,6 +66,8 @@ pub enum EventData {
 pub enum RevocationScope {
     /// One credential, and the sessions issued to it.
     AccessKey(AccessKeyId),
+    /// The sessions issued to a long-term key, but not the key.
+    IssuedTo(AccessKeyId),
     /// Every session of the principal with this ARN or unique id; of a user also those it got for others by
     /// `GetFederationToken`.
     Principal(String),
@@ -148,7 +150,7 @@ impl Event {
                     return Err(EventError::new("data.reason", "must not be longer than 2048 bytes"));
                 }
                 match scope {
-                    RevocationScope::AccessKey(_) => Ok(()),
+                    RevocationScope::AccessKey(_) | RevocationScope::IssuedTo(_) => Ok(()),
                     RevocationScope::Principal(name) => text("data.principal", name),
                     RevocationScope::Role(arn) => text("data.role", arn),
                     RevocationScope::Account(account) => text("data.account", account),

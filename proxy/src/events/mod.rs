@@ -6,8 +6,11 @@
 //! - [`seal_secret`]: one secret as text, sealed under the same keys.
 //! - `token`: session tokens that carry their session, sealed under the same keys.
 //!
+//! - `archive`: a log as a file, for backups and for moving it elsewhere.
+//!
 //! Who keeps the log and applies it is the store's business.
 
+mod archive;
 pub mod cloudevents;
 mod codec;
 mod compact;
@@ -18,6 +21,8 @@ mod keyring;
 mod sealed_secret;
 mod token;
 
+pub use archive::{ArchiveError, ArchiveHeader};
+pub(crate) use archive::{ArchiveItem, ArchiveReader, ArchiveTrailer, ArchiveWriter};
 pub(crate) use codec::{
     CredentialHeader, LoggedEvent, MAX_ROW_BYTES, StoredCredential, access_key_sealed_at, event_identity,
     issued_until, issues_session, read_credential, read_event, read_header, read_issuance, sealed_by,

@@ -40,7 +40,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, Context};
 
 pub(crate) use beat::{Beat, Checkpoint, MarkList, Presence};
-pub(crate) use message::{Outgoing, PlainMark};
+pub(crate) use message::{Outgoing, PlainMark, message_id};
 pub(crate) use publish::Ack;
 pub(crate) use streams::Bounds;
 pub(crate) use tail::{Delivered, Tail};
@@ -104,6 +104,11 @@ impl Feed {
         context.set_timeout(ACK_WAIT);
         let names = Names::new(&options.prefix);
         Ok(Self(Arc::new(Inner { context, names, options: options.clone(), name })))
+    }
+
+    /// The same for who is no gateway, and must not be taken for the one that has the configuration's name.
+    pub async fn connect_to_look(options: &config::Feed) -> Result<Self, FeedError> {
+        Self::connect(&config::Feed { gateway: None, ..options.clone() }).await
     }
 
     /// What this gateway was told about the log.

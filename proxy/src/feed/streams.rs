@@ -164,6 +164,10 @@ async fn get_or_create(context: &Context, wanted: Config, create: bool) -> Resul
             CreateStreamErrorKind::TimedOut
             | CreateStreamErrorKind::JetStreamUnavailable
             | CreateStreamErrorKind::Response => Err(FeedError::Unreachable(error.to_string())),
+            // Another gateway is making it at this very moment: what it is like shows when it is there.
+            CreateStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+                Err(FeedError::Unreachable(error.to_string()))
+            }
             CreateStreamErrorKind::JetStream(cause) if cause.code() == UNAVAILABLE => {
                 Err(FeedError::Unreachable(error.to_string()))
             }

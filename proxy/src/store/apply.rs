@@ -6,7 +6,7 @@ use redb::{ReadableTable, WriteTransaction};
 
 use super::error::{Conflict, StoreError};
 use super::issued;
-use super::known::{check_owner, found, newest_issue, same, stored};
+use super::known::{check_owner, found, newest_issue, same, same_secret, stored};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
 use super::tables::{
     META_ANCHOR, META_APPLIED, META_LOGS, META_NEWEST, META_REVISION, Tables, identity, logs_of, place,
@@ -343,7 +343,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         if let Some(known) = &known {
             check_owner(known, event)?;
             // The same secret is the same key, however it is described now: what revoked it still does.
-            same_key = known.credential.secret.expose_secret() == credential.secret.expose_secret();
+            same_key = same_secret(&known.credential, &credential);
             if same_key {
                 credential.issued_at = known.credential.issued_at;
             }

@@ -37,10 +37,10 @@ pub(super) struct Loaded {
 pub(super) fn open(options: &StoreOptions) -> Result<redb::Database, StoreError> {
     let path = &options.path;
     let file = create(path).map_err(|e| StoreError::File { path: path.clone(), source: Arc::new(e) })?;
-    redb::Builder::new()
-        .set_cache_size(PAGE_CACHE_BYTES)
-        .create_file(file)
-        .map_err(|e| StoreError::Open { path: path.clone(), source: Arc::new(e.into()) })
+    redb::Builder::new().set_cache_size(PAGE_CACHE_BYTES).create_file(file).map_err(|error| match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Held { path: path.clone() },
+        error => StoreError::Open { path: path.clone(), source: Arc::new(error.into()) },
+    })
 }
 
 fn create(path: &Path) -> std::io::Result<std::fs::File> {

@@ -19,7 +19,7 @@ pub enum StoreError {
         /// What the operating system says.
         source: Arc<io::Error>,
     },
-    /// The file is not a store of ours, is damaged, or another process has it open.
+    /// The file is not a store of ours, or is damaged.
     #[error("store {}: {source}", path.display())]
     Open {
         /// The database file.
@@ -27,12 +27,35 @@ pub enum StoreError {
         /// What the database says.
         source: Arc<redb::Error>,
     },
+    /// Another process has the file open.
+    #[error(
+        "store {}: a running gateway has it open; ask that by its admin listener, or stop it first",
+        path.display()
+    )]
+    Held {
+        /// The database file.
+        path: PathBuf,
+    },
     /// A newer program wrote the file.
     #[error("store has schema {found}; this program reads up to {known}")]
     Schema {
         /// Found in the file.
         found: u64,
         /// Newest known here.
+        known: u64,
+    },
+    /// An older program wrote the file, and it is only looked at.
+    #[error(
+        "store {} has schema {found}, and is not changed by looking at it; start a gateway with it, which brings it to \
+         schema {known}, and ask that, or stop it and look again",
+        path.display()
+    )]
+    OlderSchema {
+        /// The database file.
+        path: PathBuf,
+        /// Found in the file.
+        found: u64,
+        /// The one that can be looked at.
         known: u64,
     },
     /// The file holds a revocation this program cannot enforce.

@@ -51,8 +51,12 @@ pub(super) fn check_owner(known: &StoredCredential, event: &Event) -> Result<(),
     }
 }
 
-pub(super) fn same(known: &Credential, given: &Credential) -> bool {
+pub(super) fn same_secret(known: &Credential, given: &Credential) -> bool {
     known.secret.expose_secret() == given.secret.expose_secret()
+}
+
+pub(super) fn same(known: &Credential, given: &Credential) -> bool {
+    same_secret(known, given)
         && known.principal == given.principal
         && known.issued_at == given.issued_at
         && known.status == given.status

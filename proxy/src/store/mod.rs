@@ -7,6 +7,7 @@
 //! - `sealed` makes session tokens, and records out of those that were made where this log does not reach.
 //! - `revocations` is consulted on every request and does not depend on the cache in any way.
 //! - `issued` finds sessions in the log; `known` tells whether an event agrees with what the view knows.
+//! - `journal` is for people: it shows a log, checks it, and carries it elsewhere.
 //! - `ending` dates revocations, says whom they reach, and ends the sessions of entities that are gone.
 //! - `shared` makes the file the view of a log that several gateways have in common.
 //! - `database` opens the file after any crash, `migrate` one of an older layout; `compaction` drops what no request can need any more.
@@ -22,6 +23,7 @@ mod error;
 mod fixtures;
 mod ending;
 mod issued;
+mod journal;
 mod known;
 mod metrics;
 mod migrate;
@@ -41,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use self::apply::Effects;
 use self::cache::Cache;
@@ -61,6 +63,7 @@ use crate::metrics::Metrics;
 
 pub use self::compaction::Compacted;
 pub use self::error::{Conflict, Foreign, StoreError};
+pub use self::journal::{EventLog, Head, ImportError, Imported, Lines, Since, TailOptions};
 pub use self::reconcile::{Declaration, DeclaredKey, KeyConflict, Reconciled};
 pub use self::record::{Headers, Record};
 pub use self::revocations::RevokedBy;
@@ -118,6 +121,8 @@ struct State {
     cache: Cache,
     revocations: Revocations,
     position: AtomicU64,
+    /// Tells those who wait for events how far the position is.
+    moved: watch::Sender<u64>,
     revision: AtomicU64,
     /// Which shared log the position is of; 0: none.
     log: AtomicU64,
@@ -171,6 +176,7 @@ impl Store {
             cache: Cache::new(options.cache_bytes, clock.clone()),
             revocations: Revocations::new(metrics.revocation_marks.clone()),
             position: AtomicU64::new(0),
+            moved: watch::Sender::new(0),
             revision: AtomicU64::new(0),
             log: AtomicU64::new(0),
             anchor: AtomicU64::new(0),
@@ -447,6 +453,7 @@ impl State {
 
     fn stand_at(&self, position: u64) {
         self.position.store(position, Ordering::Release);
+        self.moved.send_replace(position);
         self.metrics.position.set(i64::try_from(position).unwrap_or(i64::MAX));
     }
 

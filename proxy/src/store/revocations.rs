@@ -40,6 +40,21 @@ pub enum RevokedBy {
     SourceIdentity,
 }
 
+impl RevokedBy {
+    /// As the members of a revocation are called.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessKey => "access_key_id",
+            Self::Principal => "principal",
+            Self::Role => "role",
+            Self::Account => "account",
+            Self::SessionName => "session_name",
+            Self::IdentityProvider => "identity_provider",
+            Self::SourceIdentity => "source_identity",
+        }
+    }
+}
+
 /// What a mark is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum MarkKind {
@@ -146,6 +161,7 @@ impl Mark {
     pub(super) fn of(scope: &RevocationScope, cascade: bool, before: UnixMillis) -> Self {
         let (kind, name) = match scope {
             RevocationScope::AccessKey(id) => (MarkKind::AccessKey, id.as_str().into()),
+            RevocationScope::IssuedTo(id) => (MarkKind::IssuedTo, id.as_str().into()),
             RevocationScope::Principal(name) => (MarkKind::Principal, name.as_str().into()),
             RevocationScope::Role(arn) => (MarkKind::Role, arn.as_str().into()),
             RevocationScope::Account(account) => (MarkKind::Account, account.as_str().into()),
@@ -154,6 +170,24 @@ impl Mark {
             RevocationScope::SourceIdentity(name) => (MarkKind::SourceIdentity, name.as_str().into()),
         };
         Self { kind, cascade, name, before }
+    }
+
+    /// The inverse of [`of`](Self::of); `None` for a name that no scope can have.
+    pub(super) fn scope(&self) -> Option<RevocationScope> {
+        let name = || self.name.to_string();
+        Some(match self.kind {
+            MarkKind::AccessKey => RevocationScope::AccessKey(AccessKeyId::parse(&self.name)?),
+            MarkKind::IssuedTo => RevocationScope::IssuedTo(AccessKeyId::parse(&self.name)?),
+            MarkKind::Principal => RevocationScope::Principal(name()),
+            MarkKind::Role => RevocationScope::Role(name()),
+            MarkKind::Account => RevocationScope::Account(name()),
+            MarkKind::SessionName => {
+                let (role, name) = self.name.rsplit_once('/')?;
+                RevocationScope::SessionName { role: role.to_owned(), name: name.to_owned() }
+            }
+            MarkKind::IdentityProvider => RevocationScope::IdentityProvider(name()),
+            MarkKind::SourceIdentity => RevocationScope::SourceIdentity(name()),
+        })
     }
 
     pub(super) fn issued_to(access_key_id: &AccessKeyId, before: UnixMillis) -> Self {

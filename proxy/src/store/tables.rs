@@ -41,6 +41,8 @@ pub(super) const META_REVISION: &str = "revision";
 pub(super) const META_LOG: &str = "log";
 /// How many shared logs have been read from their beginning.
 pub(super) const META_LOGS: &str = "logs";
+/// What [`META_LOGS`] was when the present log was first read: since then it was that one each time. 0: not known.
+pub(super) const META_SINCE: &str = "log_since";
 /// Which message of the shared log was applied last; 0: it came from the compacted state.
 pub(super) const META_ANCHOR: &str = "anchor";
 /// Latest issue time of any credential, milliseconds.

@@ -17,7 +17,9 @@ use super::database;
 use super::error::StoreError;
 use super::revocations::Mark;
 use super::shared::{self, Delivery, Outcome};
-use super::tables::{META_ANCHOR, META_APPLIED, META_LOG, META_LOGS, META_REVISION, Tables, begin_write};
+use super::tables::{
+    META_ANCHOR, META_APPLIED, META_LOG, META_LOGS, META_REVISION, META_SINCE, Tables, begin_write,
+};
 use crate::events::{Event, Keyring, Receipt};
 
 /// Calls that may wait; further callers wait before they are queued.
@@ -185,7 +187,9 @@ impl Writer {
                 tables.meta.insert(META_REVISION, revision)?;
                 let logs = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
                 tables.meta.insert(META_LOGS, logs + 1)?;
-                tables.meta.insert(META_LOG, log)?;
+                if tables.meta.insert(META_LOG, log)?.is_none_or(|former| former.value() != log) {
+                    tables.meta.insert(META_SINCE, logs + 1)?;
+                }
                 tables.meta.insert(META_APPLIED, 0)?;
                 tables.meta.insert(META_ANCHOR, 0)?;
                 tables.changes.retain(|_, _| false)?;

@@ -7,7 +7,8 @@
 
 mod conformance;
 mod forged;
-mod nats;
+pub(crate) mod nats;
+mod journal;
 mod shared;
 
 use std::path::PathBuf;

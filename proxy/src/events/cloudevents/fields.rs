@@ -50,7 +50,10 @@ impl Fields {
     }
 
     pub(super) fn access_key_id(&mut self) -> Result<AccessKeyId, EventError> {
-        let key = "access_key_id";
+        self.access_key_id_at("access_key_id")
+    }
+
+    pub(super) fn access_key_id_at(&mut self, key: &str) -> Result<AccessKeyId, EventError> {
         self.optional_access_key_id(key)?.ok_or_else(|| self.fault(key, "is missing"))
     }
 

@@ -16,8 +16,8 @@ const MAX_TOKEN_BYTES: usize = 8_192;
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 8..=256;
 
 /// What says which sessions are revoked.
-const SCOPES: [&str; 6] =
-    ["access_key_id", "principal", "role", "account", "identity_provider", "source_identity"];
+const SCOPES: [&str; 7] =
+    ["access_key_id", "issued_to", "principal", "role", "account", "identity_provider", "source_identity"];
 
 /// Parses one event; `now` is the default of its times and what they are checked against.
 ///
@@ -140,6 +140,7 @@ fn revoked(mut data: Fields, secrets: Secrets, now: UnixMillis) -> Result<EventD
     }
     let scope = match (kind, name) {
         ("access_key_id", _) => RevocationScope::AccessKey(data.access_key_id()?),
+        ("issued_to", _) => RevocationScope::IssuedTo(data.access_key_id_at(kind)?),
         ("principal", _) => RevocationScope::Principal(data.text(kind)?),
         ("role", Some(name)) => RevocationScope::SessionName { role: data.arn(kind)?, name },
         ("role", None) => RevocationScope::Role(data.arn(kind)?),

@@ -223,6 +223,7 @@ fn a_revocation_names_one_scope_and_defaults_to_now() {
             json!({ "access_key_id": "ASIA1" }),
             RevocationScope::AccessKey(AccessKeyId::parse("ASIA1").unwrap()),
         ),
+        (json!({ "issued_to": "AKIA1" }), RevocationScope::IssuedTo(AccessKeyId::parse("AKIA1").unwrap())),
         (json!({ "principal": "AIDAALICE" }), RevocationScope::Principal("AIDAALICE".into())),
         (
             json!({ "role": "arn:aws:iam::123456789012:role/r" }),
@@ -417,11 +418,11 @@ fn refuses_bad_keys_and_revocations() {
         ),
         (
             revoked_event(json!({})),
-            "data: must have exactly one of access_key_id, principal, role, account, identity_provider, source_identity",
+            "data: must have exactly one of access_key_id, issued_to, principal, role, account, identity_provider, source_identity",
         ),
         (
             revoked_event(json!({ "role": "arn:aws:iam::1:role/r", "account": "123456789012" })),
-            "data: must have exactly one of access_key_id, principal, role, account, identity_provider, source_identity",
+            "data: must have exactly one of access_key_id, issued_to, principal, role, account, identity_provider, source_identity",
         ),
         (revoked_event(json!({ "account": "1" })), "data.account: must be twelve digits"),
         (

@@ -18,15 +18,34 @@ pub(crate) fn type_of(data: &EventData) -> String {
     format!("{PREFIX}{name}{SUFFIX}")
 }
 
+/// Whether it is of the type with this name, with or without prefix and version.
+pub(crate) fn is_type(data: &EventData, name: &str) -> bool {
+    let whole = type_of(data);
+    name == whole || whole.strip_prefix(PREFIX).and_then(|short| short.strip_suffix(SUFFIX)) == Some(name)
+}
+
 /// The event as CloudEvents JSON, without its secret access key and session token.
 pub fn to_json(event: &Event) -> Value {
-    let (name, data) = match &event.data {
-        EventData::CredentialIssued(credential) => (ISSUED, issued(credential)),
-        EventData::AccessKeyCreated(credential) => (CREATED, created(credential)),
+    json!({
+        "specversion": "1.0",
+        "type": type_of(&event.data),
+        "source": event.source,
+        "id": event.id,
+        "time": event.time.to_rfc3339(),
+        "datacontenttype": "application/json",
+        "data": data_to_json(&event.data),
+    })
+}
+
+/// The attribute `data` alone, without anything secret.
+pub(crate) fn data_to_json(data: &EventData) -> Value {
+    match data {
+        EventData::CredentialIssued(credential) => issued(credential),
+        EventData::AccessKeyCreated(credential) => created(credential),
         EventData::AccessKeyStatus { access_key_id, status } => {
-            (STATUS, json!({ "access_key_id": access_key_id, "status": status }))
+            json!({ "access_key_id": access_key_id, "status": status })
         }
-        EventData::AccessKeyDeleted { access_key_id } => (DELETED, json!({ "access_key_id": access_key_id })),
+        EventData::AccessKeyDeleted { access_key_id } => json!({ "access_key_id": access_key_id }),
         EventData::SessionRevoked { scope, cascade, issued_before, reason } => {
             let mut data = describe_scope(scope);
             data["issued_before"] = json!(issued_before.to_rfc3339());
@@ -36,23 +55,15 @@ pub fn to_json(event: &Event) -> Value {
             if let Some(reason) = reason {
                 data["reason"] = json!(reason);
             }
-            (REVOKED, data)
+            data
         }
-    };
-    json!({
-        "specversion": "1.0",
-        "type": format!("{PREFIX}{name}{SUFFIX}"),
-        "source": event.source,
-        "id": event.id,
-        "time": event.time.to_rfc3339(),
-        "datacontenttype": "application/json",
-        "data": data,
-    })
+    }
 }
 
 fn describe_scope(scope: &RevocationScope) -> Value {
     match scope {
         RevocationScope::AccessKey(id) => json!({ "access_key_id": id }),
+        RevocationScope::IssuedTo(id) => json!({ "issued_to": id }),
         RevocationScope::Principal(name) => json!({ "principal": name }),
         RevocationScope::Role(arn) => json!({ "role": arn }),
         RevocationScope::Account(account) => json!({ "account": account }),

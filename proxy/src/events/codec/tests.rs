@@ -137,8 +137,12 @@ fn event_headers_of_version_one_are_these_bytes() {
             r#"{"access_key_deleted":{"access_key_id":"AKIA1"}}"#,
         ),
         (
-            revoked(RevocationScope::AccessKey(id)),
+            revoked(RevocationScope::AccessKey(id.clone())),
             r#"{"session_revoked":{"scope":{"access_key_id":"AKIA1"},"issued_before":9}}"#,
+        ),
+        (
+            revoked(RevocationScope::IssuedTo(id)),
+            r#"{"session_revoked":{"scope":{"issued_to":"AKIA1"},"issued_before":9}}"#,
         ),
         (
             revoked(RevocationScope::Principal("p".into())),

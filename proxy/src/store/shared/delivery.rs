@@ -99,10 +99,7 @@ impl Content {
         if issued_until(&message.body).is_some_and(|until| until.plus(EXPIRED_FOR_MILLIS) <= now) {
             return Self::Over;
         }
-        // A seal proves who wrote a message, not that it is the last word: a key that was deleted since must not come
-        // back by it at gateways that never saw the deletion. The header is proved when it is read, now or out of
-        // quarantine.
-        if access_key_sealed_at(&message.body).is_some_and(|at| at < message.sealed_since) {
+        if replayed(message) {
             return Self::Replayed;
         }
         match read_event(&message.body, keyring) {
@@ -152,6 +149,13 @@ fn apply(read: ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::
     Ok(Outcome::Unreadable { why, lost_revocation })
 }
 
+/// Whether a message repeats what made a long-term key what it was. A seal proves who wrote a message, not that it is the
+/// last word: a key that was deleted since must not come back by it at gateways that never saw the deletion. The header is
+/// proved when it is read, now or out of quarantine.
+pub(in crate::store) fn replayed(message: &Delivered) -> bool {
+    access_key_sealed_at(&message.body).is_some_and(|at| at < message.sealed_since)
+}
+
 /// What became of an event; `apply` applies it unless no gateway can have published it.
 fn judged(event: &Event, apply: impl FnOnce() -> Result<Receipt, Rejection>) -> Result<Outcome, redb::Error> {
     if let Some(foreign) = foreign(event) {
@@ -166,7 +170,7 @@ fn judged(event: &Event, apply: impl FnOnce() -> Result<Receipt, Rejection>) -> 
 
 /// What shows that no gateway published an event. Whatever grants anything is sealed under a key that gateways alone
 /// have; what only takes away is not, and anybody who may publish can have said it.
-fn foreign(event: &Event) -> Option<Foreign> {
+pub(in crate::store) fn foreign(event: &Event) -> Option<Foreign> {
     match event.data {
         EventData::AccessKeyStatus { .. } => Some(Foreign::Status),
         EventData::AccessKeyCreated(_) | EventData::AccessKeyDeleted { .. } => {

@@ -65,7 +65,7 @@ impl Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn hear_beats(&self, shared: &Shared) {
+    pub(super) async fn hear_beats(&self, shared: &Shared) {
         let mut hearing = Hearing::default();
         loop {
             match shared.feed.beats().await {

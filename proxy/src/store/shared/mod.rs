@@ -6,6 +6,7 @@
 //! - `delivery`: what becomes of what comes from the log.
 //! - `follow`: the task that follows the log; it hears the beats.
 //! - `reader`: reading the log.
+//! - `catch_up`: reading all of it once, for who only looks.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
 //! - `lookup`: asking the log about a credential that has not arrived; `shares`: who may do so how often in vain.
 //! - `tidy`: dropping what no gateway can need any more.
@@ -15,6 +16,7 @@
 //! Issuances are put if absent, long-term keys go by their place in the log, marks merge by maximum. So what comes
 //! twice, or again from further back, changes nothing.
 
+mod catch_up;
 mod delivery;
 mod follow;
 mod freshness;
@@ -35,7 +37,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-pub(super) use self::delivery::{Delivery, Outcome, retry};
+pub(super) use self::delivery::{Delivery, Outcome, foreign, replayed, retry};
 use self::freshness::Freshness;
 pub use self::freshness::{NotReady, Staleness};
 pub use self::peers::{Reached, WaitFor};
@@ -44,8 +46,7 @@ pub(super) use self::reader::waits_for_key;
 use self::lookup::Lookups;
 use self::metrics::SharedMetrics;
 use self::peers::Peers;
-
-use self::trail::Trail;
+pub(super) use self::trail::Trail;
 use super::revocations::Mark;
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
@@ -146,7 +147,7 @@ fn is_local(event: &Event) -> bool {
     key && Event::is_declaration(&event.source)
 }
 
-fn plain_mark(event: &Event) -> Option<PlainMark> {
+pub(super) fn plain_mark(event: &Event) -> Option<PlainMark> {
     match &event.data {
         EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
             let mark = Mark::of(scope, *cascade, *issued_before);

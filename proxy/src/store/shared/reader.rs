@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const READ_AHEAD: usize = 16_384;
 
 /// Why the reader begins anew, or ends.
-enum Interrupted {
+pub(super) enum Interrupted {
     /// The store is closed or cannot be written.
     Store(StoreError),
     /// The log.
@@ -134,7 +134,7 @@ impl Store {
         }
     }
 
-    fn read_all(&self, messages: Vec<Delivered>) -> Vec<ReadMessage> {
+    pub(super) fn read_all(&self, messages: Vec<Delivered>) -> Vec<ReadMessage> {
         let now = self.state().clock.now();
         messages.into_iter().map(|message| ReadMessage::new(message, &self.0.keyring, now)).collect()
     }
@@ -162,7 +162,7 @@ impl Store {
     }
 
     /// Brings the view to where the log begins.
-    async fn begin(&self, shared: &Shared, bounds: Bounds) -> Result<(), Interrupted> {
+    pub(super) async fn begin(&self, shared: &Shared, bounds: Bounds) -> Result<(), Interrupted> {
         self.check_identity(bounds)?;
         let known = self.state().log();
         let doubted = shared.doubted.swap(false, Ordering::AcqRel);
@@ -218,7 +218,11 @@ impl Store {
     }
 
     /// Applies what came, and what of it is missing in between from the compacted state.
-    async fn take(&self, shared: &Shared, mut messages: Vec<ReadMessage>) -> Result<(), Interrupted> {
+    pub(super) async fn take(
+        &self,
+        shared: &Shared,
+        mut messages: Vec<ReadMessage>,
+    ) -> Result<(), Interrupted> {
         let applied = self.position();
         let upto = messages.last().map_or(applied, |read| read.message.seq);
         shared.knows_of(upto);

@@ -20,10 +20,10 @@ const BEHIND: usize = 16;
 
 /// Sequence number and identity of each message, as they came.
 #[derive(Default)]
-pub(super) struct Trail(Mutex<VecDeque<(u64, u64)>>);
+pub(in crate::store) struct Trail(Mutex<VecDeque<(u64, u64)>>);
 
 impl Trail {
-    pub(super) fn add(&self, seq: u64, identity: u64) {
+    pub(in crate::store) fn add(&self, seq: u64, identity: u64) {
         let mut trail = self.lock();
         if trail.len() == LENGTH {
             trail.pop_front();
@@ -45,7 +45,7 @@ impl Trail {
     }
 
     /// Whether this gateway read what the checkpoint says; `None` if it cannot tell.
-    pub(super) fn agrees(&self, checkpoint: &Checkpoint) -> Option<bool> {
+    pub(in crate::store) fn agrees(&self, checkpoint: &Checkpoint) -> Option<bool> {
         let own = digest_at(&self.lock(), checkpoint.seq)?;
         Some(own == checkpoint.digest)
     }

@@ -14,7 +14,7 @@ use sigward::config::{Feed, FeedLogin, FeedTls, Stale};
 const VARIABLE: &str = "NATS_SERVER";
 
 /// A server and its directory; killed when dropped.
-pub(super) struct Nats {
+pub(crate) struct Nats {
     child: Child,
     port: u16,
     directory: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct Nats {
 
 impl Nats {
     /// Starts a server, if there is one. Without one a test has nothing to say, and says so; in CI it fails.
-    pub(super) async fn start(directory: &Path) -> Option<Self> {
+    pub(crate) async fn start(directory: &Path) -> Option<Self> {
         let Some(program) = program() else {
             assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "there is no nats-server");
             eprintln!("SKIPPED: there is no nats-server; install it or set {VARIABLE}");
@@ -38,13 +38,13 @@ impl Nats {
     }
 
     /// SIGKILL: no chance to write anything any more.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Starts it anew on the same port; with what it kept, or without.
-    pub(super) async fn restart(&mut self, keep: bool) {
+    pub(crate) async fn restart(&mut self, keep: bool) {
         if !keep {
             std::fs::remove_dir_all(&self.directory).unwrap();
         }
@@ -53,13 +53,13 @@ impl Nats {
     }
 
     /// Starts it anew on the same port, with beats only: there is no log to ask.
-    pub(super) fn restart_without_log(&mut self) {
+    pub(crate) fn restart_without_log(&mut self) {
         self.kill();
         self.child = spawn_with(&self.program, self.port, &[]);
     }
 
     /// What a gateway of this name is told.
-    pub(super) fn feed(&self, gateway: &str) -> Feed {
+    pub(crate) fn feed(&self, gateway: &str) -> Feed {
         Feed {
             servers: vec![format!("nats://127.0.0.1:{}", self.port)],
             prefix: "test".into(),
@@ -80,7 +80,7 @@ impl Nats {
     }
 
     /// A client of its own, to do what no gateway does.
-    pub(super) async fn client(&self) -> Context {
+    pub(crate) async fn client(&self) -> Context {
         let client = async_nats::ConnectOptions::new().retry_on_initial_connect();
         jetstream::new(client.connect(format!("nats://127.0.0.1:{}", self.port)).await.unwrap())
     }
