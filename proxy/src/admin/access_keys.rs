@@ -6,13 +6,13 @@ use serde_json::json;
 use sigv4::SecretAccessKey;
 
 use super::answer::{self, Answer, ApiError};
-use super::sessions::revoked_by;
 use super::{Admin, Caller, admin_event};
 use crate::events::EventData;
 use crate::iam::{
     AccessKeyId, Credential, DeclaredPrincipal, KeyStatus, Principal, random_access_key_id,
     random_secret_access_key,
 };
+use crate::store::RevokedBy;
 
 /// A key as it is listed.
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub(super) async fn list(admin: &Admin) -> Result<Answer, ApiError> {
         status: key.status,
         created_at: key.created_at.to_rfc3339(),
         source: key.source,
-        revoked_by: key.revoked.map(revoked_by),
+        revoked_by: key.revoked.map(RevokedBy::as_str),
     });
     Ok(answer::json(StatusCode::OK, &json!({ "access_keys": keys.collect::<Vec<_>>() })))
 }

@@ -3,16 +3,20 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use serde::Serialize;
 
+use super::journal::LinesBody;
 use crate::audit::NotRecorded;
 use crate::events::EventError;
 use crate::iam::{NoRandomNumbers, PrincipalError};
 use crate::store::StoreError;
 
-/// A complete answer.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// An answer: whole, or lines that are sent while they are made.
+pub(super) type Answer = Response<AdminBody>;
+
+/// The body of an answer.
+pub type AdminBody = Either<Full<Bytes>, LinesBody>;
 
 /// Why a request is refused. Written as `{"error":{"code","message","path"?}}`.
 #[derive(Debug)]
@@ -142,7 +146,7 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 
 /// `body` as it stands.
 pub(super) fn with_type(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    let mut answer = Response::new(Either::Left(Full::new(Bytes::from(body))));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

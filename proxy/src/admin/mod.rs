@@ -6,6 +6,10 @@
 //! | `GET /readyz` | 200 while requests are welcome, else 503 and why |
 //! | `GET /metrics` | Prometheus text |
 //! | `POST /v1/events` | appends a CloudEvent or a batch; `[{source, id, seq, duplicate}]` |
+//! | `GET /v1/events` | events as they come, a CloudEvent a line; `since_seq` or `since`, `follow`, `type`, `access_key_id` |
+//! | `GET /v1/events/snapshot` | the state at one position, a line for each session, long-term key and revocation |
+//! | `GET /v1/events/verify` | a line `{place, fault}` for each fault of the log, and `{verified}` |
+//! | `GET /v1/events/export` | the log as a file that can be imported elsewhere |
 //! | `GET /v1/sessions` | `{sessions, next?}`; filters `access_key_id`, `principal`, `role`, `account`, `session_name`, `identity_provider`, `source_identity`, `kind`, `expired` |
 //! | `POST /v1/revocations` | `{access_key_id \| principal \| role, session_name? \| account \| identity_provider \| source_identity, cascade?, issued_before?, reason?, wait?: "all" \| number, wait_seconds?}`; `{issued_before, sessions, seq, applied?, lagging?}` |
 //! | `GET /v1/iam` | `{configured, loaded_at?, users, groups, roles, providers, faults, warnings}`: the IAM directory |
@@ -25,6 +29,7 @@ mod body;
 mod events;
 mod health;
 mod identities;
+mod journal;
 mod query;
 mod sessions;
 #[cfg(test)]
@@ -37,13 +42,15 @@ use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use sigv4::uri::decode_path;
 
 use access::Access;
+pub use answer::AdminBody;
 use answer::{Answer, ApiError};
 use body::MediaType;
 pub use health::{Phase, Readiness};
+pub use journal::LinesBody;
 
 use crate::clock::Clock;
 use crate::config;
@@ -90,6 +97,9 @@ enum Route {
     Readyz,
     Metrics,
     Events,
+    Snapshot,
+    Verify,
+    Export,
     Sessions,
     Revocations,
     Iam,
@@ -118,7 +128,7 @@ impl Admin {
     }
 
     /// Answers one request.
-    pub async fn handle<B>(self: Arc<Self>, peer: Peer, request: Request<B>) -> Response<Full<Bytes>>
+    pub async fn handle<B>(self: Arc<Self>, peer: Peer, request: Request<B>) -> Response<AdminBody>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -134,7 +144,7 @@ impl Admin {
             tracing::info!(peer = %peer.address(), %method, path, status, "admin request");
         }
         if head {
-            *answer.body_mut() = Full::default();
+            *answer.body_mut() = Either::Left(Full::default());
         }
         answer
     }
@@ -162,6 +172,10 @@ impl Admin {
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
                 Ok(answer::with_type(StatusCode::OK, content_type, self.metrics.render()))
             }
+            Route::Events if parts.method != Method::POST => journal::tail(self, parts.uri.query()),
+            Route::Snapshot => journal::snapshot(self, parts.uri.query()),
+            Route::Verify => journal::verify(self, parts.uri.query()),
+            Route::Export => journal::export(self, caller, parts.uri.query()),
             Route::Events => {
                 let media_type = MediaType::declared(headers, &[MediaType::Event, MediaType::EventBatch])?;
                 events::post(self, caller, media_type, body::read(body).await?).await
@@ -189,6 +203,9 @@ impl Route {
             ["readyz"] => Self::Readyz,
             ["metrics"] => Self::Metrics,
             ["v1", "events"] => Self::Events,
+            ["v1", "events", "snapshot"] => Self::Snapshot,
+            ["v1", "events", "verify"] => Self::Verify,
+            ["v1", "events", "export"] => Self::Export,
             ["v1", "sessions"] => Self::Sessions,
             ["v1", "revocations"] => Self::Revocations,
             ["v1", "iam"] => Self::Iam,
@@ -202,7 +219,9 @@ impl Route {
     const fn methods(&self) -> &'static [&'static str] {
         match self {
             Self::Livez | Self::Readyz | Self::Metrics | Self::Sessions | Self::Iam => &["GET", "HEAD"],
-            Self::Events | Self::Revocations => &["POST"],
+            Self::Snapshot | Self::Verify | Self::Export => &["GET"],
+            Self::Revocations => &["POST"],
+            Self::Events => &["GET", "POST"],
             Self::AccessKeys => &["GET", "HEAD", "POST"],
             Self::AccessKey(_) => &["DELETE"],
             Self::AccessKeyStatus(_) => &["PUT"],

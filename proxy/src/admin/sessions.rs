@@ -111,7 +111,7 @@ impl From<SessionSummary> for Listed {
             chain: session.lineage.into_iter().map(Link::from).collect(),
             issued_at: session.issued_at.to_rfc3339(),
             expires_at: session.expires_at.to_rfc3339(),
-            revoked_by: session.revoked.map(revoked_by),
+            revoked_by: session.revoked.map(RevokedBy::as_str),
         }
     }
 }
@@ -119,19 +119,6 @@ impl From<SessionSummary> for Listed {
 impl From<Ancestor> for Link {
     fn from(ancestor: Ancestor) -> Self {
         Self { access_key_id: ancestor.access_key_id, arn: ancestor.principal.arn }
-    }
-}
-
-/// As the members of a revocation are called.
-pub(super) const fn revoked_by(cause: RevokedBy) -> &'static str {
-    match cause {
-        RevokedBy::AccessKey => "access_key_id",
-        RevokedBy::Principal => "principal",
-        RevokedBy::Role => "role",
-        RevokedBy::Account => "account",
-        RevokedBy::SessionName => "session_name",
-        RevokedBy::IdentityProvider => "identity_provider",
-        RevokedBy::SourceIdentity => "source_identity",
     }
 }
 
