@@ -365,7 +365,8 @@ fn identities(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Identi
     }
 }
 
-fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {
+/// Opens the audit trail.
+pub(crate) fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {
     let config::Audit { log, file, strict } = config.clone();
     Audit::start(&AuditOptions { log, file, strict }, metrics).map_err(ServerError::Audit)
 }

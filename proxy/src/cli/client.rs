@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full, Limited};
+use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::Failure;
@@ -21,6 +22,8 @@ const ADMIN_URL: &str = "http://127.0.0.1:9090";
 const ADMIN_VARIABLE: &str = "SIGWARD_ADMIN";
 /// Largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Largest error that is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// How a running gateway is reached.
 #[derive(Debug, clap::Args)]
@@ -58,6 +61,9 @@ pub(super) enum ClientError {
         /// For people; names the field at fault, if there is one.
         message: String,
     },
+    /// The answer ended before it was complete.
+    #[error("the answer of the admin listener broke off: {0}")]
+    CutShort(String),
     /// The answer is none of ours.
     #[error("{url} answered {status}, and not as an admin listener does")]
     Foreign {
@@ -107,6 +113,21 @@ impl Client {
         let request = self.request(method, target, body).map_err(|error| unreachable(with_causes(&error)))?;
         let (status, body) = self.http.exchange(request, MAX_ANSWER_BYTES).await.map_err(unreachable)?;
         self.read(status, &body)
+    }
+
+    /// Asks for `target`; the body of a successful answer, which comes as it is made.
+    pub(super) async fn open(&self, target: &str) -> Result<Incoming, ClientError> {
+        let unreachable = |reason| ClientError::Unreachable { url: self.base.to_string(), reason };
+        let request = self.request(Method::GET, target, None);
+        let request = request.map_err(|error| unreachable(with_causes(&error)))?;
+        let answer = self.http.open(request).await.map_err(unreachable)?;
+        let (status, body) = (answer.status(), answer.into_body());
+        if status.is_success() {
+            return Ok(body);
+        }
+        let body = Limited::new(body, MAX_ERROR_BYTES).collect().await.map(Collected::to_bytes);
+        self.read(status, &body.unwrap_or_default())?;
+        Err(ClientError::Foreign { url: self.base.to_string(), status })
     }
 
     fn request(

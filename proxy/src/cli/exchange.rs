@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{Request, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -31,6 +32,14 @@ impl Http {
             .enable_http1()
             .build();
         Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    /// The answer with a body that comes as it is made, however long that takes.
+    pub(super) async fn open(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
+        match tokio::time::timeout(TIMEOUT, self.0.request(request)).await {
+            Ok(answer) => answer.map_err(|error| with_causes(&error)),
+            Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
+        }
     }
 
     /// Status and body of the answer, of which at most `max_bytes` are read. The error says what went wrong, outermost

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | refused or failed; the reason is on standard error |
-//! | 2 | not a command, or arguments that contradict each other |
+//! | 2 | not a command, or arguments that contradict each other; `events verify`: nothing can be said of the log |
 
 mod assume_role;
 mod check_config;
 mod client;
 #[cfg(feature = "dev")]
 mod dev;
+mod events;
 mod exchange;
 mod explain;
 mod keys;
@@ -60,6 +61,8 @@ enum Command {
     Sessions(Box<sessions::Args>),
     /// Revoke sessions of a running gateway.
     Revoke(revoke::Args),
+    /// The event log: show it, check it, carry it elsewhere.
+    Events(events::Args),
     /// Work as a role: print its credentials for this shell, as JSON, or for an AWS `credential_process`.
     AssumeRole(Box<assume_role::Args>),
     /// Say whose the credentials are that are used in this shell.
@@ -108,6 +111,18 @@ enum Failure {
     /// A secret could not be sealed.
     #[error("{0}")]
     Seal(String),
+    /// The event log cannot be read or written.
+    #[error("{0}")]
+    Log(#[from] crate::store::StoreError),
+    /// Nor can it be connected to.
+    #[error("{0}")]
+    Feed(#[from] crate::feed::FeedError),
+    /// So much is wrong with the event log.
+    #[error("{0} faults")]
+    Faults(u64),
+    /// Whether something is wrong with the event log cannot be said.
+    #[error("{0}")]
+    Unseen(#[source] Box<Failure>),
     /// It is done, and not everywhere yet.
     #[error("{0}")]
     Lagging(String),
@@ -119,7 +134,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) => ExitCode::from(2),
+            Self::Usage(_) | Self::Unseen(_) => ExitCode::from(2),
             Self::Lagging(_) => ExitCode::from(3),
             Self::Cut => ExitCode::from(3),
             // Whoever reads our output has seen enough: `sigward sessions | head`.
@@ -128,6 +143,9 @@ impl Failure {
             | Self::Server(_)
             | Self::Admin(_)
             | Self::Sts(_)
+            | Self::Log(_)
+            | Self::Feed(_)
+            | Self::Faults(_)
             | Self::Tls(_)
             | Self::Seal(_)
             | Self::Io(_) => ExitCode::FAILURE,
@@ -151,6 +169,7 @@ pub fn run() -> ExitCode {
         Command::Keys(args) => client::block_on(keys::run(&args, &environment)),
         Command::Sessions(args) => client::block_on(sessions::run(&args, &environment)),
         Command::Revoke(args) => client::block_on(revoke::run(&args, &environment)),
+        Command::Events(args) => client::block_on(events::run(&args, &environment)),
         Command::AssumeRole(args) => client::block_on(assume_role::run(&args, &environment)),
         Command::Whoami(args) => client::block_on(whoami::run(&args, &environment)),
     };

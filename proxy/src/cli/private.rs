@@ -1,9 +1,9 @@
 //! Files that nobody else may read.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a directory, where there is none, that nobody else may enter.
 pub(super) fn directory(path: &Path) -> io::Result<()> {
@@ -11,16 +11,50 @@ pub(super) fn directory(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a file that nobody else may read.
+pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut partial = Partial::create(path)?;
+    partial.write_all(content)?;
+    partial.keep()
+}
+
+/// A file that nobody else may read, while it is written.
 ///
 /// Under another name first: being cut short must not leave half of it behind.
-pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let partial = path.with_extension(format!("partial-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all());
-    written.and_then(|()| std::fs::rename(&partial, path)).inspect_err(|_| {
-        // Whatever went wrong before is what must be told.
-        let _ = std::fs::remove_file(&partial);
-    })
+pub(super) struct Partial {
+    file: File,
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl Partial {
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let partial = path.with_extension(format!("partial-{}", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        Ok(Self { file, partial, path: path.to_owned() })
+    }
+
+    /// That was all of it: on disk, and under its name.
+    pub(super) fn keep(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.partial, &self.path)
+    }
+}
+
+impl Write for Partial {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Kept, it is no longer there under this name; and whatever went wrong before is what must be told.
+        let _ = std::fs::remove_file(&self.partial);
+    }
 }
 
 #[cfg(test)]

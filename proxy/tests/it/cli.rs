@@ -1,5 +1,7 @@
 //! The program as operators run it: what it prints, and the exit code scripts go by.
 
+mod events;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -49,7 +51,7 @@ struct Running {
     runtime: tokio::runtime::Runtime,
     server: Server,
     admin: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Running {
@@ -62,7 +64,7 @@ impl Running {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let server = runtime.block_on(Server::start(config, Clock::system())).unwrap();
         let admin = format!("http://{}", server.admin_address());
-        Self { runtime, server, admin, _dir: dir }
+        Self { runtime, server, admin, dir }
     }
 
     /// Issues a session of the role `reader` to alice's key.
