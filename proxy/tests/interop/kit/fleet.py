@@ -150,7 +150,7 @@ class Fleet:
     ):
         self.directory = directory
         with within(SERVER)():
-            self.nats = Nats(directory / "nats", address)
+            self.nats = Nats(directory / "nats", address=address)
         here = {"PYTHONPATH": str(Path(__file__).parents[1])}
         key = sealing_key(directory / "sealing.key", "fleet")
         self._sinks, self.nodes = [], []

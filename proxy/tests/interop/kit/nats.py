@@ -33,9 +33,11 @@ def programs() -> list[str]:
 class Nats:
     """One server; what it stores outlives its process. `config` is more of its configuration."""
 
-    def __init__(self, directory: Path, config: str = "", executable: str | None = None):
+    def __init__(
+        self, directory: Path, config: str = "", executable: str | None = None, address: str = "127.0.0.1"
+    ):
         directory.mkdir(parents=True, exist_ok=True)
-        self.port, self._directory, self._starts = free_port(), directory, 0
+        self.address, self.port, self._directory, self._starts = address, free_port(), directory, 0
         self._executable, self._config = executable or program(), directory / "nats.conf"
         self.configure(config)
         self.start()
@@ -43,7 +45,7 @@ class Nats:
     def configure(self, config: str) -> None:
         """What holds after the next start."""
         store = f'jetstream {{ store_dir: "{self._directory / "store"}" }}'
-        self._config.write_text(f'listen: "127.0.0.1:{self.port}"\n{store}\n{config}\n')
+        self._config.write_text(f'listen: "{self.address}:{self.port}"\n{store}\n{config}\n')
 
     def start(self) -> None:
         self._starts += 1
@@ -52,6 +54,11 @@ class Nats:
         # It reads all of its files first, and makes an index where it was killed.
         self.process.wait_for(self._answers, 600.0)
 
+    def stored_bytes(self, stream: str) -> int:
+        """Bytes of the files of a stream."""
+        top = self._directory / "store" / "jetstream"
+        return sum(path.stat().st_size for path in top.rglob(f"{stream}/**/*") if path.is_file())
+
     def kill(self) -> None:
         self.process.kill()
 
@@ -59,14 +66,15 @@ class Nats:
         # Asked to end, an old server may take half a minute; nothing of it is needed any more.
         self.process.kill()
 
-    def feed(self, gateway: str, scheme: str = "nats", host: str = "127.0.0.1", **more) -> dict:
+    def feed(self, gateway: str, scheme: str = "nats", host: str | None = None, **more) -> dict:
         """The section `[feed]` of a gateway of this name."""
-        return {"kind": "jetstream", "servers": [f"{scheme}://{host}:{self.port}"], "gateway": gateway, **more}
+        servers = [f"{scheme}://{host or self.address}:{self.port}"]
+        return {"kind": "jetstream", "servers": servers, "gateway": gateway, **more}
 
     def ask(self, subject: str, payload: dict, login: dict) -> dict:
         """One question to the API of JetStream, and its answer."""
         body = json.dumps(payload).encode()
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection((self.address, self.port), timeout=10) as connection:
             lines = connection.makefile("rwb")
             lines.readline()
             lines.write(f"CONNECT {json.dumps({'verbose': False, **login})}\r\nSUB _INBOX.kit 1\r\n".encode())
@@ -78,7 +86,7 @@ class Nats:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection((self.address, self.port), timeout=1) as connection:
                 return connection.recv(4) == b"INFO"
         except OSError:
             return False
