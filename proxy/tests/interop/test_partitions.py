@@ -208,14 +208,12 @@ def test_without_the_server_nothing_is_issued_or_revoked_and_the_known_are_serve
     known, revoked = scene.session(scene.nodes[0]), scene.session(scene.nodes[1])
     assert [scene.ask(node, held) for node in scene.nodes for held in (known, revoked)] == [Outcome.DONE] * 6
     with ThreadPoolExecutor(2) as pool, scene.cut(*(pair for name in NAMES for pair in both(name, SERVER))):
-        began = time.monotonic()
         issuing = pool.submit(scene.witness.by_sts, scene.nodes[0], scene.key)
         revoking = pool.submit(scene.revoke, scene.nodes[1], revoked)
         time.sleep(HARD + 1)
         asked = [scene.ask(node, known) for node in scene.nodes]
         assert asked == [Outcome.DONE, Outcome.DONE, Outcome.UNAVAILABLE]
         assert issuing.result()[0].outcome is revoking.result() is Outcome.UNAVAILABLE
-        assert time.monotonic() - began < CUT_FOR
     assert scene.revoke(scene.nodes[2], revoked) is Outcome.DONE
     print(f"\nhealed {heal(scene, revoked, [known]):.1f} s after the server came back")
 
