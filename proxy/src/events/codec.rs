@@ -329,6 +329,11 @@ pub(crate) fn read_header<'a>(
 }
 
 impl CredentialHeader<'_> {
+    /// Whether the log made it, rather than something that a gateway declares.
+    pub(crate) fn of_log(&self) -> bool {
+        !Event::is_declaration(&self.source)
+    }
+
     /// Everything but the secret, which is left empty.
     pub(crate) fn into_credential(self) -> Result<Credential, RowError> {
         self.header.into_credential(SecretAccessKey::new([]))

@@ -56,6 +56,10 @@ pub(crate) struct MarkList {
 pub(crate) struct Checkpoint {
     pub(crate) seq: u64,
     pub(crate) digest: String,
+    /// How many long-term keys were live after them, as far as the sayer can tell: those of the log, in whatever status.
+    /// Older gateways do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<u64>,
 }
 
 /// That a gateway is there.
@@ -191,6 +195,24 @@ mod tests {
     #[test]
     fn an_empty_list_is_one_part() {
         assert_eq!(MarkList::parts("a", (UnixMillis(1), UnixMillis(2)), (0, None), Vec::new()).len(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_without_a_count_reads_and_one_with_a_count_is_read_by_who_knows_none() {
+        let checkpoint = |text: &str| serde_json::from_str::<Checkpoint>(text).unwrap();
+        let older = checkpoint(r#"{"seq":7,"digest":"d"}"#);
+        assert_eq!(older, Checkpoint { seq: 7, digest: "d".into(), live: None });
+        assert_eq!(serde_json::to_string(&older).unwrap(), r#"{"seq":7,"digest":"d"}"#);
+        let newer = Checkpoint { live: Some(3), ..older };
+        let text = serde_json::to_string(&newer).unwrap();
+        assert_eq!(checkpoint(&text), newer);
+        #[derive(serde::Deserialize)]
+        struct Older {
+            seq: u64,
+            digest: String,
+        }
+        let read: Older = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.seq, read.digest.as_str()), (7, "d"));
     }
 
     #[test]

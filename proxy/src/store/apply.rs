@@ -9,8 +9,8 @@ use super::issued;
 use super::known::{check_owner, found, newest_issue, same, same_secret, stored};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
 use super::tables::{
-    META_ANCHOR, META_APPLIED, META_LOGS, META_NEWEST, META_REVISION, Tables, identity, logs_of, place,
-    seq_of,
+    META_ANCHOR, META_APPLIED, META_LIVE, META_LOGS, META_NEWEST, META_REVISION, Tables, identity, logs_of,
+    place, seq_of,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -33,6 +33,8 @@ pub(super) struct Effects {
     pub(super) newest: UnixMillis,
     /// Which message of the shared log was applied last.
     pub(super) anchor: u64,
+    /// How many long-term keys the log made that are there.
+    pub(super) live: u64,
     /// Whether there is anything to commit.
     pub(super) dirty: bool,
     /// Marks to raise.
@@ -103,6 +105,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             revision: value(META_REVISION)?.max(value(META_APPLIED)?) + 1,
             newest,
             anchor: value(META_ANCHOR)?,
+            live: value(META_LIVE)?,
             dirty: false,
             marks: Vec::new(),
             changed: Vec::new(),
@@ -123,6 +126,11 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     /// Sequence number of the last event so far.
     pub(super) fn position(&self) -> u64 {
         self.effects.position
+    }
+
+    /// How many long-term keys the log made that are there so far.
+    pub(super) fn live(&self) -> u64 {
+        self.effects.live
     }
 
     /// Applies events in order, up to the first that is refused; those before it stay applied.
@@ -231,6 +239,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         self.tables.meta.insert(META_REVISION, self.effects.revision)?;
         self.tables.meta.insert(META_ANCHOR, self.effects.anchor)?;
         self.tables.meta.insert(META_APPLIED, self.effects.position)?;
+        self.tables.meta.insert(META_LIVE, self.effects.live)?;
         self.tables.meta.insert(META_NEWEST, u64::try_from(self.effects.newest.0).unwrap_or(0))?;
         Ok(Some(self.effects))
     }
@@ -399,6 +408,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     fn put_access_key(&mut self, id: &AccessKeyId, row: &[u8]) -> Result<(), redb::Error> {
         self.remove_access_key(id)?;
         self.tables.access_keys.insert(id.as_str(), row)?;
+        self.effects.live += u64::from(read_header(id.as_str(), row).is_ok_and(|header| header.of_log()));
         self.count_seal(self.keyring.active(), 1);
         Ok(())
     }
@@ -407,6 +417,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         let removed = self.tables.access_keys.remove(id.as_str())?.map(|row| row.value().to_vec());
         if let Some(row) = removed {
             if let Ok(header) = read_header(id.as_str(), &row) {
+                self.effects.live = self.effects.live.saturating_sub(u64::from(header.of_log()));
                 self.count_seal(header.sealed_by, -1);
             }
             self.effects.changed.push(id.clone());

@@ -10,8 +10,8 @@ use super::error::StoreError;
 use super::migrate;
 use super::revocations::Mark;
 use super::tables::{
-    EVENTS, META_ANCHOR, META_APPLIED, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA, REVOCATIONS,
-    SCHEMA, SEALS, Tables, begin_write, meta,
+    EVENTS, META_ANCHOR, META_APPLIED, META_LIVE, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA,
+    REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -60,6 +60,7 @@ pub(super) fn prepare(db: &redb::Database, keyring: &Keyring, now: UnixMillis) -
     }
     check_sessions(db, keyring, now)?;
     reseal(db, keyring)?;
+    count_live(db).map_err(StoreError::read)?;
     load(db)
 }
 
@@ -143,6 +144,25 @@ fn reseal(db: &redb::Database, keyring: &Keyring) -> Result<(), StoreError> {
     }
     tracing::info!(keys = old.len(), key_id = keyring.active(), "sealed access keys under the active key");
     txn.commit().map_err(StoreError::read)
+}
+
+/// Counts the long-term keys of the log anew: a program that does not may have had the file.
+fn count_live(db: &redb::Database) -> Result<(), redb::Error> {
+    let txn = begin_write(db)?;
+    let mut tables = Tables::open(&txn)?;
+    let mut live = 0;
+    for row in tables.access_keys.iter()? {
+        let (id, row) = row?;
+        live += u64::from(read_header(id.value(), row.value()).is_ok_and(|header| header.of_log()));
+    }
+    let noted = tables.meta.get(META_LIVE)?.map(|noted| noted.value());
+    if noted == Some(live) {
+        drop(tables);
+        return Ok(txn.abort()?);
+    }
+    tables.meta.insert(META_LIVE, live)?;
+    drop(tables);
+    Ok(txn.commit()?)
 }
 
 enum Unsealed {

@@ -45,6 +45,8 @@ pub(super) const META_LOGS: &str = "logs";
 pub(super) const META_SINCE: &str = "log_since";
 /// Which message of the shared log was applied last; 0: it came from the compacted state.
 pub(super) const META_ANCHOR: &str = "anchor";
+/// How many long-term keys there are that the log made: counted at every start, and kept up from there.
+pub(super) const META_LIVE: &str = "live_access_keys";
 /// Latest issue time of any credential, milliseconds.
 pub(super) const META_NEWEST: &str = "newest_issue";
 

@@ -31,7 +31,7 @@ const BATCH_EVENTS: usize = 4096;
 pub(super) enum Command {
     Append(Append),
     /// Applies what the shared log says.
-    Deliver(Delivery, oneshot::Sender<Result<Vec<Outcome>, StoreError>>),
+    Deliver(Delivery, oneshot::Sender<Result<Vec<(Outcome, u64)>, StoreError>>),
     /// Raises marks that another gateway holds.
     Raise(Vec<Mark>, oneshot::Sender<Result<(), StoreError>>),
     /// Applies what could not be read before and can be now.

@@ -1,10 +1,12 @@
 //! What every event log has to keep, asked of both: the embedded one and the one that gateways share.
 //!
-//! `conformance` holds for one gateway on any log, `shared` for several on one, `forged` for what no gateway says.
+//! `conformance` holds for one gateway on any log, `shared` for several on one, `forged` for what no gateway says,
+//! `checkpoints` for what gateways find out about each other, `journal` for what people see.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 #![expect(clippy::print_stderr, reason = "a test that cannot be made says so")]
 
+mod checkpoints;
 mod conformance;
 mod forged;
 pub(crate) mod nats;

@@ -17,6 +17,7 @@ pub(super) struct Fold {
     pub(super) keys: BTreeMap<AccessKeyId, FoldedKey>,
     /// Times by the keys of marks.
     pub(super) marks: BTreeMap<String, UnixMillis>,
+    live: u64,
 }
 
 /// A long-term key, as its last event left it.
@@ -47,11 +48,11 @@ impl Fold {
                 if *status == KeyStatus::Inactive {
                     self.end_issued(access_key_id, event);
                 }
-                self.keys.insert(access_key_id.clone(), FoldedKey::new(seq, event, Some(credential)));
+                self.put(access_key_id, FoldedKey::new(seq, event, Some(credential)));
             }
             EventData::AccessKeyDeleted { access_key_id } => {
                 self.end_issued(access_key_id, event);
-                self.keys.insert(access_key_id.clone(), FoldedKey::new(seq, event, None));
+                self.put(access_key_id, FoldedKey::new(seq, event, None));
             }
             EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
                 self.raise(&Mark::of(scope, *cascade, *issued_before));
@@ -66,8 +67,13 @@ impl Fold {
 
     /// How many long-term keys there are, those of configurations left out.
     pub(super) fn live(&self) -> u64 {
-        let live = |key: &&FoldedKey| !key.declared && key.credential.is_some();
-        self.keys.values().filter(live).count() as u64
+        self.live
+    }
+
+    fn put(&mut self, id: &AccessKeyId, key: FoldedKey) {
+        self.live += u64::from(key.is_live());
+        let former = self.keys.insert(id.clone(), key);
+        self.live -= u64::from(former.is_some_and(|former| former.is_live()));
     }
 
     fn created(&mut self, seq: u64, event: &Event, credential: &Credential) {
@@ -77,7 +83,7 @@ impl Fold {
         if other || (known.is_some() && credential.status == KeyStatus::Inactive) {
             self.end_issued(id, event);
         }
-        self.keys.insert(id.clone(), FoldedKey::new(seq, event, Some(credential.clone())));
+        self.put(id, FoldedKey::new(seq, event, Some(credential.clone())));
     }
 
     /// At the least: the log that took the event in may have dated it later.
@@ -87,6 +93,10 @@ impl Fold {
 }
 
 impl FoldedKey {
+    fn is_live(&self) -> bool {
+        !self.declared && self.credential.is_some()
+    }
+
     fn new(seq: u64, event: &Event, credential: Option<Credential>) -> Self {
         Self {
             seq,

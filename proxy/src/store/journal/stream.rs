@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::revocations::Mark;
-use super::super::shared::{Trail, foreign, plain_mark, replayed};
+use super::super::shared::{Comparison, Trail, foreign, plain_mark, replayed};
 use super::fold::Fold;
 use super::lines::Stopped;
 use super::verify::Findings;
@@ -33,6 +33,8 @@ struct Reading {
     /// Messages of which nobody here can tell what they are about.
     unread: BTreeSet<u64>,
     next: u64,
+    /// Whether the log is read from its first event on: only then what was live at places within it can be told.
+    whole: bool,
 }
 
 impl EventLog {
@@ -130,6 +132,7 @@ impl Reading {
             last: BTreeMap::new(),
             unread: BTreeSet::new(),
             next: first,
+            whole: first == 1,
         }
     }
 
@@ -159,7 +162,8 @@ impl Reading {
             Some(logged) => self.logged(&place, message, &logged, found),
             None => drop(self.unread.insert(message.seq)),
         }
-        self.trail.add(message.seq, message.identity());
+        let live = self.whole && self.unread.is_empty();
+        self.trail.add(message.seq, message.identity(), live.then(|| self.fold.live()));
     }
 
     fn logged(&mut self, place: &str, message: &Delivered, logged: &LoggedEvent, found: &mut Findings) {
@@ -198,15 +202,16 @@ impl Reading {
 
     /// Whether a checkpoint could be compared.
     fn check(&self, checkpoint: &Checkpoint, gateway: &str, found: &mut Findings) -> bool {
-        match self.trail.agrees(checkpoint) {
-            Some(true) => true,
-            Some(false) => {
-                let fault = format!("gateway {gateway} has read another log up to here");
-                found.fault(format_args!("event {}", checkpoint.seq), fault);
-                true
+        let fault = match self.trail.compare(checkpoint) {
+            None => return false,
+            Some(Comparison::Same) => return true,
+            Some(Comparison::OtherLog) => format!("gateway {gateway} has read another log up to here"),
+            Some(Comparison::OtherState { here, there }) => {
+                format!("the log comes to {here} long-term keys here; gateway {gateway} has {there}")
             }
-            None => false,
-        }
+        };
+        found.fault(format_args!("event {}", checkpoint.seq), fault);
+        true
     }
 }
 

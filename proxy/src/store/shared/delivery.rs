@@ -110,12 +110,17 @@ impl Content {
 }
 
 impl Delivery {
-    /// Applies the messages; one that cannot be applied holds up no other.
-    pub(in crate::store) fn apply(self, batch: &mut Batch<'_, '_>) -> Result<Vec<Outcome>, redb::Error> {
+    /// Applies the messages; one that cannot be applied holds up no other. With each outcome comes how many long-term keys
+    /// were live after it.
+    pub(in crate::store) fn apply(
+        self,
+        batch: &mut Batch<'_, '_>,
+    ) -> Result<Vec<(Outcome, u64)>, redb::Error> {
         // What stands at `upto` is known if it is among the messages.
         let last = self.messages.last().map(|last| &last.message).filter(|last| last.seq == self.upto);
         let anchor = last.map_or(0, Delivered::identity);
-        let outcomes: Result<_, _> = self.messages.into_iter().map(|read| apply(read, batch)).collect();
+        let applied = |read| Ok((apply(read, batch)?, batch.live()));
+        let outcomes: Result<_, _> = self.messages.into_iter().map(applied).collect();
         batch.pass(self.upto);
         batch.anchor(anchor);
         outcomes

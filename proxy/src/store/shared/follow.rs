@@ -11,13 +11,11 @@ use super::super::Store;
 use super::super::error::StoreError;
 use super::super::revocations::Mark;
 use super::super::writer::Command;
+use super::doubt::Doubts;
 use super::{Shared, Staleness};
 use crate::clock::UnixMillis;
 use crate::events::MAX_AHEAD_MILLIS;
-use crate::feed::{Beat, Checkpoint, FeedError, MarkList, Presence};
-
-/// How often another gateway that says it has read another log makes this one read all of it again, at most.
-const DOUBT_EVERY: Duration = Duration::from_secs(60);
+use crate::feed::{Beat, FeedError, MarkList, Presence};
 
 /// Pause between attempts to hear beats.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -29,8 +27,7 @@ struct Hearing {
     parts: BTreeSet<usize>,
     /// When the server was last asked how far the log reaches.
     asked: Option<Instant>,
-    /// When another gateway was last believed to have read another log.
-    doubted: Option<Instant>,
+    doubts: Doubts,
 }
 
 impl Store {
@@ -96,15 +93,8 @@ impl Store {
     async fn hear(&self, shared: &Shared, list: MarkList, hearing: &mut Hearing) -> Result<(), StoreError> {
         let now = self.state().clock.now();
         self.heal(shared, &list, now).await?;
-        let differs = list.checkpoint.as_ref().filter(|theirs| shared.trail.agrees(theirs) == Some(false));
-        if let Some(Checkpoint { seq, .. }) = differs
-            && hearing.doubted.is_none_or(|doubted| doubted.elapsed() >= DOUBT_EVERY)
-        {
-            hearing.doubted = Some(Instant::now());
-            tracing::error!(seq, from = list.gateway, "another gateway has read another log");
-            // Whoever is wrong finds out by the other's list, so this one says its own before it reads again.
-            let _ = self.say_list(shared).await;
-            shared.doubted.store(true, Ordering::Release);
+        if let Some(checkpoint) = &list.checkpoint {
+            self.compare(shared, checkpoint, &list.gateway, &mut hearing.doubts).await;
         }
         let this_update = list.this_update;
         let which = (list.gateway, this_update);
@@ -214,7 +204,7 @@ impl Store {
         }
     }
 
-    async fn say_list(&self, shared: &Shared) -> Result<(), FeedError> {
+    pub(super) async fn say_list(&self, shared: &Shared) -> Result<(), FeedError> {
         let options = shared.feed.options();
         // Before the question: what is in force here by the log, the log holds up to `head`.
         let marks =

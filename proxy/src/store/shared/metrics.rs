@@ -14,6 +14,7 @@ pub(super) struct SharedMetrics {
     pub(super) degraded: IntGauge,
     pub(super) gaps: IntCounter,
     pub(super) rewritten: IntCounter,
+    pub(super) miscounts: IntCounter,
     pub(super) resyncs: IntCounter,
     pub(super) losses: IntCounter,
     pub(super) healed: IntCounter,
@@ -50,6 +51,10 @@ impl SharedMetrics {
             rewritten: metrics.counter(
                 "feed_rewritten_total",
                 "Times the shared log held other events than before under the same numbers.",
+            ),
+            miscounts: metrics.counter(
+                "feed_miscounts_total",
+                "Times another gateway had another number of long-term keys by the same log.",
             ),
             resyncs: metrics.counter("feed_resyncs_total", "Times the compacted state was read."),
             losses: metrics.counter("feed_losses_total", "Times the shared log was lost or fell silent."),

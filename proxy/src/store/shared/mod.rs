@@ -10,7 +10,8 @@
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
 //! - `lookup`: asking the log about a credential that has not arrived; `shares`: who may do so how often in vain.
 //! - `tidy`: dropping what no gateway can need any more.
-//! - `trail`: whether all gateways read the same log.
+//! - `trail`: whether all gateways read the same log, and came to the same.
+//! - `doubt`: what follows if not.
 //! - `peers`: who else is there, and how much of the log they have applied.
 //!
 //! Issuances are put if absent, long-term keys go by their place in the log, marks merge by maximum. So what comes
@@ -18,6 +19,7 @@
 
 mod catch_up;
 mod delivery;
+mod doubt;
 mod follow;
 mod freshness;
 mod lookup;
@@ -46,7 +48,7 @@ pub(super) use self::reader::waits_for_key;
 use self::lookup::Lookups;
 use self::metrics::SharedMetrics;
 use self::peers::Peers;
-pub(super) use self::trail::Trail;
+pub(super) use self::trail::{Comparison, Trail};
 use super::revocations::Mark;
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
@@ -67,6 +69,10 @@ pub(super) struct Shared {
     peers: Peers,
     lookups: Lookups,
     trail: Trail,
+    /// Place in the log from which on it can be told how many long-term keys are live.
+    live_from: AtomicU64,
+    /// Messages that could not be read, of which some may be about long-term keys.
+    unread: AtomicU64,
     /// Whether another gateway has read something else: then all of the log is read again.
     doubted: AtomicBool,
     /// Whether the log is no longer the one that is being read, by its server's word: then reading begins anew.
@@ -86,6 +92,8 @@ impl Shared {
             peers: Peers::default(),
             lookups: Lookups::default(),
             trail: Trail::default(),
+            live_from: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             doubted: AtomicBool::new(false),
             replaced: AtomicBool::new(false),
             waiting: Mutex::default(),
@@ -105,6 +113,15 @@ impl Shared {
     fn knows_of(&self, seq: u64) {
         let head = self.head.fetch_max(seq, Ordering::AcqRel).max(seq);
         self.metrics.head.set(i64::try_from(head).unwrap_or(i64::MAX));
+    }
+
+    /// What was read so far may be of as late as `seq`: what was live at places before that cannot be told.
+    fn tells_live_from(&self, seq: u64) {
+        self.live_from.fetch_max(seq, Ordering::AcqRel);
+    }
+
+    fn tells_live(&self, seq: u64) -> bool {
+        seq >= self.live_from.load(Ordering::Acquire) && self.unread.load(Ordering::Acquire) == 0
     }
 
     /// The log has been found, and reaches up to `head`: no further, whatever was known of one that it replaced.

@@ -194,6 +194,8 @@ impl Store {
             let messages = self.read_all(messages);
             self.deliver(shared, Delivery { messages, upto: bounds.first - 1 }).await?;
         }
+        // What is compacted is of later than where the log begins, and what was read before may be too.
+        shared.tells_live_from(shared.feed.bounds().await?.last);
         shared.seen.send_replace(self.position());
         // Not before the quarantine has been looked at: what waits there for a key counts.
         shared.freshness.found(bounds.last);
@@ -233,22 +235,26 @@ impl Store {
             let missing: Vec<_> = found.into_iter().filter(|found| !there.contains(&found.seq)).collect();
             tracing::error!(applied, upto, healed = missing.len(), "the shared log lacks events");
             messages.extend(self.read_all(missing));
+            shared.tells_live_from(shared.feed.bounds().await?.last);
             messages.sort_by_key(|read| read.message.seq);
         }
-        let latest = &messages[messages.len().saturating_sub(LENGTH)..];
+        let older = messages.len().saturating_sub(LENGTH);
+        let latest = &messages[older..];
         let latest: Vec<_> = latest.iter().map(|read| (read.message.seq, read.message.identity())).collect();
-        self.deliver(shared, Delivery { messages, upto }).await?;
-        for (seq, identity) in latest {
-            shared.trail.add(seq, identity);
+        let live = self.deliver(shared, Delivery { messages, upto }).await?;
+        for ((seq, identity), live) in latest.into_iter().zip(live.into_iter().skip(older)) {
+            shared.trail.add(seq, identity, Some(live).filter(|_| shared.tells_live(seq)));
         }
         Ok(())
     }
 
-    async fn deliver(&self, shared: &Shared, delivery: Delivery) -> Result<(), Interrupted> {
+    /// Returns how many long-term keys were live after each message.
+    async fn deliver(&self, shared: &Shared, delivery: Delivery) -> Result<Vec<u64>, Interrupted> {
         let told = told(shared, &delivery.messages);
         let urgent = delivery.messages.iter().any(|read| read.message.revocation);
         let published: Vec<_> = delivery.messages.iter().map(|read| read.message.published).collect();
         let outcomes = self.command(|reply| Command::Deliver(delivery, reply)).await?;
+        let (outcomes, live): (Vec<_>, Vec<_>) = outcomes.into_iter().unzip();
         let now = self.state().clock.now();
         self.account(shared, &outcomes);
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unreadable { .. })) {
@@ -269,7 +275,7 @@ impl Store {
         if urgent {
             shared.urgent.notify_one();
         }
-        Ok(())
+        Ok(live)
     }
 
     /// Counts what became of messages, and says of those that went wrong what an operator has to know.
@@ -298,6 +304,7 @@ impl Store {
             Ok(view::Quarantined { rows, missing_key }) => {
                 shared.metrics.quarantined.set(i64::try_from(rows).unwrap_or(i64::MAX));
                 shared.freshness.missing_keys(missing_key);
+                shared.unread.store(rows, Ordering::Release);
             }
             Err(error) => tracing::error!(%error, "the quarantine cannot be read"),
         }
