@@ -161,6 +161,10 @@ where
         // Apart, since it is what a connection that rests has no need of.
         while let Some(resting) = Box::pin(self.requests(stream, &peer)).await? {
             stream = resting;
+            // It came behind the last request, and is the beginning of a head that has its time.
+            if !stream.ahead().is_empty() {
+                continue;
+            }
             let limits = self.shared.budget.limits;
             let patience = limits.head_timeout.saturating_sub(CALM);
             tokio::select! {

@@ -234,3 +234,14 @@ async fn a_head_byte_by_byte_has_no_more_time_for_a_rest_before_it() {
     assert!(start.elapsed() < head_timeout + rest::CALM, "{:?}", start.elapsed());
     assert_eq!(running.metrics.silent.get(), 1);
 }
+
+#[tokio::test]
+async fn a_head_that_began_behind_a_request_is_waited_for() {
+    let running = Running::start(ListenerOptions::default(), LIMITS);
+    let mut stream = running.connect().await;
+    stream.write_all(&[GET, &GET[..20]].concat()).await.unwrap();
+    assert!(answered(&mut stream).await);
+    tokio::time::sleep(rest::CALM + Duration::from_millis(200)).await;
+    stream.write_all(&GET[20..]).await.unwrap();
+    assert!(answered(&mut stream).await);
+}
