@@ -7,7 +7,7 @@
 //! 2. the configuration itself; there a conflict with the log is an error, and nothing is changed;
 //! 3. its sources, in the order of the configuration, each in its own order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sigv4::SecretAccessKey;
 
@@ -129,13 +129,21 @@ fn wanted<'a>(
     declared: &'a [Declaration],
     (now, done): (UnixMillis, &mut Reconciled),
 ) -> Result<BTreeMap<&'a AccessKeyId, (&'a str, &'a DeclaredKey)>, StoreError> {
-    let mut wanted = BTreeMap::new();
+    let (mut wanted, mut unread) = (BTreeMap::new(), BTreeSet::new());
     for place in declared {
+        if place.keys.is_none() {
+            unread.insert(&*place.source);
+        }
         let live = |key: &&DeclaredKey| key.not_after.is_none_or(|end| now < end);
         for key in place.keys.iter().flatten().filter(live) {
             let id = &key.access_key_id;
             let by_event = |old: &&&StoredCredential| !Event::is_declaration(&old.source);
-            let conflict = if wanted.contains_key(id) {
+            // Of an earlier source that has yet to be read: it says the same as before until it says something else.
+            let kept = |old: &&StoredCredential| {
+                unread.contains(&*old.source) && old.credential.not_after.is_none_or(|end| now < end)
+            };
+            let conflict = if wanted.contains_key(id) || stored.get(id).copied().is_some_and(|old| kept(&old))
+            {
                 Some(Conflict::DeclaredTwice)
             } else if known.sessions.contains(id) {
                 Some(Conflict::IsSession)

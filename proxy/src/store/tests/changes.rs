@@ -259,6 +259,25 @@ async fn declared_keys_are_created_changed_and_deleted_and_others_are_left_alone
 }
 
 #[tokio::test]
+async fn no_later_source_takes_the_key_of_an_earlier_one_that_has_yet_to_be_read() {
+    let mut bench = Bench::new();
+    let own = declared("AKIAA");
+    let others = DeclaredKey { secret: sigv4::SecretAccessKey::new("other"), ..own.clone() };
+    let both = |first: Option<Vec<DeclaredKey>>| {
+        let place = |name: &str, keys| Declaration { source: format!("{}{name}", Event::KEY_SOURCES), keys };
+        [place("first", first), place("second", Some(vec![others.clone()]))]
+    };
+    bench.store.reconcile(&both(Some(vec![own.clone()]))).await.unwrap();
+    bench.reopen().await;
+    let done = bench.store.reconcile(&both(None)).await.unwrap();
+    assert_eq!((done.created, done.changed, done.deleted, done.conflicts.len()), (0, 0, 0, 1));
+    let secret = async |bench: &Bench| bench.find("AKIAA").await.unwrap().credential().secret.clone();
+    assert_eq!(secret(&bench).await.expose_secret(), own.secret.expose_secret());
+    bench.store.reconcile(&both(Some(vec![]))).await.unwrap();
+    assert_eq!(secret(&bench).await.expose_secret(), b"other", "once the first no longer has it");
+}
+
+#[tokio::test]
 async fn a_declared_key_that_belongs_to_someone_else_is_an_error_and_changes_nothing() {
     let bench = Bench::new();
     bench.put(created(long_term("AKIAEVENT"))).await.unwrap();
