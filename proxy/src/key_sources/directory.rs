@@ -191,6 +191,10 @@ fn read(path: &Path, max_bytes: usize) -> Result<Text, String> {
         ErrorKind::NotFound => "is not there, or a link to nothing".to_owned(),
         _ => error.to_string(),
     };
+    // To open what is no file, a pipe for example, may wait for ever.
+    if !fs::metadata(path).map_err(told)?.is_file() {
+        return Err("is no file".to_owned());
+    }
     let file = fs::File::open(path).map_err(told)?;
     let about = file.metadata().map_err(told)?;
     let too_large = || format!("is larger than {max_bytes} bytes");
