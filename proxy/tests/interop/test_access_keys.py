@@ -4,9 +4,9 @@ import json
 import signal
 
 import pytest
-from botocore.exceptions import ClientError
 
 from kit import clients
+from kit.clients import code
 from kit.credentials import Credentials
 from kit.server import resigned_for, sigward, start_serve
 
@@ -53,26 +53,18 @@ def reload(gateway):
     return change
 
 
-def code(gateway, credentials: Credentials) -> str:
-    try:
-        clients.s3(gateway, credentials).list_buckets()
-    except ClientError as refusal:
-        return refusal.response["Error"]["Code"]
-    return "ok"
-
-
 def test_a_key_works_once_it_is_declared_and_no_longer_when_it_is_not(gateway, reload):
     assert code(gateway, SECOND) == "InvalidAccessKeyId"
     reload(declaration(gateway.state, SECOND))
-    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["ok", "ok"]
+    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["OK", "OK"]
     reload(declaration(gateway.state, SECOND), without_first=True)
-    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["InvalidAccessKeyId", "ok"]
+    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["InvalidAccessKeyId", "OK"]
     reload("")
-    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["ok", "InvalidAccessKeyId"]
+    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["OK", "InvalidAccessKeyId"]
 
 
 def test_a_key_can_be_switched_off_and_on(gateway, reload):
-    for status, expected in [("Active", "ok"), ("Inactive", "InvalidAccessKeyId"), ("Active", "ok")]:
+    for status, expected in [("Active", "OK"), ("Inactive", "InvalidAccessKeyId"), ("Active", "OK")]:
         reload(declaration(gateway.state, SECOND, status))
         assert code(gateway, SECOND) == expected
 
@@ -80,16 +72,16 @@ def test_a_key_can_be_switched_off_and_on(gateway, reload):
 def test_a_secret_can_be_replaced(gateway, reload):
     replaced = SECOND.with_secret("declared/second/secret/replaced")
     reload(declaration(gateway.state, SECOND))
-    assert code(gateway, SECOND) == "ok"
+    assert code(gateway, SECOND) == "OK"
     reload(declaration(gateway.state, replaced))
-    assert [code(gateway, who) for who in (SECOND, replaced)] == ["SignatureDoesNotMatch", "ok"]
+    assert [code(gateway, who) for who in (SECOND, replaced)] == ["SignatureDoesNotMatch", "OK"]
 
 
 def test_a_configuration_at_fault_changes_nothing(gateway, reload):
     reload(declaration(gateway.state, SECOND))
     said = reload(declaration(gateway.state, SECOND) + 'color = "blue"\n', without_first=True)
     assert "access_keys[0].color" in said
-    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["ok", "ok"]
+    assert [code(gateway, who) for who in (gateway.credentials, SECOND)] == ["OK", "OK"]
 
 
 def keys(gateway, *arguments: str) -> str:
@@ -109,16 +101,16 @@ def test_a_made_key_works_until_it_is_deleted(gateway):
     assert (identity["Arn"], identity["Account"]) == ("arn:aws:iam::111122223333:user/made", "111122223333")
     for change, expected in [
         ("disable", "InvalidAccessKeyId"),
-        ("enable", "ok"),
+        ("enable", "OK"),
         ("delete", "InvalidAccessKeyId"),
     ]:
         keys(gateway, change, made.access_key_id)
         assert code(gateway, made) == expected
-    assert code(gateway, gateway.credentials) == "ok"
+    assert code(gateway, gateway.credentials) == "OK"
 
 
 def test_a_made_key_survives_a_configuration_that_does_not_name_it(gateway, reload):
     made = create(gateway)
     reload(declaration(gateway.state, SECOND))
-    assert [code(gateway, who) for who in (made, SECOND)] == ["ok", "ok"]
+    assert [code(gateway, who) for who in (made, SECOND)] == ["OK", "OK"]
     assert "user/made" in keys(gateway, "list")

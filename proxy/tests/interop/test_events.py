@@ -5,9 +5,9 @@ import stat
 import subprocess
 
 import pytest
-from botocore.exceptions import ClientError
 
 from kit import clients, events
+from kit.clients import code
 from kit.credentials import Credentials
 from kit.nats import Nats
 from kit.server import Gateway, binary, clean_environment, resigned_for, running, sigward, start_again, start_serve
@@ -21,15 +21,6 @@ def gateway(dev, tmp_path) -> Gateway:
     yield gateway
     if gateway.process in running:
         gateway.process.stop()
-
-
-def code(gateway: Gateway, credentials: Credentials) -> str:
-    """`OK`, or the code of the error."""
-    try:
-        clients.s3(gateway, credentials).list_buckets()
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "OK"
 
 
 def did(*arguments: str) -> str:

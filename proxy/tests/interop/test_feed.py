@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from kit import clients, events
+from kit.clients import code
 from kit.credentials import Credentials
 from kit.nats import Nats
 from kit.server import Gateway, resigned_for, sealing_key, sigward, start_again, start_serve
@@ -66,15 +67,6 @@ def unsealed(dev, tmp_path_factory) -> Iterator[Fleet]:
     fleet = Fleet(dev, tmp_path_factory.mktemp("unsealed"), sealed_tokens=False)
     yield fleet
     fleet.stop()
-
-
-def code(gateway: Gateway, credentials: Credentials) -> str:
-    """`OK`, or the code of the error."""
-    try:
-        clients.s3(gateway, credentials).list_buckets()
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "OK"
 
 
 def until(what: str, holds, seconds: float = 20) -> float:

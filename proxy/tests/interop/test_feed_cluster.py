@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kit import clients, events
+from kit.clients import code
 from kit.credentials import Credentials
 from kit.nats import Cluster, programs
 from kit.server import Gateway, resigned_for, sealing_key, start_serve
@@ -49,14 +50,6 @@ def site(dev, tmp_path, cluster):
     site = Site(dev, tmp_path, cluster)
     yield site
     site.stop()
-
-
-def code(gateway: Gateway, credentials: Credentials) -> str:
-    try:
-        clients.s3(gateway, credentials).list_buckets()
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "OK"
 
 
 class Work:

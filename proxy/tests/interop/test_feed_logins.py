@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kit import clients, events
+from kit.clients import code
 from kit.credentials import Credentials
 from kit.nats import Nats
 from kit.nkeys import Nkey, Operator
@@ -83,14 +84,6 @@ def start_nats(tmp_path):
     yield start
     for nats in started:
         nats.stop()
-
-
-def code(gateway: Gateway, credentials: Credentials) -> str:
-    try:
-        clients.s3(gateway, credentials).list_buckets()
-    except ClientError as error:
-        return error.response["Error"]["Code"]
-    return "OK"
 
 
 def shares(first: Gateway, second: Gateway) -> None:

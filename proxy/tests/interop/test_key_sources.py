@@ -10,9 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError
 
 from kit import clients
+from kit.clients import code
 from kit.credentials import Credentials
 from kit.keyserver import ACCOUNT, KeyServer, document, entry
 from kit.server import Gateway, Process, answers, binary, resigned_for, self_signed, sigward, start_serve
@@ -21,14 +21,6 @@ FIRST = Credentials("AKIALISTEDFIRST00001", "listed/first/secret/0123456789")
 SECOND = Credentials("AKIALISTEDSECOND0001", "listed/second/secret/0123456789")
 
 UNKNOWN = "InvalidAccessKeyId"
-
-
-def code(gateway: Gateway, credentials: Credentials) -> str:
-    try:
-        clients.s3(gateway, credentials).list_buckets()
-    except ClientError as refusal:
-        return refusal.response["Error"]["Code"]
-    return "ok"
 
 
 def until(expected, actual, seconds: float = 20) -> None:
@@ -97,21 +89,21 @@ def serve(dev, tmp_path):
 def test_keys_of_a_web_server_work_and_are_rotated_switched_off_and_removed(keys, serve):
     keys.serve(entry(FIRST), entry(SECOND, "second"))
     gateway = serve(web_source(keys))
-    assert codes(gateway, FIRST, SECOND, gateway.credentials)() == ["ok", "ok", "ok"]
+    assert codes(gateway, FIRST, SECOND, gateway.credentials)() == ["OK", "OK", "OK"]
     assert clients.sts(gateway, SECOND).get_caller_identity()["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/second"
 
     session = clients.session(gateway, FIRST)
     rotated = FIRST.with_secret("listed/first/secret/rotated")
     keys.serve(entry(rotated), entry(SECOND, "second", status="Inactive"))
-    until(["SignatureDoesNotMatch", "ok", UNKNOWN], codes(gateway, FIRST, rotated, SECOND))
+    until(["SignatureDoesNotMatch", "OK", UNKNOWN], codes(gateway, FIRST, rotated, SECOND))
     assert code(gateway, session) == "AccessDenied", "whoever had the former secret keeps no session by it"
 
     session = clients.session(gateway, rotated)
     keys.serve(entry(SECOND, "second"))
-    until([UNKNOWN, "ok"], codes(gateway, rotated, SECOND))
+    until([UNKNOWN, "OK"], codes(gateway, rotated, SECOND))
     assert code(gateway, session) == "AccessDenied"
     keys.serve()
-    until([UNKNOWN, "ok"], codes(gateway, SECOND, gateway.credentials))
+    until([UNKNOWN, "OK"], codes(gateway, SECOND, gateway.credentials))
 
 
 def test_a_document_is_asked_for_by_its_tag(keys, serve):
@@ -123,7 +115,7 @@ def test_a_document_is_asked_for_by_its_tag(keys, serve):
     assert reads(gateway, "changed") == 1 and reads(gateway, "unchanged") >= 2
     assert metric(gateway, 'key_source_keys{source="web"}') == 1
     keys.serve(entry(FIRST), entry(SECOND))
-    until(["ok", "ok"], codes(gateway, FIRST, SECOND))
+    until(["OK", "OK"], codes(gateway, FIRST, SECOND))
     assert reads(gateway, "changed") == 2
 
 
@@ -133,7 +125,7 @@ def test_a_server_in_trouble_changes_nothing(keys, serve, tmp_path, trouble):
     token.write_text("the-token\n")
     keys.token = "the-token"
     gateway = serve(web_source(keys, bearer_token_file=str(token)))
-    assert code(gateway, FIRST) == "ok"
+    assert code(gateway, FIRST) == "OK"
     match trouble:
         case "stopped":
             keys.stop()
@@ -149,7 +141,7 @@ def test_a_server_in_trouble_changes_nothing(keys, serve, tmp_path, trouble):
     until(True, lambda: reads(gateway, "unreachable") >= 1)
     keys.serve(entry(SECOND))
     until(True, lambda: metric(gateway, 'key_source_age_seconds{source="web"}') >= 2)
-    assert codes(gateway, FIRST, SECOND)() == ["ok", UNKNOWN]
+    assert codes(gateway, FIRST, SECOND)() == ["OK", UNKNOWN]
     assert ready(gateway) == "ready"
     said = gateway.process.output().decode()
     assert "a source of keys is wrong" in said
@@ -162,7 +154,7 @@ def test_a_server_that_is_well_again_is_believed_again(keys, serve):
     keys.serve(entry(SECOND))
     until(True, lambda: reads(gateway, "unreachable") >= 2)
     keys.trouble = ""
-    until([UNKNOWN, "ok"], codes(gateway, FIRST, SECOND))
+    until([UNKNOWN, "OK"], codes(gateway, FIRST, SECOND))
     until(True, lambda: metric(gateway, 'key_source_age_seconds{source="web"}') <= 1)
 
 
@@ -184,22 +176,22 @@ def test_a_document_that_is_wrong_anywhere_is_refused_as_a_whole(keys, serve, wr
     gateway = serve(web_source(keys, max_size="1 KiB"))
     keys.body = wrong
     until(True, lambda: reads(gateway, "refused") + reads(gateway, "unreachable") >= 2)
-    assert codes(gateway, FIRST, SECOND)() == ["ok", UNKNOWN]
+    assert codes(gateway, FIRST, SECOND)() == ["OK", UNKNOWN]
     keys.serve(entry(SECOND))
-    until([UNKNOWN, "ok"], codes(gateway, FIRST, SECOND))
+    until([UNKNOWN, "OK"], codes(gateway, FIRST, SECOND))
     assert SECOND.secret_access_key not in gateway.process.output().decode()
 
 
 def test_a_gateway_is_not_ready_before_each_source_was_read_once_and_serves_what_it_knows(keys, serve):
     gateway = serve(web_source(keys))
-    assert code(gateway, FIRST) == "ok"
+    assert code(gateway, FIRST) == "OK"
     keys.stop()
     gateway.process.stop()
     command = [str(binary()), "serve", "--config", str(gateway.state / "sigward.toml")]
     gateway.process = Process(command, gateway.state / "logs-again")
     gateway.process.wait_for(lambda: answers(f"{gateway.admin}/livez"))
     assert ready(gateway) == "waiting for the key source web"
-    assert code(gateway, FIRST) == "ok", "what was known before the restart"
+    assert code(gateway, FIRST) == "OK", "what was known before the restart"
     keys.start()
     until("ready", lambda: ready(gateway), seconds=90)
     keys.stop()
@@ -211,10 +203,10 @@ def test_a_key_ends_in_its_time(keys, serve):
     ends = time.gmtime(time.time() + 4)
     keys.serve(entry(FIRST, expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", ends)), entry(SECOND))
     gateway = serve(web_source(keys))
-    assert codes(gateway, FIRST, SECOND)() == ["ok", "ok"]
+    assert codes(gateway, FIRST, SECOND)() == ["OK", "OK"]
     session = clients.session(gateway, FIRST)
     keys.stop()
-    until([UNKNOWN, "ok"], codes(gateway, FIRST, SECOND))
+    until([UNKNOWN, "OK"], codes(gateway, FIRST, SECOND))
     until("AccessDenied", lambda: code(gateway, session), seconds=90)
 
 
@@ -241,20 +233,20 @@ def test_a_mounted_volume_is_followed_through_its_swaps(serve, tmp_path):
     volume.mkdir()
     swap(volume, "1", {"first.json": document(entry(FIRST)).decode()})
     gateway = serve(directory_source(volume, "mounted"))
-    assert codes(gateway, FIRST, SECOND)() == ["ok", UNKNOWN]
+    assert codes(gateway, FIRST, SECOND)() == ["OK", UNKNOWN]
     fields = {
         f"{SECOND.access_key_id}/secret_access_key": f"{SECOND.secret_access_key}\n",
         f"{SECOND.access_key_id}/user": "second",
         f"{SECOND.access_key_id}/account": ACCOUNT,
     }
     swap(volume, "2", {"first.json": document(entry(FIRST)).decode(), **fields})
-    until(["ok", "ok"], codes(gateway, FIRST, SECOND))
+    until(["OK", "OK"], codes(gateway, FIRST, SECOND))
     swap(volume, "3", fields)
-    until([UNKNOWN, "ok"], codes(gateway, FIRST, SECOND))
+    until([UNKNOWN, "OK"], codes(gateway, FIRST, SECOND))
     # A volume that is gone is no order to delete everybody.
     volume.rename(tmp_path / "elsewhere")
     until(True, lambda: reads(gateway, "unreachable", "mounted") >= 2)
-    assert code(gateway, SECOND) == "ok"
+    assert code(gateway, SECOND) == "OK"
     (tmp_path / "elsewhere").rename(volume)
     swap(volume, "4", {"none.json": document().decode()})
     until([UNKNOWN, UNKNOWN], codes(gateway, FIRST, SECOND))
@@ -273,10 +265,10 @@ def test_sealed_secrets_may_be_read_by_anybody_and_used_by_their_own_id_only(ser
     file = volume / "keys.json"
     file.write_bytes(document(own))
     file.chmod(0o644)
-    until("ok", lambda: code(gateway, FIRST))
+    until("OK", lambda: code(gateway, FIRST))
     file.write_bytes(document({**own, "access_key_id": SECOND.access_key_id}))
     until(True, lambda: reads(gateway, "refused", "sealed") >= 1)
-    assert codes(gateway, FIRST, SECOND.with_secret(FIRST.secret_access_key))() == ["ok", UNKNOWN]
+    assert codes(gateway, FIRST, SECOND.with_secret(FIRST.secret_access_key))() == ["OK", UNKNOWN]
     assert sigward(*command, stdin=b"\n").returncode == 1
 
 
@@ -288,7 +280,7 @@ def test_an_id_that_several_declare_belongs_to_the_first_of_them(keys, serve, tm
     file.write_bytes(document(entry(other), entry(SECOND)))
     file.chmod(0o600)
     gateway = serve(web_source(keys) + directory_source(volume, "mounted"))
-    assert codes(gateway, FIRST, other, SECOND)() == ["ok", "SignatureDoesNotMatch", "ok"]
+    assert codes(gateway, FIRST, other, SECOND)() == ["OK", "SignatureDoesNotMatch", "OK"]
     assert metric(gateway, 'key_source_conflicts{source="mounted"}') == 1
     refused = sigward("keys", "disable", FIRST.access_key_id, "--admin", gateway.admin)
     assert refused.returncode == 1 and b"key sources declares this key" in refused.stderr
@@ -296,7 +288,7 @@ def test_an_id_that_several_declare_belongs_to_the_first_of_them(keys, serve, tm
     assert revoked.returncode == 0
     assert code(gateway, SECOND) == "AccessDenied"
     keys.serve()
-    until(["SignatureDoesNotMatch", "ok", "AccessDenied"], codes(gateway, FIRST, other, SECOND))
+    until(["SignatureDoesNotMatch", "OK", "AccessDenied"], codes(gateway, FIRST, other, SECOND))
     assert metric(gateway, 'key_source_conflicts{source="mounted"}') == 0
 
 
@@ -306,7 +298,7 @@ def test_sources_come_and_go_with_a_reload(keys, serve, tmp_path):
     original = config.read_text()
     assert code(gateway, FIRST) == UNKNOWN
     config.write_text(original + web_source(keys))
-    until("ok", lambda: code(gateway, FIRST))
+    until("OK", lambda: code(gateway, FIRST))
     assert ready(gateway) == "ready"
     config.write_text(original)
     until(UNKNOWN, lambda: code(gateway, FIRST))
@@ -325,5 +317,5 @@ def test_an_unprotected_secret_is_refused(serve, tmp_path):
     assert code(gateway, FIRST) == UNKNOWN
     assert "has mode 644 and holds a secret in clear" in gateway.process.output().decode()
     file.chmod(0o640)
-    until("ok", lambda: code(gateway, FIRST))
+    until("OK", lambda: code(gateway, FIRST))
     shutil.rmtree(volume)

@@ -2,6 +2,7 @@
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from .credentials import Credentials
 from .server import Gateway
@@ -34,6 +35,15 @@ def sts(gateway: Gateway, credentials: Credentials | None = None):
 def session(gateway: Gateway, credentials: Credentials | None = None) -> Credentials:
     """A new session of the given credential."""
     return Credentials.from_sts(sts(gateway, credentials).get_session_token()["Credentials"])
+
+
+def code(gateway: Gateway, credentials: Credentials) -> str:
+    """Whether credentials are good: `OK`, or the code of the error."""
+    try:
+        s3(gateway, credentials).list_buckets()
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return "OK"
 
 
 def send_trailing_checksums(s3_client) -> None:
