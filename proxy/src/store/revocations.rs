@@ -355,10 +355,12 @@ impl Revocations {
         });
     }
 
-    /// Drops marks.
+    /// Drops marks, but for those that have been raised since they were looked at.
     pub(super) fn drop_all(&self, marks: &[Mark]) {
         self.edit(marks, |map, mark| {
-            map.remove(&mark.name);
+            if map.get(&mark.name).is_some_and(|before| *before <= mark.before) {
+                map.remove(&mark.name);
+            }
         });
     }
 

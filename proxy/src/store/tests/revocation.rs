@@ -230,6 +230,19 @@ async fn marks_only_grow() {
 }
 
 #[tokio::test]
+async fn a_mark_that_was_raised_meanwhile_is_not_dropped_as_spent() {
+    let bench = Bench::new();
+    let scope = RevocationScope::Role(reader());
+    let mark = |before| Mark::of(&scope, false, UnixMillis(before));
+    let marks = &bench.store.state().revocations;
+    marks.raise(&[mark(900)]);
+    marks.drop_all(&[mark(500)]);
+    assert_eq!(bench.store.revoked(&role_session("ASIA1", 899)), Some(RevokedBy::Role));
+    marks.drop_all(&[mark(900)]);
+    assert_eq!(bench.store.revoked(&role_session("ASIA1", 899)), None);
+}
+
+#[tokio::test]
 async fn a_long_term_key_is_reached_by_its_own_id_only() {
     use RevocationScope::{AccessKey, Account, Principal, Role};
     let bench = Bench::new();
