@@ -71,8 +71,9 @@ impl Directory {
 
     pub(super) async fn read(&mut self) -> Result<Reading, ReadError> {
         let (path, max_bytes) = (self.path.clone(), self.max_bytes);
+        let seen = self.seen.as_ref().map(|seen| seen.fingerprint);
         // Reading waits for the disk. Fails when the runtime is shutting down.
-        let scanned = tokio::task::spawn_blocking(move || scan(&path, max_bytes)).await;
+        let scanned = tokio::task::spawn_blocking(move || scan(&path, max_bytes, seen)).await;
         let scan = scanned.map_err(|error| ReadError::Unreachable(error.to_string()))??;
         self.take(&scan)
     }
@@ -131,15 +132,14 @@ impl Content {
     }
 }
 
-/// The directory as it stands still.
-fn scan(path: &Path, max_bytes: usize) -> Result<Scan, ReadError> {
-    let mut last = scan_once(path, max_bytes)?;
-    for _ in 1..ATTEMPTS {
-        let again = scan_once(path, max_bytes)?;
-        if again.fingerprint == last.fingerprint {
-            return Ok(again);
+/// The directory as it stands still: like it was `seen` before, or the same twice in a row.
+fn scan(path: &Path, max_bytes: usize, seen: Option<[u8; 32]>) -> Result<Scan, ReadError> {
+    let mut before = seen;
+    for _ in 0..ATTEMPTS {
+        let scan = scan_once(path, max_bytes)?;
+        if before.replace(scan.fingerprint) == Some(scan.fingerprint) {
+            return Ok(scan);
         }
-        last = again;
     }
     Err(ReadError::Unreachable(format!("{}: does not stop changing", path.display())))
 }
