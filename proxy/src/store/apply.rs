@@ -1,23 +1,25 @@
 //! What each event does to the log and the view: the one place where they change.
 
+mod access_keys;
+
 use std::collections::HashMap;
 
 use redb::{ReadableTable, WriteTransaction};
 
 use super::error::{Conflict, StoreError};
 use super::issued;
-use super::known::{check_owner, found, newest_issue, same, same_secret, stored};
+use super::known::{found, same};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
 use super::tables::{
-    META_ANCHOR, META_APPLIED, META_LIVE, META_LOGS, META_NEWEST, META_REVISION, Tables, identity, logs_of,
-    place, seq_of,
+    META_ANCHOR, META_APPLIED, META_LIVE, META_LOGS, META_NEWEST, META_REVISION, META_SINCE, Tables,
+    identity, logs_of, place, seq_of,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
-    Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, read_header, sealed_by,
+    Event, EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, Receipt, StoredCredential, sealed_by,
     write_credential, write_event,
 };
-use crate::iam::{AccessKeyId, Credential, KeyStatus};
+use crate::iam::{AccessKeyId, Credential};
 
 /// How long an expired session stays in the view, so that its owner is told that it expired.
 pub(super) const EXPIRED_FOR_MILLIS: i64 = 3_600_000;
@@ -84,6 +86,8 @@ pub(super) struct Batch<'a, 'txn> {
     numbering: Numbering,
     /// How many shared logs have been read from their beginning.
     logs: u64,
+    /// What that was when the present one was first read.
+    since: u64,
     /// By how much each sealing key's count of credentials has changed.
     sealed: HashMap<Box<str>, i64>,
     /// Issuances whose rows come into the file together.
@@ -110,13 +114,14 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             marks: Vec::new(),
             changed: Vec::new(),
         };
-        let logs = value(META_LOGS)?;
+        let (logs, since) = (value(META_LOGS)?, value(META_SINCE)?);
         Ok(Self {
             tables,
             keyring,
             now,
             numbering: Numbering::Next,
             logs,
+            since: if since == 0 { logs } else { since },
             sealed: HashMap::new(),
             unwritten: Vec::new(),
             effects,
@@ -172,9 +177,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         let (logs, position) = (self.logs, self.effects.position);
         self.logs = logs_of(place);
         let receipt = self.apply_at(seq_of(place), read, published);
-        if self.logs != logs {
-            (self.logs, self.effects.position) = (logs, position);
-        }
+        (self.logs, self.effects.position) = (logs, position);
         receipt
     }
 
@@ -246,13 +249,8 @@ impl<'a, 'txn> Batch<'a, 'txn> {
 
     fn append_one(&mut self, event: &Event, body: Option<&[u8]>) -> Result<Receipt, Rejection> {
         event.check(self.now).map_err(|error| Rejection::Refused(error.into()))?;
-        if let Some(seq) = self.tables.known.get(identity(&event.source, &event.id))? {
-            return Ok(Receipt { seq: seq.value(), duplicate: true });
-        }
-        if let Numbering::At(seq) = self.numbering
-            && let Some(later) = self.changed_since(event, seq)?
-        {
-            return Ok(Receipt { seq: later, duplicate: true });
+        if let Some(seq) = self.past(event)? {
+            return Ok(Receipt { seq, duplicate: true });
         }
         match &event.data {
             EventData::CredentialIssued(credential) => self.issued(event, credential, body),
@@ -270,23 +268,6 @@ impl<'a, 'txn> Batch<'a, 'txn> {
                 Ok(receipt)
             }
         }
-    }
-
-    /// The place of a later change of the long-term key that `event` is about: a log that is read again from further
-    /// back must not bring back what was. If there is none, this one is noted.
-    fn changed_since(&mut self, event: &Event, seq: u64) -> Result<Option<u64>, redb::Error> {
-        let id = match &event.data {
-            EventData::AccessKeyCreated(credential) => &credential.access_key_id,
-            EventData::AccessKeyStatus { access_key_id, .. }
-            | EventData::AccessKeyDeleted { access_key_id } => access_key_id,
-            EventData::CredentialIssued(_) | EventData::SessionRevoked { .. } => return Ok(None),
-        };
-        let last = self.tables.changes.get(id.as_str())?.map(|last| last.value());
-        if last.is_some_and(|last| last >= seq) {
-            return Ok(last);
-        }
-        self.tables.changes.insert(id.as_str(), seq)?;
-        Ok(None)
     }
 
     /// What the log holds is kept as it is: it was sealed once, and is proved again whenever it is read.
@@ -341,106 +322,11 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         Ok(())
     }
 
-    fn created(&mut self, event: &Event, credential: &Credential) -> Result<Receipt, Rejection> {
-        let id = &credential.access_key_id;
-        if self.tables.issued.get(id.as_str())?.is_some() {
-            return refuse(StoreError::conflict(id, Conflict::IsSession));
-        }
-        let known = stored(&self.tables.access_keys, id, self.keyring)?;
-        let mut credential = credential.clone();
-        let mut same_key = false;
-        if let Some(known) = &known {
-            check_owner(known, event)?;
-            // The same secret is the same key, however it is described now: what revoked it still does.
-            same_key = same_secret(&known.credential, &credential);
-            if same_key {
-                credential.issued_at = known.credential.issued_at;
-            }
-        }
-        let event_row = self.encode_event(event)?;
-        let row = self.encode_credential(&credential, self.place(self.next()), &event.source)?;
-        let receipt = self.log(event, &event_row)?;
-        if let Some(known) = known {
-            // The replaced secret must not outlive its replacement in the log.
-            self.tables.events.remove(known.seq)?;
-            // Whoever had the former secret keeps no session by it either.
-            if !same_key || credential.status == KeyStatus::Inactive {
-                self.end_issued(event, id)?;
-            }
-        }
-        self.put_access_key(id, &row)?;
-        self.effects.newest = self.effects.newest.max(credential.issued_at);
-        Ok(receipt)
-    }
-
-    fn status(&mut self, event: &Event, id: &AccessKeyId, status: KeyStatus) -> Result<Receipt, Rejection> {
-        let mut known = self.existing(event, id)?;
-        known.credential.status = status;
-        let event_row = self.encode_event(event)?;
-        let row = self.encode_credential(&known.credential, known.seq, &known.source)?;
-        let receipt = self.log(event, &event_row)?;
-        self.put_access_key(id, &row)?;
-        if status == KeyStatus::Inactive {
-            self.end_issued(event, id)?;
-        }
-        Ok(receipt)
-    }
-
-    fn deleted(&mut self, event: &Event, id: &AccessKeyId) -> Result<Receipt, Rejection> {
-        let known = self.existing(event, id)?;
-        let event_row = self.encode_event(event)?;
-        let receipt = self.log(event, &event_row)?;
-        self.tables.events.remove(known.seq)?;
-        self.remove_access_key(id)?;
-        self.end_issued(event, id)?;
-        Ok(receipt)
-    }
-
-    /// The long-term key that `event` is about.
-    fn existing(&self, event: &Event, id: &AccessKeyId) -> Result<StoredCredential, Rejection> {
-        let Some(known) = stored(&self.tables.access_keys, id, self.keyring)? else {
-            return refuse(StoreError::UnknownAccessKey { access_key_id: id.clone() });
-        };
-        check_owner(&known, event)?;
-        Ok(known)
-    }
-
-    fn put_access_key(&mut self, id: &AccessKeyId, row: &[u8]) -> Result<(), redb::Error> {
-        self.remove_access_key(id)?;
-        self.tables.access_keys.insert(id.as_str(), row)?;
-        self.effects.live += u64::from(read_header(id.as_str(), row).is_ok_and(|header| header.of_log()));
-        self.count_seal(self.keyring.active(), 1);
-        Ok(())
-    }
-
-    fn remove_access_key(&mut self, id: &AccessKeyId) -> Result<(), redb::Error> {
-        let removed = self.tables.access_keys.remove(id.as_str())?.map(|row| row.value().to_vec());
-        if let Some(row) = removed {
-            if let Ok(header) = read_header(id.as_str(), &row) {
-                self.effects.live = self.effects.live.saturating_sub(u64::from(header.of_log()));
-                self.count_seal(header.sealed_by, -1);
-            }
-            self.effects.changed.push(id.clone());
-        }
-        Ok(())
-    }
-
     fn count_seal(&mut self, key_id: &str, change: i64) {
         match self.sealed.get_mut(key_id) {
             Some(count) => *count += change,
             None => drop(self.sealed.insert(key_id.into(), change)),
         }
-    }
-
-    /// Ends the sessions issued to a long-term key so far, by any clock.
-    fn end_issued(&mut self, event: &Event, id: &AccessKeyId) -> Result<(), redb::Error> {
-        let mut mark = Mark::issued_to(id, event.time.max(self.now));
-        if self.effects.newest > mark.before {
-            self.write_issuances()?;
-            mark.before = mark.before.max(newest_issue(&self.tables.events, &mark)?);
-        }
-        mark.before = mark.before.plus(1);
-        self.raise(mark)
     }
 
     fn raise(&mut self, mark: Mark) -> Result<(), redb::Error> {
@@ -468,7 +354,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     fn note(&mut self, event: &Event) -> Result<u64, redb::Error> {
         self.effects.dirty = true;
         let seq = self.next();
-        self.tables.known.insert(identity(&event.source, &event.id), seq)?;
+        self.tables.known.insert(identity(&event.source, &event.id), self.place(seq))?;
         self.pass(seq);
         Ok(seq)
     }

@@ -10,8 +10,8 @@ use super::error::StoreError;
 use super::migrate;
 use super::revocations::Mark;
 use super::tables::{
-    EVENTS, META_ANCHOR, META_APPLIED, META_LIVE, META_LOG, META_NEWEST, META_REVISION, META_SCHEMA,
-    REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
+    EVENTS, META_ANCHOR, META_APPLIED, META_LIVE, META_LOG, META_LOGS, META_NEWEST, META_REVISION,
+    META_SCHEMA, META_SINCE, REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -54,7 +54,7 @@ fn create(path: &Path) -> std::io::Result<std::fs::File> {
 /// Checks schema and sealing keys, seals long-term keys anew where an older key sealed them, reads what memory
 /// starts from.
 pub(super) fn prepare(db: &redb::Database, keyring: &Keyring, now: UnixMillis) -> Result<Loaded, StoreError> {
-    let found = initialize(db).map_err(StoreError::read)?;
+    let found = initialize(db, keyring).map_err(StoreError::read)?;
     if found > SCHEMA {
         return Err(StoreError::Schema { found, known: SCHEMA });
     }
@@ -69,15 +69,36 @@ pub(super) fn load(db: &redb::Database) -> Result<Loaded, StoreError> {
     read(db).map_err(StoreError::read)?.map_err(|key| StoreError::UnknownRevocation { key })
 }
 
-/// Creates the tables of a new file, and brings one of the first layout to the present one; returns the schema of the
+/// From now on the file is a view of this shared log, read from its beginning. What is known stays, and its places stand
+/// before all that are to come.
+pub(super) fn adopt(db: &redb::Database, log: u64, revision: u64) -> Result<(), redb::Error> {
+    let txn = begin_write(db)?;
+    let mut tables = Tables::open(&txn)?;
+    tables.meta.insert(META_REVISION, revision)?;
+    let logs = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
+    tables.meta.insert(META_LOGS, logs + 1)?;
+    if tables.meta.insert(META_LOG, log)?.is_none_or(|former| former.value() != log) {
+        tables.meta.insert(META_SINCE, logs + 1)?;
+    }
+    tables.meta.insert(META_APPLIED, 0)?;
+    tables.meta.insert(META_ANCHOR, 0)?;
+    drop(tables);
+    Ok(txn.commit()?)
+}
+
+/// Creates the tables of a new file, and brings one of an older layout to the present one; returns the schema of the
 /// file.
-fn initialize(db: &redb::Database) -> Result<u64, redb::Error> {
+fn initialize(db: &redb::Database, keyring: &Keyring) -> Result<u64, redb::Error> {
     let txn = begin_write(db)?;
     let mut tables = Tables::open(&txn)?;
     let found = tables.meta.get(META_SCHEMA)?.map(|schema| schema.value());
     match found {
         None => drop(tables.meta.insert(META_SCHEMA, SCHEMA)?),
-        Some(migrate::FIRST) => migrate::from_first(&txn, &mut tables)?,
+        Some(migrate::FIRST) => {
+            migrate::from_first(&txn, &mut tables)?;
+            migrate::from_second(&mut tables, keyring)?;
+        }
+        Some(migrate::SECOND) => migrate::from_second(&mut tables, keyring)?,
         Some(found) => {
             drop(tables);
             txn.abort()?;

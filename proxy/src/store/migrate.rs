@@ -1,13 +1,22 @@
-//! Bringing a file of the first layout to the present one. There each session was a row of its own, beside the
-//! issuance that says the same, and events were known by their source and id as text.
+//! Bringing a file of an older layout to the present one.
+//!
+//! In the first each session was a row of its own, beside the issuance that says the same, and events were known by their
+//! source and id as text. In the second the last change of each long-term key was noted by its sequence number, and
+//! forgotten when another log was read.
+
+use std::collections::BTreeMap;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::tables::{META_SCHEMA, SCHEMA, Tables, identity};
-use crate::events::read_header;
+use super::changes;
+use super::tables::{META_APPLIED, META_LOGS, META_SCHEMA, SCHEMA, Tables, identity, place};
+use crate::events::{Keyring, issues_session, read_event, read_header};
 
 /// The layout that [`from_first`] reads.
 pub(super) const FIRST: u64 = 1;
+
+/// The layout that [`from_second`] reads.
+pub(super) const SECOND: u64 = 2;
 
 const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
 const IDEMPOTENCY: TableDefinition<'_, (&str, &str), u64> = TableDefinition::new("idempotency");
@@ -34,6 +43,36 @@ pub(super) fn from_first(txn: &WriteTransaction, tables: &mut Tables<'_>) -> Res
     drop((sessions, idempotency));
     txn.delete_table(SESSIONS)?;
     txn.delete_table(IDEMPOTENCY)?;
+    tables.meta.insert(META_SCHEMA, SECOND)?;
+    Ok(())
+}
+
+/// Notes the last change of each long-term key by its place: as noted so far, and as the events that are there say. One
+/// transaction with whoever calls.
+pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<(), redb::Error> {
+    let meta = |name| Ok::<_, redb::Error>(tables.meta.get(name)?.map_or(0, |value| value.value()));
+    let (logs, applied) = (meta(META_LOGS)?, meta(META_APPLIED)?);
+    let mut last = BTreeMap::new();
+    for row in tables.changes.iter()? {
+        let (id, seq) = row?;
+        // The present log has not come as far: it was applied late, of a former one.
+        let of = if seq.value() > applied { logs.saturating_sub(1) } else { logs };
+        last.insert(id.value().to_owned(), place(of, seq.value()));
+    }
+    for row in tables.events.iter()?.take_while(|_| logs > 0) {
+        let (at, row) = row?;
+        if issues_session(row.value()) {
+            continue;
+        }
+        let Ok(logged) = read_event(row.value(), keyring) else { continue };
+        if let Some(id) = changes::about(&logged.event) {
+            let noted = last.entry(id.as_str().to_owned()).or_default();
+            *noted = at.value().max(*noted);
+        }
+    }
+    for (id, place) in last {
+        tables.changes.insert(id.as_str(), place)?;
+    }
     tables.meta.insert(META_SCHEMA, SCHEMA)?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //!
 //! - `writer` is the one thread that writes: it batches what waits, `apply` changes log and view in one transaction,
 //!   and once that is on disk memory follows: revocation index, then cache, then position, then the answer.
+//! - `changes` tells which event about a long-term key is the last.
 //! - `cache` holds unsealed [`Record`]s; a miss is one read of the `view` per key, whatever the concurrency.
 //! - `sealed` makes session tokens, and records out of those that were made where this log does not reach.
 //! - `revocations` is consulted on every request and does not depend on the cache in any way.
@@ -16,6 +17,7 @@
 
 mod apply;
 mod cache;
+mod changes;
 mod compaction;
 mod database;
 mod error;

@@ -5,8 +5,9 @@
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use ring::digest;
 
-/// Version of this layout. The first one kept sessions as rows of their own, and each event's source and id as text.
-pub(super) const SCHEMA: u64 = 2;
+/// Version of this layout. The first one kept sessions as rows of their own, and each event's source and id as text; the
+/// second knew changes of long-term keys by their sequence numbers.
+pub(super) const SCHEMA: u64 = 3;
 
 /// The log: [`place`] to event row.
 pub(super) const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
@@ -17,14 +18,15 @@ pub(super) const ISSUED: TableDefinition<'_, &str, u64> = TableDefinition::new("
 pub(super) const ACCESS_KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("access_keys");
 /// The view, revocation marks: scope to the time before which sessions are refused.
 pub(super) const REVOCATIONS: TableDefinition<'_, &str, i64> = TableDefinition::new("revocations");
-/// [`identity`] of each event to its sequence number.
+/// [`identity`] of each event to its place. Older programs noted the sequence number alone, as in no shared log.
 pub(super) const KNOWN: TableDefinition<'_, u128, u64> = TableDefinition::new("known");
 /// What compaction may drop and when: (time, place of the event, read or in quarantine) to the access key id of the
 /// session that goes with it, or nothing.
 pub(super) const DUE: TableDefinition<'_, (i64, u64), &str> = TableDefinition::new("due");
 /// How many sessions and long-term keys each sealing key sealed.
 pub(super) const SEALS: TableDefinition<'_, &str, u64> = TableDefinition::new("seals");
-/// Long-term keys of a shared log, deleted ones included: access key id to the place in the log of the last change.
+/// Long-term keys of a shared log, deleted ones included: access key id to the place of the last
+/// change.
 pub(super) const CHANGES: TableDefinition<'_, &str, u64> = TableDefinition::new("changes");
 /// Events of a shared log that could not be read: place to (message time, body). Kept until a keyring can read
 /// them.

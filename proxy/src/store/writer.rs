@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use redb::ReadableTable;
 use tokio::sync::{mpsc, oneshot};
 
 use super::State;
@@ -17,9 +16,7 @@ use super::database;
 use super::error::StoreError;
 use super::revocations::Mark;
 use super::shared::{self, Delivery, Outcome};
-use super::tables::{
-    META_ANCHOR, META_APPLIED, META_LOG, META_LOGS, META_REVISION, META_SINCE, Tables, begin_write,
-};
+use super::tables::begin_write;
 use crate::events::{Event, Keyring, Receipt};
 
 /// Calls that may wait; further callers wait before they are queued.
@@ -178,25 +175,9 @@ impl Writer {
 
     fn adopt(&self, log: u64) -> Result<(), StoreError> {
         self.check_writable()?;
-        let written = self.state.with_db(|db| {
-            Ok((|| {
-                let txn = begin_write(db)?;
-                let mut tables = Tables::open(&txn)?;
-                // A file that begins to count anew must not fall behind what the cache has seen.
-                let revision = self.state.revision.load(Ordering::Acquire);
-                tables.meta.insert(META_REVISION, revision)?;
-                let logs = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
-                tables.meta.insert(META_LOGS, logs + 1)?;
-                if tables.meta.insert(META_LOG, log)?.is_none_or(|former| former.value() != log) {
-                    tables.meta.insert(META_SINCE, logs + 1)?;
-                }
-                tables.meta.insert(META_APPLIED, 0)?;
-                tables.meta.insert(META_ANCHOR, 0)?;
-                tables.changes.retain(|_, _| false)?;
-                drop(tables);
-                Ok(txn.commit()?)
-            })())
-        })?;
+        // A file that begins to count anew must not fall behind what the cache has seen.
+        let revision = self.state.revision.load(Ordering::Acquire);
+        let written = self.state.with_db(|db| Ok(database::adopt(db, log, revision)))?;
         written.map_err(|error| self.fail(error))?;
         self.state.rewind(log);
         Ok(())

@@ -311,9 +311,11 @@ impl Snapshot {
         }
         let last = || {
             let Some(changes) = optional(self.txn.open_table(CHANGES))? else { return Ok(None) };
-            Ok::<_, redb::Error>(changes.get(id)?.map(|last| place(*self.readings.end(), last.value())))
+            Ok::<_, redb::Error>(changes.get(id)?.map(|last| last.value()))
         };
-        Ok(last().map_err(StoreError::read)?.is_none_or(|last| last == at))
+        let of_log = |place| self.readings.contains(&logs_of(place));
+        let again = |last| of_log(last) && of_log(at) && seq_of(last) == seq_of(at);
+        Ok(last().map_err(StoreError::read)?.is_none_or(|last| last == at || again(last)))
     }
 
     fn check_marks(&self, fold: &Fold, found: &mut Findings) -> Result<(), Stopped> {

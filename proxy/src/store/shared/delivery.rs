@@ -1,5 +1,7 @@
 //! What becomes of what comes from the log.
 
+use std::collections::HashMap;
+
 use super::super::apply::{Batch, EXPIRED_FOR_MILLIS, Rejection};
 use super::super::error::{Foreign, StoreError};
 use super::super::revocations::Mark;
@@ -186,16 +188,20 @@ pub(in crate::store) fn foreign(event: &Event) -> Option<Foreign> {
 }
 
 /// Applies what the quarantine holds and this keyring can read. Its place in the log is what counts, not that it comes
-/// late.
+/// late; of what was set aside whenever the log was read again, the last one.
 pub(in crate::store) fn retry(
     batch: &mut Batch<'_, '_>,
     keyring: &Keyring,
 ) -> Result<Vec<Outcome>, redb::Error> {
     let mut outcomes = Vec::new();
-    for (place, published, body) in batch.quarantined()? {
-        let Ok(logged) = read_event(&body, keyring) else { continue };
-        outcomes.push(judged(&logged.event, || batch.apply_late(place, (&logged, &body), published))?);
-        batch.release(place)?;
+    let rows = batch.quarantined()?;
+    let last: HashMap<_, _> = rows.iter().map(|(place, _, body)| (body, *place)).collect();
+    for (place, published, body) in &rows {
+        let Ok(logged) = read_event(body, keyring) else { continue };
+        if last.get(body) == Some(place) {
+            outcomes.push(judged(&logged.event, || batch.apply_late(*place, (&logged, body), *published))?);
+        }
+        batch.release(*place)?;
     }
     Ok(outcomes)
 }

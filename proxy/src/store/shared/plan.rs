@@ -98,7 +98,7 @@ struct View<'a> {
 impl View<'_> {
     fn known(&self, event: &Event) -> Result<Option<u64>, redb::Error> {
         let known = self.txn.open_table(KNOWN)?.get(identity(&event.source, &event.id))?;
-        Ok(known.map(|seq| seq.value()))
+        Ok(known.map(|place| seq_of(place.value())))
     }
 
     /// Where the log has the same issuance.

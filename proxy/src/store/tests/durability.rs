@@ -147,8 +147,8 @@ async fn a_file_of_the_first_layout_becomes_one_of_this_and_loses_nothing() {
 #[tokio::test]
 async fn a_store_of_a_newer_program_is_refused() {
     let bench = Bench::new();
-    bench.edit(|tables| drop(tables.meta.insert(tables::META_SCHEMA, 3).unwrap())).await;
-    assert!(matches!(bench.open().err(), Some(StoreError::Schema { found: 3, known: 2 })));
+    bench.edit(|tables| drop(tables.meta.insert(tables::META_SCHEMA, 4).unwrap())).await;
+    assert!(matches!(bench.open().err(), Some(StoreError::Schema { found: 4, known: 3 })));
     let bench = Bench::new();
     bench.edit(|tables| drop(tables.revocations.insert("planet:earth", 7).unwrap())).await;
     let error = bench.open().err().unwrap();

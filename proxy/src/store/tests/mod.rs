@@ -4,6 +4,7 @@
 mod changes;
 mod durability;
 mod listing;
+mod places;
 mod revocation;
 mod tokens;
 
