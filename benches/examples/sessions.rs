@@ -188,6 +188,7 @@ fn alice() -> Credential {
         issued_at: UnixMillis(0),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     }
 }
@@ -217,6 +218,7 @@ fn session(n: usize, now: UnixMillis) -> Credential {
         issued_at: now,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(Session { name: Some(name), ..session }),
     }
 }

@@ -67,6 +67,7 @@ impl Numbered {
             issued_at,
             status: KeyStatus::Active,
             not_after: None,
+            declared: false,
             session: Some(Session { name: Some(name), ..session }),
         };
         let data = EventData::CredentialIssued(credential);
@@ -122,6 +123,7 @@ fn alice() -> Result<Credential, Failure> {
         issued_at: UnixMillis(0),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     })
 }

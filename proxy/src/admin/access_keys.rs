@@ -82,6 +82,7 @@ pub(super) async fn create(
         issued_at: admin.clock.now(),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     };
     let receipt = admin_event::append(admin, EventData::AccessKeyCreated(credential)).await?;

@@ -112,7 +112,11 @@ impl From<StoreError> for ApiError {
                 let message = "the event log accepts nothing now; see the log of the gateway";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", message)
             }
-            StoreError::Feed(_) | StoreError::NotApplied { .. } | StoreError::Behind | StoreError::Stale => {
+            StoreError::Feed(_)
+            | StoreError::NotApplied { .. }
+            | StoreError::Behind
+            | StoreError::Uninformed
+            | StoreError::Stale => {
                 tracing::error!(%error, "an admin request failed");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Unavailable", error.to_string())
             }

@@ -27,6 +27,7 @@ fn credential(principal: Principal, session: Option<Session>) -> Credential {
         issued_at: NOW,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session,
     }
 }

@@ -139,6 +139,7 @@ pub async fn look_up(
     token: Presented<'_>,
     arrival: Arrival,
 ) -> Result<Option<Arc<Record>>, AuthError> {
+    store.answers()?;
     if !matches!(token, Presented::None) {
         store.answers_for_sessions(arrival.at)?;
     }

@@ -253,7 +253,13 @@ impl Check<'_> {
     fn access_key(&mut self, at: &str, raw: raw::AccessKey) -> Option<DeclaredAccessKey> {
         let key = |name: &str| format!("{at}.{name}");
         let access_key_id = match &raw.access_key_id {
-            Some(text) => self.access_key_id(&key("access_key_id"), text),
+            Some(text) => match self.access_key_id(&key("access_key_id"), text) {
+                Some(id) if id.is_temporary() => {
+                    let problem = "is the id of a temporary credential: only long-term keys are declared";
+                    self.fault(&key("access_key_id"), format!("{id} {problem}"))
+                }
+                id => id,
+            },
             None => self.fault(&key("access_key_id"), "is required"),
         };
         let declared =

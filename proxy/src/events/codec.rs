@@ -226,7 +226,7 @@ pub(crate) fn read_event(bytes: &[u8], keyring: &Keyring) -> Result<LoggedEvent,
 
 fn event_of(header: &[u8], secret: Option<SecretAccessKey>) -> Result<LoggedEvent, RowError> {
     let EventRow { source, id, time, recorded_at, data } = parse(header)?;
-    let data = data.into_data(secret)?;
+    let data = data.into_data(secret, Event::is_declaration(&source))?;
     Ok(LoggedEvent { event: Event { source, id, time, data }, recorded_at })
 }
 
@@ -310,7 +310,8 @@ pub(crate) fn read_credential(
     let row = Row::parse(RowKind::Credential, bytes)?;
     let secret = row.unseal(keyring)?.ok_or_else(no_secret)?;
     let header = read_header(access_key_id, bytes)?;
-    let credential = header.header.into_credential(secret)?;
+    let declared = !header.of_log();
+    let credential = header.header.into_credential(secret, declared)?;
     Ok(StoredCredential { credential, seq: header.seq, source: header.source })
 }
 
@@ -336,7 +337,8 @@ impl CredentialHeader<'_> {
 
     /// Everything but the secret, which is left empty.
     pub(crate) fn into_credential(self) -> Result<Credential, RowError> {
-        self.header.into_credential(SecretAccessKey::new([]))
+        let declared = !self.of_log();
+        self.header.into_credential(SecretAccessKey::new([]), declared)
     }
 }
 
@@ -360,11 +362,15 @@ impl DataRow {
         }
     }
 
-    fn into_data(self, secret: Option<SecretAccessKey>) -> Result<EventData, RowError> {
+    fn into_data(self, secret: Option<SecretAccessKey>, declared: bool) -> Result<EventData, RowError> {
         let secret = || secret.ok_or_else(no_secret);
         Ok(match self {
-            Self::CredentialIssued(row) => EventData::CredentialIssued(row.into_credential(secret()?)?),
-            Self::AccessKeyCreated(row) => EventData::AccessKeyCreated(row.into_credential(secret()?)?),
+            Self::CredentialIssued(row) => {
+                EventData::CredentialIssued(row.into_credential(secret()?, false)?)
+            }
+            Self::AccessKeyCreated(row) => {
+                EventData::AccessKeyCreated(row.into_credential(secret()?, declared)?)
+            }
             Self::AccessKeyStatus { access_key_id, status } => {
                 EventData::AccessKeyStatus { access_key_id, status }
             }
@@ -419,7 +425,7 @@ impl CredentialRow {
         }
     }
 
-    fn into_credential(self, secret: SecretAccessKey) -> Result<Credential, RowError> {
+    fn into_credential(self, secret: SecretAccessKey, declared: bool) -> Result<Credential, RowError> {
         Ok(Credential {
             access_key_id: self.access_key_id,
             secret,
@@ -427,6 +433,7 @@ impl CredentialRow {
             issued_at: self.issued_at,
             status: self.status,
             not_after: self.not_after,
+            declared,
             session: self.session.map(|row| row.into_session(self.issued_at)).transpose()?,
         })
     }

@@ -64,7 +64,8 @@ pub enum EventData {
 /// Which sessions a revocation reaches. Long-term keys are reached by their access key id only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RevocationScope {
-    /// One credential, and the sessions issued to it.
+    /// One credential, and the sessions issued to it. A long-term key that is declared is reached whenever it is: such a
+    /// revocation is never forgotten, unless the id is a temporary credential's.
     AccessKey(AccessKeyId),
     /// The sessions issued to a long-term key, but not the key.
     IssuedTo(AccessKeyId),

@@ -81,6 +81,7 @@ fn parse(header: &[u8], secret: SecretAccessKey) -> Option<LoggedEvent> {
         issued_at,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(session),
     };
     let event = Event { source, id, time, data: EventData::CredentialIssued(credential) };

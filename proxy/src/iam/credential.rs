@@ -18,11 +18,21 @@ impl AccessKeyId {
     /// Longest access key id that is looked up.
     pub const MAX_LENGTH: usize = 128;
 
+    /// What ids of temporary credentials begin with.
+    pub const TEMPORARY: &str = "ASIA";
+
     /// Checks length and characters.
     pub fn parse(text: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_graphic() && b != b',';
         (!text.is_empty() && text.len() <= Self::MAX_LENGTH && text.bytes().all(legal))
             .then(|| Self(text.into()))
+    }
+
+    /// Whether it looks like that of a temporary credential.
+    ///
+    /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
+    pub fn is_temporary(&self) -> bool {
+        self.0.starts_with(Self::TEMPORARY)
     }
 
     /// The id as text.
@@ -80,6 +90,9 @@ pub struct Credential {
     /// When a long-term key ceases to be one, if it was declared with such a time. From then on it answers as if it did
     /// not exist.
     pub not_after: Option<UnixMillis>,
+    /// Whether it is a long-term key that a configuration, or one of its sources, declares. Since when there has been one
+    /// of its id nobody can tell: each gateway sees it for the first time by itself, at `issued_at`.
+    pub declared: bool,
     /// What a temporary credential has beyond a long-term key.
     pub session: Option<Session>,
 }

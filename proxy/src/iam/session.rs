@@ -214,6 +214,7 @@ mod tests {
             issued_at: UnixMillis(issued_at),
             status: KeyStatus::Active,
             not_after: None,
+            declared: false,
             session,
         }
     }

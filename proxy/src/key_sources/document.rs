@@ -26,11 +26,6 @@ use crate::events::{Keyring, unseal_secret};
 use crate::iam::{AccessKeyId, DeclaredPrincipal, KeyStatus};
 use crate::store::DeclaredKey;
 
-/// What AWS's ids of temporary credentials begin with.
-///
-/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
-const TEMPORARY: &str = "ASIA";
-
 /// What the store takes: a key that it refuses would hold up all others.
 const LONGEST_SECRET: usize = 1024;
 const LONGEST_ARN: usize = 2048;
@@ -165,7 +160,7 @@ impl Document {
                 "is not 1 to 128 printable ASCII characters without space or comma".to_owned(),
             )
         })?;
-        if id.starts_with(TEMPORARY) {
+        if access_key_id.is_temporary() {
             let problem =
                 format!("{id} is the id of a temporary credential: only long-term keys are declared");
             return Err(fault("access_key_id", problem));

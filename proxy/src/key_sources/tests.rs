@@ -251,6 +251,7 @@ fn created(access_key_id: &str) -> Event {
         issued_at: UnixMillis(1_000),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     };
     let data = EventData::AccessKeyCreated(credential);

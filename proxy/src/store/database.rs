@@ -10,8 +10,8 @@ use super::error::StoreError;
 use super::migrate;
 use super::revocations::Mark;
 use super::tables::{
-    EVENTS, META_ANCHOR, META_APPLIED, META_LIVE, META_LOG, META_LOGS, META_NEWEST, META_REVISION,
-    META_SCHEMA, META_SINCE, REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
+    EVENTS, META, META_ANCHOR, META_APPLIED, META_INFORMED, META_LIVE, META_LOG, META_LOGS, META_NEWEST,
+    META_REVISION, META_SCHEMA, META_SINCE, REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -29,6 +29,8 @@ pub(super) struct Loaded {
     pub(super) log: u64,
     /// Which message of it was applied last; 0: that is not known.
     pub(super) anchor: u64,
+    /// Whether there was a time when all was known that the shared log and its gateways knew.
+    pub(super) informed: bool,
     pub(super) newest: UnixMillis,
     pub(super) marks: Vec<Mark>,
 }
@@ -83,6 +85,13 @@ pub(super) fn adopt(db: &redb::Database, log: u64, revision: u64) -> Result<(), 
     tables.meta.insert(META_APPLIED, 0)?;
     tables.meta.insert(META_ANCHOR, 0)?;
     drop(tables);
+    Ok(txn.commit()?)
+}
+
+/// All is known that the shared log and its gateways know.
+pub(super) fn note_informed(db: &redb::Database) -> Result<(), redb::Error> {
+    let txn = begin_write(db)?;
+    txn.open_table(META)?.insert(META_INFORMED, 1)?;
     Ok(txn.commit()?)
 }
 
@@ -247,6 +256,7 @@ fn read(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
         revision,
         log: meta(&txn, META_LOG)?,
         anchor: meta(&txn, META_ANCHOR)?,
+        informed: meta(&txn, META_INFORMED)? != 0,
         newest,
         marks,
     }))

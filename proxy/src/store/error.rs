@@ -147,6 +147,9 @@ pub enum StoreError {
     /// The file is the view of a shared log, and cannot be a log itself.
     #[error("the store is the view of a shared log; set feed.kind, or give store.path another file")]
     SharedLog,
+    /// What this gateway does not know of the shared log yet may be that the credential was revoked.
+    #[error("this gateway has yet to catch up with the shared log")]
+    Uninformed,
     /// Nothing has been heard of the shared log for `feed.stale.hard`, and `feed.stale.fail_closed` is set.
     #[error("what is known of revocations is too old to answer for temporary credentials")]
     Stale,

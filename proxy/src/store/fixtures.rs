@@ -33,6 +33,7 @@ pub(super) fn long_term(access_key_id: &str) -> Credential {
         issued_at: UnixMillis(1_000),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     }
 }

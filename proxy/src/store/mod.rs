@@ -171,7 +171,7 @@ impl Store {
         if options.feed.is_none() && loaded.log != 0 {
             return Err(StoreError::SharedLog);
         }
-        let shared = options.feed.clone().map(|feed| Shared::new(feed, metrics));
+        let shared = options.feed.clone().map(|feed| Shared::new(feed, loaded.informed, metrics));
         let metrics = StoreMetrics::register(metrics);
         let state = Arc::new(State {
             db: RwLock::new(Some(db)),

@@ -183,6 +183,7 @@ fn create(key: &DeclaredKey, now: UnixMillis) -> EventData {
         issued_at: now,
         status: key.status,
         not_after: key.not_after,
+        declared: true,
         session: None,
     })
 }

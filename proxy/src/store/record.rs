@@ -119,8 +119,7 @@ impl Record {
     /// Upper bound of the memory the record takes, in bytes.
     pub(super) fn weight(&self) -> u32 {
         let keys = MAX_SIGNING_KEYS * (size_of::<SigningKey>() + 4 * size_of::<usize>() + 64);
-        let Credential { access_key_id, secret, principal, issued_at: _, status: _, not_after: _, session } =
-            &self.credential;
+        let Credential { access_key_id, secret, principal, session, .. } = &self.credential;
         let texts = access_key_id.as_str().len()
             + secret.expose_secret().len()
             + principal.arn.len()

@@ -4,9 +4,11 @@
 //! every session carries. The two are kept apart and merge by maximum each, so that duplicates and reordering are
 //! harmless, and no later plain mark makes an earlier cascade reach further.
 //!
+//! Marks live for 37 hours, but for those on the ids of long-term keys, which stay: a key that is declared may be declared
+//! again, at any time and on any gateway.
+//!
 //! Readers load one immutable index and take no lock; whoever changes it copies a map, once for a batch. The copy
-//! costs some 30 ns a mark, and marks live for 37 hours, so even 100,000 of them are copied in the time of
-//! one fsync.
+//! costs some 30 ns a mark, so even 100,000 of them are copied in the time of one fsync.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,8 @@ use crate::clock::UnixMillis;
 use crate::events::{MAX_SESSION_MILLIS, RevocationScope};
 use crate::iam::{AccessKeyId, Ancestor, Credential, Principal, Session, SessionKind};
 
-/// How long a mark is kept after its time: until the last session it can reach has expired, and an hour for clocks.
+/// How long a mark that does not [last](Mark::lasts) is kept after its time: until the last session it can reach has
+/// expired, and an hour for clocks.
 pub(super) const MARK_RETENTION_MILLIS: i64 = MAX_SESSION_MILLIS + 3_600_000;
 
 /// Why a credential is refused although it is known and unexpired: what was revoked, of it or of an ancestor.
@@ -208,9 +211,14 @@ impl Mark {
         })
     }
 
-    /// Whether no session can be left that it reaches.
+    /// Whether it is about an id that a long-term key may have: there is always somebody who can declare that.
+    pub(super) fn lasts(&self) -> bool {
+        self.kind == MarkKind::AccessKey && !self.name.starts_with(AccessKeyId::TEMPORARY)
+    }
+
+    /// Whether no credential can be left that it reaches.
     pub(super) fn spent(&self, now: UnixMillis) -> bool {
-        self.before.plus(MARK_RETENTION_MILLIS) <= now
+        !self.lasts() && self.before.plus(MARK_RETENTION_MILLIS) <= now
     }
 
     /// Whether the credential is refused because of it. The one definition: what [`Revocations::find`] looks up is
@@ -246,8 +254,14 @@ impl Mark {
         };
         let lineage = session.filter(|_| self.cascade).map_or(&[][..], |session| &session.lineage);
         let ancestors = lineage.iter().map(Link::from).filter(|link| self.kind.names(&self.name, link));
-        own.then_some(credential.issued_at).into_iter().chain(ancestors.map(|link| link.issued_at))
+        own.then_some(begun(credential)).into_iter().chain(ancestors.map(|link| link.issued_at))
     }
+}
+
+/// The time that marks are compared with. Of a key that is declared it is before all of them: a gateway that sees it for
+/// the first time may not take it for newer than its revocation.
+fn begun(credential: &Credential) -> UnixMillis {
+    if credential.declared { UnixMillis(i64::MIN) } else { credential.issued_at }
 }
 
 /// What stands in front of the key of a mark that cascades.
@@ -302,7 +316,7 @@ impl Revocations {
         let Index { plain, cascading } = &**index;
         let Some(session) = &credential.session else {
             let id = credential.access_key_id.as_str();
-            let reached = |marks: &Marks| marks.reach(MarkKind::AccessKey, id, credential.issued_at);
+            let reached = |marks: &Marks| marks.reach(MarkKind::AccessKey, id, begun(credential));
             return (reached(plain) || reached(cascading)).then_some(RevokedBy::AccessKey);
         };
         let own = Link::of(credential, session);

@@ -49,6 +49,8 @@ pub(super) const META_SINCE: &str = "log_since";
 pub(super) const META_ANCHOR: &str = "anchor";
 /// How many long-term keys there are that the log made: counted at every start, and kept up from there.
 pub(super) const META_LIVE: &str = "live_access_keys";
+/// 1: there was a time when all was known that the shared log and its gateways knew.
+pub(super) const META_INFORMED: &str = "informed";
 /// Latest issue time of any credential, milliseconds.
 pub(super) const META_NEWEST: &str = "newest_issue";
 

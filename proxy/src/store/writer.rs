@@ -35,6 +35,8 @@ pub(super) enum Command {
     Retry(oneshot::Sender<Result<Vec<Outcome>, StoreError>>),
     /// Follows this shared log from now on, from its beginning.
     Adopt(u64, oneshot::Sender<Result<(), StoreError>>),
+    /// This gateway knows as much as the shared log and its gateways.
+    NoteInformed(oneshot::Sender<Result<(), StoreError>>),
     /// Drops one portion of what is no longer needed.
     Compact(oneshot::Sender<Result<Compacted, StoreError>>),
     /// Finishes what is queued, takes no more.
@@ -93,6 +95,7 @@ impl Writer {
                 drop(reply.send(self.change(|batch| shared::retry(batch, &self.keyring))));
             }
             Some(Command::Adopt(log, reply)) => drop(reply.send(self.adopt(log))),
+            Some(Command::NoteInformed(reply)) => drop(reply.send(self.note_informed())),
             Some(Command::Compact(reply)) => drop(reply.send(self.compact())),
             Some(Command::Close) => self.commands.close(),
             Some(Command::Append(_)) | None => {}
@@ -181,6 +184,12 @@ impl Writer {
         written.map_err(|error| self.fail(error))?;
         self.state.rewind(log);
         Ok(())
+    }
+
+    fn note_informed(&self) -> Result<(), StoreError> {
+        self.check_writable()?;
+        let written = self.state.with_db(|db| Ok(database::note_informed(db)))?;
+        written.map_err(|error| self.fail(error))
     }
 
     /// The order matters: once a caller sees the new position, it sees all that led to it.

@@ -134,6 +134,7 @@ impl Mint {
             issued_at: now,
             status: KeyStatus::Active,
             not_after: None,
+            declared: false,
             session: Some(grant.session(now, UnixMillis::from_timestamp(expires_at))?),
         };
         let session_token = self.store.make_token(&mut credential)?;

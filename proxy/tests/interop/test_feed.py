@@ -27,6 +27,9 @@ COUNT = 3
 # Revocations that are timed.
 REVOCATIONS = 60
 
+# A second key that every gateway declares.
+LEAKED = Credentials("AKIASUITELEAKED000001", "suite/leaked/secret/0123456789abcdef0123")
+
 
 class Fleet:
     """Gateways with one sealing key and one log."""
@@ -35,12 +38,21 @@ class Fleet:
         self.nats = Nats(directory / "nats")
         key = sealing_key(directory / "sealing.key", "fleet")
         backend = resigned_for(dev, directory)
+        secret = directory / "leaked"
+        secret.write_text(LEAKED.secret_access_key)
+        leaked = [
+            "[[access_keys]]",
+            f'access_key_id = "{LEAKED.access_key_id}"',
+            f'secret_access_key_file = "{secret}"',
+            'arn = "arn:aws:iam::111122223333:user/leaked"',
+        ]
         self._start = lambda name, **feed: start_serve(
             directory / name,
             dev.endpoint,
             backend,
             store={"sealing_key_files": [str(key)], **store},
             feed={**self.nats.feed(name), **feed},
+            more="\n".join(leaked),
         )
         self.gateways = [self._start(f"gateway-{at}") for at in range(COUNT)]
 
@@ -320,6 +332,49 @@ def test_a_new_gateway_knows_everything_when_it_is_ready(fleet):
     revoke(fleet.gateways[1], "--access-key-id", revoked.access_key_id)
     new = fleet.another("gateway-new")
     assert [code(new, each) for each in (session, opaque, revoked)] == ["OK", "OK", "AccessDenied"]
+
+
+class Asking:
+    """Asks a gateway again and again what it says to a credential, until it ends."""
+
+    def __init__(self, gateway: Gateway, credentials: Credentials):
+        self.codes: list[str] = []
+        self._gateway, self._credentials, self._stop = gateway, credentials, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.codes.append(code(self._gateway, self._credentials))
+            except (ConnectionError, HTTPClientError):
+                pass
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+
+def test_a_declared_key_that_was_revoked_is_refused_by_a_gateway_that_knows_nothing(fleet):
+    first, *_, last = fleet.gateways[:COUNT]
+    assert [code(gateway, LEAKED) for gateway in fleet.gateways[:COUNT]] == ["OK"] * COUNT
+    revoke(first, "--access-key-id", LEAKED.access_key_id, "--wait")
+    assert [code(gateway, LEAKED) for gateway in fleet.gateways[:COUNT]] == ["AccessDenied"] * COUNT
+    last.process.kill()
+    (last.state / "sigward.redb").unlink()
+    asking, other = Asking(last, LEAKED), Asking(last, last.credentials)
+    try:
+        start_again(last)
+        until("the other key is served", lambda: other.codes[-1:] == ["OK"])
+        time.sleep(1)
+    finally:
+        asking.end()
+        other.end()
+    assert asking.codes[-1] == "AccessDenied"
+    assert set(asking.codes) <= {"AccessDenied", "ServiceUnavailable"}
+    assert set(other.codes) <= {"OK", "ServiceUnavailable"}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        clients.session(last, LEAKED)
 
 
 def test_nothing_secret_is_in_the_stream(fleet):

@@ -78,6 +78,7 @@ impl Running {
             issued_at: now,
             status: KeyStatus::Active,
             not_after: None,
+            declared: false,
             session: Some(session(now)),
         };
         let data = EventData::CredentialIssued(credential);

@@ -164,6 +164,7 @@ fn long_term(access_key_id: &str, secret: &str) -> Credential {
         issued_at: now(),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     }
 }

@@ -179,6 +179,7 @@ async fn issue_limited(
         issued_at,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(Session {
             role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),
             session_policies: owned(documents),

@@ -225,6 +225,7 @@ impl Rig {
             issued_at,
             status: KeyStatus::Active,
             not_after: None,
+            declared: false,
             session: Some(Session {
                 name: Some("session name".into()),
                 role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),

@@ -34,6 +34,7 @@ fn session(access_key_id: &str) -> Credential {
         issued_at: now,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(Session::new(
             SessionKind::SessionToken,
             SessionTokenHash::of(access_key_id.as_bytes()),

@@ -278,6 +278,7 @@ fn long_term(access_key_id: &str, principal: Principal) -> Credential {
         issued_at: UnixMillis(1),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: None,
     }
 }

@@ -158,6 +158,7 @@ fn credential(access_key_id: AccessKeyId, secret: SecretAccessKey, session: Opti
         issued_at: UnixMillis(0),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session,
     }
 }

@@ -114,6 +114,7 @@ fn created(mut data: Fields, secrets: Secrets, time: UnixMillis) -> Result<Event
         issued_at: data.time("issued_at")?.unwrap_or(time),
         status,
         not_after: None,
+        declared: false,
         session: None,
     }))
 }

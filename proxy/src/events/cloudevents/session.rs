@@ -53,6 +53,7 @@ pub(super) fn issued(
         issued_at,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(session),
     }))
 }

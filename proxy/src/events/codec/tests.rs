@@ -16,6 +16,7 @@ fn credential(id: &str) -> Credential {
         issued_at: UnixMillis(1_000),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(Session {
             name: Some("build".into()),
             role_arn: Some("arn:aws:iam::123456789012:role/reader".into()),

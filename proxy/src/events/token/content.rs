@@ -64,6 +64,7 @@ pub(super) fn read(content: &[u8], access_key_id: &AccessKeyId, token: SessionTo
         issued_at,
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(session),
     };
     from.at_end().then_some(Unsealed { credential, position, policies_withheld })

@@ -34,6 +34,7 @@ fn credential(session: Session) -> Credential {
         issued_at: UnixMillis(1_700_000_000_123),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session: Some(session),
     }
 }

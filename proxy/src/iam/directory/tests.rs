@@ -329,6 +329,7 @@ fn credential(principal: Principal, session: Option<Session>) -> Credential {
         issued_at: UnixMillis(1),
         status: KeyStatus::Active,
         not_after: None,
+        declared: false,
         session,
     }
 }

@@ -177,7 +177,7 @@ impl Store {
         let patience = options.heartbeat.mul_f64(0.9 + 0.1 * fraction(shared.feed.name()));
         let mut tick = tokio::time::interval(options.heartbeat / 4);
         let mut presence_due = Instant::now();
-        let mut staleness = Staleness::Fresh;
+        let (mut staleness, mut noted) = (Staleness::Fresh, false);
         loop {
             let urgent = tokio::select! {
                 _ = tick.tick() => false,
@@ -201,6 +201,9 @@ impl Store {
                 }
             }
             staleness = self.note_age(shared, staleness);
+            if !noted && shared.freshness.to_note(self.position()) {
+                noted = self.command(Command::NoteInformed).await.is_ok();
+            }
         }
     }
 

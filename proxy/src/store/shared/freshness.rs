@@ -49,10 +49,12 @@ pub(in crate::store) struct Freshness {
     target: AtomicU64,
     missing_keys: AtomicU64,
     ready: AtomicBool,
+    /// Whether the file says that this gateway was ready once.
+    informed: bool,
 }
 
 impl Freshness {
-    pub(super) fn new(stale: Stale) -> Self {
+    pub(super) fn new(stale: Stale, informed: bool) -> Self {
         Self {
             stale,
             fresh_at: AtomicI64::new(0),
@@ -60,6 +62,7 @@ impl Freshness {
             target: AtomicU64::new(u64::MAX),
             missing_keys: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            informed,
         }
     }
 
@@ -119,6 +122,16 @@ impl Freshness {
         Ok(())
     }
 
+    /// Whether this gateway is ready, or was before it was started.
+    pub(in crate::store) fn informed(&self, applied: u64) -> bool {
+        self.informed || self.ready(applied).is_ok()
+    }
+
+    /// Whether the file has yet to be told that this gateway is ready.
+    pub(super) fn to_note(&self, applied: u64) -> bool {
+        !self.informed && self.ready(applied).is_ok()
+    }
+
     /// One load and one comparison while all is well.
     pub(in crate::store) fn staleness(&self, now: UnixMillis) -> Staleness {
         let age = now.0.saturating_sub(self.fresh_at.load(Ordering::Acquire));
@@ -155,13 +168,8 @@ mod tests {
 
     fn freshness(fail_closed: bool, accept_newer_sessions: bool) -> Freshness {
         let seconds = Duration::from_secs;
-        Freshness::new(Stale {
-            warn: seconds(10),
-            alert: seconds(60),
-            hard: seconds(900),
-            fail_closed,
-            accept_newer_sessions,
-        })
+        let (warn, alert, hard) = (seconds(10), seconds(60), seconds(900));
+        Freshness::new(Stale { warn, alert, hard, fail_closed, accept_newer_sessions }, false)
     }
 
     fn at(seconds: i64) -> UnixMillis {
@@ -181,10 +189,12 @@ mod tests {
         assert_eq!(freshness.ready(7), Err(NotReady::NoList));
         freshness.heard(8, at(0), 7, at(0));
         assert_eq!(freshness.ready(7), Err(NotReady::NoList), "the list is ahead of what is applied");
+        assert!(!freshness.informed(7) && Freshness::new(freshness.stale, true).informed(0));
         freshness.applied(8);
         assert_eq!(freshness.ready(8), Ok(()));
         freshness.missing_keys(1);
         assert_eq!((freshness.ready(0), freshness.staleness(at(9_999))), (Ok(()), Staleness::Hard));
+        assert!(freshness.informed(0));
     }
 
     #[test]

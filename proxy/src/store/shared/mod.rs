@@ -85,10 +85,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(feed: Feed, metrics: &Metrics) -> Self {
+    pub(super) fn new(feed: Feed, informed: bool, metrics: &Metrics) -> Self {
         let metrics = SharedMetrics::register(metrics);
         Self {
-            freshness: Freshness::new(feed.options().stale),
+            freshness: Freshness::new(feed.options().stale, informed),
             peers: Peers::default(),
             lookups: Lookups::default(),
             trail: Trail::default(),
@@ -136,6 +136,16 @@ impl Store {
     /// with it since it started. Never goes back.
     pub fn ready(&self) -> Result<(), NotReady> {
         self.freshness().map_or(Ok(()), |freshness| freshness.ready(self.position()))
+    }
+
+    /// Fails when this gateway has never known as much as the shared log and its gateways: what it lacks may be the
+    /// revocation of the credential that is asked about. Never goes back, over restarts too: whoever was informed once is
+    /// asked without the log as well. Takes no lock.
+    pub fn answers(&self) -> Result<(), StoreError> {
+        match self.freshness() {
+            Some(freshness) if !freshness.informed(self.position()) => Err(StoreError::Uninformed),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Fails when nothing has been heard of the shared log for so long that temporary credentials are to be turned away.

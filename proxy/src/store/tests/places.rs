@@ -84,7 +84,9 @@ impl View {
     fn receive(&self, log: &[Event], arrivals: &[Arrival]) {
         for ((event, arrival), seq) in log.iter().zip(arrivals).zip(1..) {
             match arrival {
-                Arrival::Read => drop(self.read(seq, event)),
+                Arrival::Read => {
+                    self.read(seq, event);
+                }
                 Arrival::SetAside => self.set_aside(seq, event),
                 Arrival::Missed => self.batch(|batch| batch.pass(seq)),
             }
@@ -114,7 +116,9 @@ fn make(name: &str, access_key_id: &str, secret: &str) -> Event {
 #[test]
 fn a_deletion_that_was_set_aside_is_applied_when_its_log_is_gone() {
     let view = View::of(1);
-    (1..=8).for_each(|seq| drop(view.read(seq, &make(&format!("{seq}"), &format!("AKIA{seq}"), "s"))));
+    for (seq, name) in (1..).zip(["AKIA1", "AKIA2"]) {
+        view.read(seq, &make(name, name, "s"));
+    }
     view.set_aside(90, &deleted("gone", "AKIA1"));
     view.adopt(2);
     view.read(1, &make("other", "AKIAOTHER", "s"));
