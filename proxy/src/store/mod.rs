@@ -295,7 +295,8 @@ impl Store {
     /// A session is refused when it was issued strictly before the mark of its own or its parent's access key id,
     /// its principal's ARN or unique id (or those of the user who got it for a federated one), its role, its role and
     /// session name, its account, its identity provider, or its source identity; and when it descends from one that a
-    /// cascading mark reaches. A long-term key is reached by its own access key id only.
+    /// cascading mark reaches. A long-term key is reached by its own access key id only; one that is declared whatever
+    /// the time of the mark.
     pub fn revoked(&self, credential: &Credential) -> Option<RevokedBy> {
         self.state().revocations.find(credential)
     }

@@ -8,6 +8,7 @@
 
 mod checkpoints;
 mod conformance;
+mod declared;
 mod forged;
 pub(crate) mod nats;
 mod journal;

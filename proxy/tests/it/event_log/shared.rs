@@ -4,31 +4,31 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use sigward::config::Source;
 use sigward::feed::FeedError;
-use sigward::store::{Declaration, DeclaredKey, NotReady, Reached, WaitFor};
+use sigward::store::{NotReady, Reached, WaitFor};
 
 use super::*;
 
-const LOG: &str = "test_log";
+pub(super) const LOG: &str = "test_log";
 const STATE: &str = "test_state";
-const HOUR: i64 = 3_600_000;
+pub(super) const HOUR: i64 = 3_600_000;
 
 /// Where requests come from that nobody minds.
 fn here() -> Source {
     Source::of([127, 0, 0, 1].into())
 }
 
-async fn shared() -> Option<Log> {
+pub(super) async fn shared() -> Option<Log> {
     Log::new(Kind::Shared).await
 }
 
 /// Waits until a gateway is where another one is.
-async fn level(behind: &Gateway, ahead: &Gateway) {
+pub(super) async fn level(behind: &Gateway, ahead: &Gateway) {
     let position = ahead.store.position();
     until("the other gateway has applied it", async || behind.store.position() >= position).await;
 }
 
 /// Waits until the server has copied what long-term keys and revocations need.
-async fn compacted(log: &mut Log, messages: u64) {
+pub(super) async fn compacted(log: &mut Log, messages: u64) {
     let context = log.nats().client().await;
     until("the server has copied", async || {
         context.get_stream(STATE).await.unwrap().cached_info().state.messages == messages
@@ -52,48 +52,6 @@ async fn what_one_gateway_says_holds_on_all() {
     let places = |events: &[(u64, Event)]| events.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
     assert_eq!(places(&events), places(&b.store.events(0, 9).await.unwrap()));
     assert!(places(&events).contains(&receipt.seq));
-}
-
-#[tokio::test]
-async fn what_a_configuration_and_its_sources_declare_stays_with_its_gateway() {
-    let Some(log) = shared().await else { return };
-    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
-    let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIALOCAL", "one");
-    let declared = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
-    let listed = DeclaredKey { access_key_id: AccessKeyId::parse("AKIALISTED").unwrap(), ..declared.clone() };
-    let source = format!("{}web", Event::KEY_SOURCES);
-    let source = Declaration { source, keys: Some(vec![listed]) };
-    a.store.reconcile(&[Declaration::of_config(vec![declared]), source]).await.unwrap();
-    a.put(issued("ASIA1")).await.unwrap();
-    level(&b, &a).await;
-    for id in ["AKIALOCAL", "AKIALISTED"] {
-        assert!(a.find(id).await.is_some() && b.find(id).await.is_none(), "{id}");
-    }
-}
-
-#[tokio::test]
-async fn the_sessions_of_a_declared_key_that_is_gone_end_on_all_gateways() {
-    let Some(log) = shared().await else { return };
-    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
-    let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIAPARENT", "one");
-    let key = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
-    let source = |keys| {
-        let source = format!("{}web", Event::KEY_SOURCES);
-        [Declaration { source, keys: Some(keys) }]
-    };
-    a.store.reconcile(&source(vec![key])).await.unwrap();
-    b.put(issued("ASIA1")).await.unwrap();
-    level(&a, &b).await;
-    assert!(!a.is_revoked("ASIA1").await && !b.is_revoked("ASIA1").await);
-    a.store.reconcile(&source(Vec::new())).await.unwrap();
-    assert!(a.is_revoked("ASIA1").await);
-    for _ in 0..100 {
-        if b.is_revoked("ASIA1").await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the other gateway never hears of it");
 }
 
 #[tokio::test]

@@ -1,0 +1,90 @@
+//! Keys that gateways declare each by itself, over a log that they share.
+
+use sigward::store::{Declaration, DeclaredKey};
+
+use super::shared::{HOUR, LOG, compacted, level, shared};
+use super::*;
+
+fn declared(access_key_id: &str) -> DeclaredKey {
+    let Credential { access_key_id, secret, principal, status, not_after, .. } =
+        long_term(access_key_id, "one");
+    DeclaredKey { access_key_id, secret, principal, status, not_after }
+}
+
+#[tokio::test]
+async fn what_a_configuration_and_its_sources_declare_stays_with_its_gateway() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIALOCAL", "one");
+    let declared = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
+    let listed = DeclaredKey { access_key_id: AccessKeyId::parse("AKIALISTED").unwrap(), ..declared.clone() };
+    let source = format!("{}web", Event::KEY_SOURCES);
+    let source = Declaration { source, keys: Some(vec![listed]) };
+    a.store.reconcile(&[Declaration::of_config(vec![declared]), source]).await.unwrap();
+    a.put(issued("ASIA1")).await.unwrap();
+    level(&b, &a).await;
+    for id in ["AKIALOCAL", "AKIALISTED"] {
+        assert!(a.find(id).await.is_some() && b.find(id).await.is_none(), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_declared_key_that_is_gone_end_on_all_gateways() {
+    let Some(log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let Credential { access_key_id, secret, principal, status, .. } = long_term("AKIAPARENT", "one");
+    let key = DeclaredKey { access_key_id, secret, principal, status, not_after: None };
+    let source = |keys| {
+        let source = format!("{}web", Event::KEY_SOURCES);
+        [Declaration { source, keys: Some(keys) }]
+    };
+    a.store.reconcile(&source(vec![key])).await.unwrap();
+    b.put(issued("ASIA1")).await.unwrap();
+    level(&a, &b).await;
+    assert!(!a.is_revoked("ASIA1").await && !b.is_revoked("ASIA1").await);
+    a.store.reconcile(&source(Vec::new())).await.unwrap();
+    assert!(a.is_revoked("ASIA1").await);
+    for _ in 0..100 {
+        if b.is_revoked("ASIA1").await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the other gateway never hears of it");
+}
+
+#[tokio::test]
+async fn a_declared_key_that_was_revoked_long_ago_is_refused_by_a_gateway_that_is_new() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(revoked_before("AKIALEAKED", now().plus(-50 * HOUR))).await.unwrap();
+    compacted(&mut log, 1).await;
+    a.store.compact().await.unwrap();
+    log.nats().client().await.get_stream(LOG).await.unwrap().purge().await.unwrap();
+    a.put(issued("ASIA1")).await.unwrap();
+    assert_eq!(a.store.tidy_log().await.unwrap(), 0);
+    a.close().await;
+    let b = log.gateway("b").await;
+    b.store.reconcile(&[Declaration::of_config(vec![declared("AKIALEAKED")])]).await.unwrap();
+    assert!(b.is_revoked("AKIALEAKED").await);
+    b.store.compact().await.unwrap();
+    let b = b.reopen(&log).await;
+    assert!(b.is_revoked("AKIALEAKED").await);
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_never_ready_answers_for_nobody_and_one_that_was_does_without_the_log() {
+    let Some(mut log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.store.answers().unwrap();
+    // Its file is told a little later.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    a.close().await;
+    log.nats().kill();
+    let (a, b) = (log.starting("a", &log.keyring).await, log.starting("b", &log.keyring).await);
+    assert!(a.store.ready().is_err() && a.store.answers().is_ok());
+    assert!(matches!(b.store.answers(), Err(StoreError::Uninformed)));
+    log.nats().restart(true).await;
+    until("it knows what there is to know", async || b.store.answers().is_ok()).await;
+    assert!(b.store.ready().is_ok());
+}
