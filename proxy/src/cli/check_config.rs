@@ -10,6 +10,7 @@ use crate::config::{self, Config, ConfigError, ConfigFault, Environment};
 use crate::events::Keyring;
 use crate::iam::directory::DirectoryFault;
 use crate::identities::{Identities, IdentitiesError};
+use crate::key_sources::check_directories;
 use crate::listen::Tls;
 use crate::metrics::Metrics;
 use crate::upstream::{Upstream, UpstreamMetrics};
@@ -20,7 +21,8 @@ pub(super) struct Args {
     config: ConfigArgs,
 }
 
-/// Says that the configuration is good, or everything that is not. Nothing is opened that another process could
+/// Says that the configuration is good, or everything that is not, directories of keys included; of web servers nothing is
+/// asked. Nothing is opened that another process could
 /// be using: it can run beside the gateway it is about.
 pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     let file = args.config.file(environment);
@@ -36,11 +38,14 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
 fn unusable_files(config: Config) -> Vec<ConfigFault> {
     let (identities, tls) = (identities_faults(&config), tls_faults(&config));
     let metrics = UpstreamMetrics::register(&Metrics::new());
-    let found = [("store.sealing_key_files", text(Keyring::load(&config.store.sealing_key_files).err()))];
+    let keyring = Keyring::load(&config.store.sealing_key_files);
+    let sources = keyring.as_ref().map(|keyring| key_source_faults(&config, keyring)).unwrap_or_default();
+    let found = [("store.sealing_key_files", text(keyring.err()))];
     let fault = |(key, message): (&str, Option<String>)| {
         Some(ConfigFault { key: key.to_owned(), message: message?, origin: None })
     };
-    let found: Vec<_> = found.into_iter().filter_map(fault).chain(tls).chain(identities).collect();
+    let found: Vec<_> =
+        found.into_iter().filter_map(fault).chain(tls).chain(identities).chain(sources).collect();
     let named = config.backends.into_iter().map(|(name, backend)| (format!("backends ({name})"), backend));
     let backends = config.backend.into_iter().map(|backend| ("backend".to_owned(), backend)).chain(named);
     let backends = backends.filter_map(|(key, backend)| {
@@ -59,6 +64,17 @@ fn tls_faults(config: &Config) -> Vec<ConfigFault> {
         Some(ConfigFault { key: format!("{name}.tls"), message, origin: None })
     };
     all.filter_map(fault).collect()
+}
+
+/// What is wrong with the directories that declare keys.
+fn key_source_faults(config: &Config, keyring: &Keyring) -> Vec<ConfigFault> {
+    let fault = |key: String, message: String| ConfigFault { key, message, origin: None };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![fault("key_sources".to_owned(), error.to_string())],
+    };
+    let found = runtime.block_on(check_directories(&config.access_keys, &config.key_sources, keyring));
+    found.into_iter().map(|(at, message)| fault(format!("key_sources[{at}]"), message)).collect()
 }
 
 /// What is wrong with the IAM directory, and access keys that would speak for nobody in it.
@@ -129,6 +145,34 @@ mod tests {
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].starts_with("iam.directory: 123456789012/policies/p.json: "), "{told:?}");
         assert!(told[1].starts_with("iam.directory: 123456789012/users/bob/user.toml:2: "), "{told:?}");
+    }
+
+    #[test]
+    fn directories_of_keys_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        };
+        Keyring::create(&directory.path().join("sealing.key")).unwrap();
+        std::fs::create_dir(directory.path().join("keys")).unwrap();
+        write(
+            "sigward.toml",
+            "store = { path = \"events.redb\", sealing_key_files = [\"sealing.key\"] }\n\
+             backend = { endpoint = \"http://127.0.0.1:9\", auth = \"identity\" }\n\
+             [[key_sources]]\nname = \"web\"\nkind = \"https\"\nurl = \"https://keys.invalid/\"\n\
+             [[key_sources]]\nname = \"team\"\nkind = \"directory\"\npath = \"keys\"\n",
+        );
+        let faults = || {
+            let file = directory.path().join("sigward.toml");
+            let found = unusable_files(Config::load(&file, &Environment::default()).unwrap());
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        write("keys/AKIA1.json", "{\"colour\": 1}");
+        let told = faults();
+        let [told] = &told[..] else { panic!("{told:?}") };
+        assert!(told.starts_with("key_sources[1]: AKIA1.json: "), "{told}");
+        write("keys/AKIA1.json", "{\"access_keys\": []}");
+        assert_eq!(faults(), [""; 0]);
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! `sigward serve`
 
+use std::time::Duration;
+
 use super::{ConfigArgs, Failure};
 use crate::config::{Config, Environment};
 use crate::listen::Ending;
 use crate::server;
 use crate::telemetry;
+
+/// How long a process that is done waits for what still reads files: a mount whose server is gone may never answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -21,7 +26,9 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
     // Clients are served by the workers, each with a runtime of its own: this one is for everything else.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let reload = || Config::load_with_fingerprint(&file, environment);
-    match runtime.block_on(server::run(loaded, reload)) {
+    let ended = runtime.block_on(server::run(loaded, reload));
+    runtime.shutdown_timeout(LINGER);
+    match ended {
         Ok(Ending::Whole) => Ok(()),
         Ok(Ending::Cut) => Err(Failure::Cut),
         Err(error) => Err(Failure::Server(Box::new(error))),

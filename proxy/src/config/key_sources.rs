@@ -14,7 +14,7 @@ pub struct KeySource {
     pub name: Box<str>,
     /// Where it is.
     pub place: KeySourcePlace,
-    /// Largest document in bytes.
+    /// Largest document, or all files of a directory together, in bytes.
     pub max_bytes: usize,
     /// How often it is looked at.
     pub poll_interval: Duration,

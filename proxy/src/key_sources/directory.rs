@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Links are followed and names that begin with a dot are not: Kubernetes replaces all files at once by swapping the
-//! link `..data`. A directory that changes while it is read is read again. Each file or directory in it is a document:
+//! link `..data`. A directory that changes while it is read is read again; one that does not answer, as a mount whose server
+//! is gone, is out of reach, and not read again before it has answered. All that is read of it together is bounded. Each file or directory in it is a document:
 //! one that is wrong keeps what it gave before, and holds up no other. Before all of them were good once, none counts.
 
 use std::collections::BTreeMap;
@@ -16,14 +17,19 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ring::digest;
 use zeroize::Zeroizing;
 
+use super::aside::Aside;
 use super::document::Document;
 use super::reader::{ReadError, Reading};
 use crate::events::Keyring;
 use crate::store::DeclaredKey;
+
+/// How long reading a directory may take: at least what a large one takes over a slow network.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a directory that does not stand still is read.
 const ATTEMPTS: usize = 5;
@@ -36,6 +42,7 @@ pub(super) struct Directory {
     path: PathBuf,
     max_bytes: usize,
     keyring: Keyring,
+    scanner: Aside,
     seen: Option<Seen>,
 }
 
@@ -58,6 +65,15 @@ enum Content {
     Fields(BTreeMap<String, Text>),
 }
 
+/// What may still be read of a directory.
+struct Room {
+    max_bytes: usize,
+    bytes: usize,
+    files: usize,
+    /// What there was no room for.
+    exceeded: Option<String>,
+}
+
 /// Wiped when dropped.
 struct Text {
     bytes: Zeroizing<Vec<u8>>,
@@ -66,15 +82,15 @@ struct Text {
 
 impl Directory {
     pub(super) fn new(path: PathBuf, max_bytes: usize, keyring: Keyring) -> Self {
-        Self { path, max_bytes, keyring, seen: None }
+        Self { path, max_bytes, keyring, scanner: Aside::new(PATIENCE), seen: None }
     }
 
     pub(super) async fn read(&mut self) -> Result<Reading, ReadError> {
         let (path, max_bytes) = (self.path.clone(), self.max_bytes);
         let seen = self.seen.as_ref().map(|seen| seen.fingerprint);
-        // Reading waits for the disk. Fails when the runtime is shutting down.
-        let scanned = tokio::task::spawn_blocking(move || scan(&path, max_bytes, seen)).await;
-        let scan = scanned.map_err(|error| ReadError::Unreachable(error.to_string()))??;
+        let scanned = self.scanner.run(move || scan(&path, max_bytes, seen)).await;
+        let late = |error| ReadError::Unreachable(format!("{}: {error}", self.path.display()));
+        let scan = scanned.map_err(late)??;
         self.take(&scan)
     }
 
@@ -146,7 +162,8 @@ fn scan(path: &Path, max_bytes: usize, seen: Option<[u8; 32]>) -> Result<Scan, R
 
 fn scan_once(root: &Path, max_bytes: usize) -> Result<Scan, ReadError> {
     let unreachable = |problem: String| ReadError::Unreachable(format!("{}: {problem}", root.display()));
-    let names = names(root).map_err(|error| unreachable(error.to_string()))?;
+    let mut room = Room { max_bytes, bytes: max_bytes, files: MOST_FILES, exceeded: None };
+    let names = names(root, &mut room).map_err(unreachable)?;
     // So looks a volume that is not mounted. One that Kubernetes mounts has its `..data`, however empty it is.
     if names.is_empty() {
         return Err(unreachable("is empty, and so taken for a volume that is not mounted".to_owned()));
@@ -154,39 +171,46 @@ fn scan_once(root: &Path, max_bytes: usize) -> Result<Scan, ReadError> {
     let mut documents = BTreeMap::new();
     for name in names.into_iter().filter(|name| !name.starts_with('.')) {
         let path = root.join(&name);
-        let content = if path.is_dir() { fields(&path, max_bytes) } else { file(&name, &path, max_bytes) };
-        documents.insert(name, content);
-        if documents.len() > MOST_FILES {
-            return Err(unreachable(format!("holds more than {MOST_FILES} files")));
+        let content = if path.is_dir() { fields(&path, &mut room) } else { file(&name, &path, &mut room) };
+        // Half of a directory is none: what a source no longer says is deleted.
+        if let Some(problem) = room.exceeded {
+            return Err(ReadError::Refused(format!("{}: {problem}", root.display())));
         }
+        documents.insert(name, content);
     }
     let fingerprint = fingerprint(&documents);
     Ok(Scan { documents, fingerprint })
 }
 
 /// What stands in a directory, dots included. A name that is no text is nothing that belongs here, and told as such.
-fn names(directory: &Path) -> std::io::Result<Vec<String>> {
-    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+fn names(directory: &Path, room: &mut Room) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(|error| error.to_string())? {
+        let entry = entry.map_err(|error| error.to_string())?;
+        room.take_file()?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    Ok(names)
 }
 
-fn file(name: &str, path: &Path, max_bytes: usize) -> Result<Content, String> {
+fn file(name: &str, path: &Path, room: &mut Room) -> Result<Content, String> {
     if !name.ends_with(".json") {
         return Err("is neither a .json file nor a directory with the fields of a key".to_owned());
     }
-    read(path, max_bytes).map(Content::File)
+    read(path, room).map(Content::File)
 }
 
-fn fields(directory: &Path, max_bytes: usize) -> Result<Content, String> {
-    let names = names(directory).map_err(|error| error.to_string())?;
+fn fields(directory: &Path, room: &mut Room) -> Result<Content, String> {
+    let names = names(directory, room)?;
     let mut files = BTreeMap::new();
     for name in names.into_iter().filter(|name| !name.starts_with('.')) {
-        let text = read(&directory.join(&name), max_bytes).map_err(|error| format!("{name}: {error}"))?;
+        let text = read(&directory.join(&name), room).map_err(|error| format!("{name}: {error}"))?;
         files.insert(name, text);
     }
     Ok(Content::Fields(files))
 }
 
-fn read(path: &Path, max_bytes: usize) -> Result<Text, String> {
+fn read(path: &Path, room: &mut Room) -> Result<Text, String> {
     let told = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => "is not there, or a link to nothing".to_owned(),
         _ => error.to_string(),
@@ -197,12 +221,37 @@ fn read(path: &Path, max_bytes: usize) -> Result<Text, String> {
     }
     let file = fs::File::open(path).map_err(told)?;
     let about = file.metadata().map_err(told)?;
-    let too_large = || format!("is larger than {max_bytes} bytes");
-    let size = usize::try_from(about.len()).ok().filter(|size| *size <= max_bytes).ok_or_else(too_large)?;
+    let size = room.take_bytes(about.len())?;
     // Room for all of it at once: growing would leave copies of secrets behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
     file.take(size as u64 + 1).read_to_end(&mut bytes).map_err(told)?;
     Ok(Text { bytes, mode: about.permissions().mode() & 0o7777 })
+}
+
+impl Room {
+    fn take_bytes(&mut self, size: u64) -> Result<usize, String> {
+        match usize::try_from(size).ok().filter(|size| *size <= self.bytes) {
+            Some(size) => {
+                self.bytes -= size;
+                Ok(size)
+            }
+            None => Err(self.exceed(format!("its files are larger than {} bytes together", self.max_bytes))),
+        }
+    }
+
+    fn take_file(&mut self) -> Result<(), String> {
+        match self.files.checked_sub(1) {
+            Some(left) => {
+                self.files = left;
+                Ok(())
+            }
+            None => Err(self.exceed(format!("holds more than {MOST_FILES} files"))),
+        }
+    }
+
+    fn exceed(&mut self, problem: String) -> String {
+        self.exceeded.get_or_insert(problem).clone()
+    }
 }
 
 fn fingerprint(documents: &BTreeMap<String, Result<Content, String>>) -> [u8; 32] {

@@ -2,6 +2,7 @@
 //! a directory, or a document of a web server.
 //!
 //! - `directory` and `https` read a place, `document` says what stands there; `reader` is either of them.
+//! - `aside` does what may never end. `check` reads without taking anything over.
 //! - `follow` looks at one source in its interval, and says how old is what it said last.
 //! - `declarations` knows all keys that are declared, those of the configuration included, and brings the store there.
 //!
@@ -17,6 +18,8 @@
 //!   source and started anew, would bring a key back that the others have just deleted. The end of sessions that were
 //!   issued to a deleted key is told to the others, as every revocation is.
 
+mod aside;
+mod check;
 mod declarations;
 mod directory;
 mod document;
@@ -36,6 +39,7 @@ use crate::events::Keyring;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
+pub use check::check_directories;
 use declarations::Declarations;
 use follow::{Follower, Standing};
 use metrics::SourceMetrics;

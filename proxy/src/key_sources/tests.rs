@@ -121,6 +121,52 @@ async fn nothing_counts_before_everything_was_good_once() {
 }
 
 #[tokio::test]
+async fn a_directory_is_bounded_by_all_of_its_files_together_and_beyond_that_nothing_of_it_counts() {
+    let root = tempfile::tempdir().unwrap();
+    let texts = [document(&["AKIA1"]), document(&["AKIA2"])];
+    put(&root.path().join("a.json"), &texts[0]);
+    put(&root.path().join("AKIA3/secret_access_key"), "s");
+    put(&root.path().join("AKIA3/arn"), ARN);
+    let room = texts[0].len() + "s".len() + ARN.len();
+    let mut reader = Directory::new(root.path().to_owned(), room, Keyring::ephemeral().unwrap());
+    assert_eq!(ids(reader.read().await), (some(&["AKIA3", "AKIA1"]), vec![]));
+    let told = format!("{}: its files are larger than {room} bytes together", root.path().display());
+    put(&root.path().join("b.json"), &texts[1]);
+    assert_eq!(reader.read().await.err(), Some(ReadError::Refused(told.clone())));
+    fs::remove_file(root.path().join("b.json")).unwrap();
+    put(&root.path().join("AKIA3/user_id"), "x");
+    assert_eq!(reader.read().await.err(), Some(ReadError::Refused(told)));
+    fs::remove_file(root.path().join("AKIA3/user_id")).unwrap();
+    assert_eq!(ids(reader.read().await), (None, vec![]), "as before");
+}
+
+#[tokio::test]
+async fn a_check_tells_what_of_directories_could_not_be_taken_over() {
+    let bench = Bench::new();
+    bench.put("one", &["AKIA1", "AKIA2"]);
+    bench.put("two", &["AKIA2", "AKIACONFIG"]);
+    bench.put_text("wrong", "{");
+    let key = DeclaredAccessKey {
+        access_key_id: AccessKeyId::parse("AKIACONFIG").unwrap(),
+        secret: SecretAccessKey::new("of the configuration"),
+        principal: alice(),
+        status: KeyStatus::Active,
+    };
+    let check = async |names: &[&str]| {
+        let sources: Vec<_> = names.iter().map(|name| bench.source(name)).collect();
+        check_directories(std::slice::from_ref(&key), &sources, &Keyring::ephemeral().unwrap()).await
+    };
+    assert_eq!(check(&["one"]).await, []);
+    let told = check(&["one", "wrong", "missing", "two"]).await;
+    let [(1, wrong), (2, missing), (3, second), (3, third)] = &told[..] else { panic!("{told:?}") };
+    assert!(wrong.starts_with("keys.json: line 1, column 1: "), "{wrong}");
+    assert!(missing.ends_with("/missing: No such file or directory (os error 2)"), "{missing}");
+    assert_eq!(second, "AKIA2 is declared by the key source one already");
+    assert_eq!(third, "AKIACONFIG is declared by [[access_keys]] already");
+    assert_eq!(bench.keys().await, [], "nothing is taken over");
+}
+
+#[tokio::test]
 async fn a_directory_that_is_missing_or_bare_is_out_of_reach() {
     let root = tempfile::tempdir().unwrap();
     for path in [root.path().join("missing"), root.path().to_owned()] {

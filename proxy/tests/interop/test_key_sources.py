@@ -1,9 +1,11 @@
 """Long-term keys of `[[key_sources]]`: a web server and directories, with boto3 as their user."""
 
+import fcntl
 import json
 import os
 import re
 import shutil
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -290,6 +292,37 @@ def test_an_id_that_several_declare_belongs_to_the_first_of_them(keys, serve, tm
     keys.serve()
     until(["SignatureDoesNotMatch", "OK", "AccessDenied"], codes(gateway, FIRST, other, SECOND))
     assert metric(gateway, 'key_source_conflicts{source="mounted"}') == 0
+
+
+def lease(file, seconds: float = 10) -> None:
+    """Has whoever opens the file wait until it is closed here, but no longer than 45 s, as a server that is gone would."""
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except BlockingIOError:
+            # Somebody has it open.
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_directory_that_does_not_answer_holds_up_neither_requests_nor_the_end(serve, tmp_path):
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    file = volume / "keys.json"
+    file.write_bytes(document(entry(FIRST)))
+    file.chmod(0o600)
+    gateway = serve(directory_source(volume, "mounted"))
+    with file.open("rb") as held:
+        lease(held)
+        until(True, lambda: metric(gateway, 'key_source_age_seconds{source="mounted"}') >= 2)
+        before = reads(gateway, "unchanged", "mounted")
+        assert code(gateway, FIRST) == "OK"
+        assert reads(gateway, "unchanged", "mounted") == before, "it waits"
+        began = time.monotonic()
+        assert gateway.process.stop() == 0
+        assert time.monotonic() - began < 10
 
 
 def test_sources_come_and_go_with_a_reload(keys, serve, tmp_path):
