@@ -25,7 +25,7 @@ use super::pool::{Lease, Pool};
 use super::request_body::RequestBody;
 use super::resign::BackendSigner;
 use super::retry::{Budget, is_repeatable};
-use super::tls::{ClientTlsError, client_tls_as};
+use super::tls::{ClientTlsError, FilesDigest, client_tls_as};
 use super::{Content, headers, identity, query};
 use crate::auth::Permitted;
 use crate::config::{Addressing, Backend, BackendAuth, BackendEndpoint};
@@ -40,6 +40,7 @@ pub struct Upstream<B> {
 /// What all workers know about a backend.
 struct Shared {
     settings: Backend,
+    tls_files: FilesDigest,
     auth: Auth,
     endpoints: Arc<Endpoints>,
     connector: Arc<Connector>,
@@ -135,6 +136,7 @@ where
             Origin::new(endpoint, server_name, metrics).map(Arc::new)
         };
         let origins = settings.endpoints.iter().map(origin).collect::<Result<Vec<_>, _>>()?;
+        let tls_files = FilesDigest::of(&settings.tls);
         let needs_tls = origins.iter().any(|origin| origin.server_name.is_some());
         let tls = needs_tls
             .then(|| client_tls_as(settings.tls.ca_file.as_ref().into(), settings.tls.identity.as_ref()));
@@ -167,7 +169,7 @@ where
         Ok(Self {
             pool: Pool::new(settings.max_idle_connections, settings.idle_timeout),
             budget: Budget::new(settings.retry_percent),
-            shared: Arc::new(Shared { settings, auth, endpoints, connector }),
+            shared: Arc::new(Shared { settings, tls_files, auth, endpoints, connector }),
         })
     }
 
@@ -182,9 +184,9 @@ where
         }
     }
 
-    /// Whether both are ways to a backend that is configured in the same way, secrets included.
+    /// Whether both are ways to a backend that is configured in the same way, secrets and the content of files included.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.shared.settings == other.shared.settings
+        self.shared.settings == other.shared.settings && self.shared.tls_files == other.shared.tls_files
     }
 
     /// Whether the client's bytes and signature go through untouched.

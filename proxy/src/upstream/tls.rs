@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hyper_rustls::ConfigBuilderExt;
+use ring::digest::{Context, SHA256};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use zeroize::Zeroizing;
 
-use crate::config::TlsFiles;
+use crate::config::{BackendTls, TlsFiles};
 
 /// Who may vouch for a server.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,28 @@ pub enum ClientTlsError {
     /// They do not fit, or are of an unsupported kind.
     #[error("certificate and private key: {0}")]
     Pair(rustls::Error),
+}
+
+/// What the files of a backend's TLS settings hold, by which one can tell later whether they still do. Taken before they
+/// are used: if they change in between, they are taken for others the next time, and read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FilesDigest([u8; 32]);
+
+impl FilesDigest {
+    /// A file that cannot be read counts as one without content; who uses it says what is wrong.
+    pub(super) fn of(settings: &BackendTls) -> Self {
+        let identity =
+            settings.identity.iter().flat_map(|files| [&files.certificate_file, &files.private_key_file]);
+        let mut context = Context::new(&SHA256);
+        for file in settings.ca_file.iter().chain(identity) {
+            let content = std::fs::read(file).map(Zeroizing::new).unwrap_or_default();
+            context.update(&(content.len() as u64).to_be_bytes());
+            context.update(&content);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.finish().as_ref());
+        Self(digest)
+    }
 }
 
 /// Trusts `authorities`, and says to nobody who it is.
@@ -117,6 +141,28 @@ impl<'a, P: AsRef<Path>> From<Option<&'a P>> for Authorities<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_whose_files_have_changed_are_others() {
+        let write = |content: &[u8]| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), content).unwrap();
+            file
+        };
+        let (ca, chain, key) = (write(b"ca"), write(b"chain"), write(b"key"));
+        let files = TlsFiles { certificate_file: chain.path().into(), private_key_file: key.path().into() };
+        let settings =
+            BackendTls { ca_file: Some(ca.path().into()), server_name: None, identity: Some(files) };
+        let before = FilesDigest::of(&settings);
+        assert_eq!(before, FilesDigest::of(&settings));
+        for file in [&ca, &chain, &key] {
+            let content = std::fs::read(file.path()).unwrap();
+            std::fs::write(file.path(), b"another").unwrap();
+            assert_ne!(before, FilesDigest::of(&settings));
+            std::fs::write(file.path(), content).unwrap();
+        }
+        assert_eq!(before, FilesDigest::of(&settings));
+    }
 
     #[test]
     fn a_file_of_authorities_must_hold_one() {

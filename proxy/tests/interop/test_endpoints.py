@@ -1,6 +1,7 @@
 """Several endpoints of one backend, one of which comes and goes under load; and TLS with a backend that asks back."""
 
 import json
+import signal
 import socket
 import ssl
 import sys
@@ -121,3 +122,38 @@ def test_a_backend_learns_by_certificate_who_connects(tmp_path):
         assert gateway.process.stop() == 0
         thread.join(10)
     assert asked == ["localhost"]
+
+
+def test_a_backend_is_held_to_the_authorities_that_its_file_names_now(tmp_path):
+    for name in ("server", "other"):
+        (tmp_path / name).mkdir()
+    server, other = self_signed(tmp_path / "server"), self_signed(tmp_path / "other")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*server)
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(Path(other[0]).read_bytes())
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            plain, _ = listener.accept()
+            try:
+                with context.wrap_socket(plain, server_side=True) as connection:
+                    connection.recv(65536)
+                    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    connection.sendall(answer)
+            except OSError:
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=[listener], daemon=True).start()
+        backend = {"auth": "identity", "ca_file": str(trusted), "server_name": "localhost"}
+        endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        gateway = start_serve(tmp_path / "serve", endpoint, {**backend, "eject_time": "100ms"})
+        assert get(gateway) == 503
+        for authorities, status in ((server[0], 200), (other[0], 503)):
+            taken = gateway.process.output().count(b"configuration reloaded")
+            trusted.write_bytes(Path(authorities).read_bytes())
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.process.wait_for(lambda: gateway.process.output().count(b"configuration reloaded") > taken)
+            gateway.process.wait_for(lambda: get(gateway) == status)
+        assert gateway.process.stop() == 0
