@@ -163,14 +163,15 @@ impl Who {
 }
 
 impl Call {
+    /// Boxed, since it outlives the request, in the body of the answer.
     pub(super) fn begin(
         parts: &Parts,
         peer: Peer,
         ids: (RequestId, &'static str),
         now: UnixMillis,
         ledger: Ledger,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             in_flight: ledger.metrics.in_flight(),
             ticket: None,
             claim: None,
@@ -196,7 +197,7 @@ impl Call {
             first_byte: None,
             refused: None,
             error_code: None,
-        }
+        })
     }
 
     /// Holds the place that the request takes, until it is over.
@@ -273,7 +274,7 @@ impl Call {
     }
 
     /// Lets the answer go; the line is written when its body ends or is dropped.
-    pub(super) fn finish(mut self, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
+    pub(super) fn finish(mut self: Box<Self>, mut response: Response<AnswerBody>) -> Response<AnswerBody> {
         if let Entry::Vacant(missing) = response.headers_mut().entry(REQUEST_ID)
             && let Ok(id) = HeaderValue::from_str(self.request_id.as_str())
         {

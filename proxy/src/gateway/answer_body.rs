@@ -37,8 +37,8 @@ impl AnswerBody {
     }
 
     /// Keeps the request until the body is over.
-    pub(super) fn end_with(&mut self, call: Call) {
-        self.call = Some(Box::new(call));
+    pub(super) fn end_with(&mut self, call: Box<Call>) {
+        self.call = Some(call);
     }
 
     /// An answer of our own.

@@ -113,10 +113,11 @@ impl Verdict {
         self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The body is over.
+    /// The body is over. The first outcome stands: nothing that happens after it can prove or disprove the body.
     pub(super) fn settle(&self, outcome: Outcome) {
-        self.saw(0);
-        // The first outcome stands: nothing that happens after it can prove or disprove the body.
-        drop(self.0.outcome.set(outcome));
+        if !self.is_settled() {
+            self.saw(0);
+            drop(self.0.outcome.set(outcome));
+        }
     }
 }
