@@ -22,12 +22,15 @@ STOP_SECONDS = 20.0
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 
-# Keeps the machine's own AWS set-up and proxies away from clients.
+# Keeps the machine's own AWS set-up and proxies away from clients, and chance away from what is measured.
 ISOLATION = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
     "NO_PROXY": "*",
+    # The kernel may back memory with huge pages at any time, 2 MiB for what used a few KiB of it: what a process needs
+    # could not be told from that.
+    "MIMALLOC_ALLOW_THP": "0",
 }
 
 # Started here and not yet reaped; the suite ends by checking that there is none.
