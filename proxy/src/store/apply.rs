@@ -1,10 +1,16 @@
 //! What each event does to the log and the view: the one place where they change.
+//!
+//! - `access_keys`: what events of long-term keys do.
+//! - `bulk`: what many issuances do that have nothing to do with each other.
 
 mod access_keys;
+mod bulk;
 
 use std::collections::HashMap;
 
 use redb::{ReadableTable, WriteTransaction};
+
+pub(super) use self::bulk::{Arrival, Issuance};
 
 use super::error::{Conflict, StoreError};
 use super::issued;
@@ -45,14 +51,6 @@ pub(super) struct Effects {
     pub(super) changed: Vec<AccessKeyId>,
 }
 
-/// What is left to write of an issuance that has been applied.
-struct Unwritten {
-    place: u64,
-    row: Vec<u8>,
-    due: i64,
-    access_key_id: AccessKeyId,
-}
-
 /// Which place in the log an event takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Numbering {
@@ -90,8 +88,6 @@ pub(super) struct Batch<'a, 'txn> {
     since: u64,
     /// By how much each sealing key's count of credentials has changed.
     sealed: HashMap<Box<str>, i64>,
-    /// Issuances whose rows come into the file together.
-    unwritten: Vec<Unwritten>,
     effects: Effects,
 }
 
@@ -123,9 +119,13 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             logs,
             since: if since == 0 { logs } else { since },
             sealed: HashMap::new(),
-            unwritten: Vec::new(),
             effects,
         })
+    }
+
+    /// What unseals rows.
+    pub(super) fn keyring(&self) -> &'a Keyring {
+        self.keyring
     }
 
     /// Sequence number of the last event so far.
@@ -235,7 +235,6 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         if !self.effects.dirty {
             return Ok(None);
         }
-        self.write_issuances()?;
         for (key_id, change) in self.sealed {
             self.tables.count_seals(&key_id, change)?;
         }
@@ -281,9 +280,6 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         if self.tables.access_keys.get(id.as_str())?.is_some() {
             return refuse(StoreError::conflict(id, Conflict::IsAccessKey));
         }
-        if self.tables.issued.get(id.as_str())?.is_some() {
-            self.write_issuances()?;
-        }
         let known = issued::find(&self.tables.issued, &self.tables.events, id, self.keyring)?;
         if let Some(known) = found(id, known)? {
             return if same(&known.credential, credential) {
@@ -299,27 +295,11 @@ impl<'a, 'txn> Batch<'a, 'txn> {
         let seq = self.note(event)?;
         let place = self.place(seq);
         self.tables.issued.insert(id.as_str(), place)?;
+        self.tables.events.insert(place, row.as_slice())?;
+        self.tables.due.insert((dropped_after(credential).0, place), id.as_str())?;
         self.count_seal(sealed_by(&row).unwrap_or_default(), 1);
-        let ends = credential.session.as_ref().map_or(credential.issued_at, |session| session.expires_at);
-        let due = ends.plus(EXPIRED_FOR_MILLIS).0;
-        self.unwritten.push(Unwritten { place, row, due, access_key_id: id.clone() });
         self.effects.newest = self.effects.newest.max(credential.issued_at);
         Ok(Receipt { seq, duplicate: false })
-    }
-
-    /// Brings the rows of issuances into the file. Where keys rise, a page that is full is split in halves and the first
-    /// of them is never added to again: so every third row comes later, into the room that is left there.
-    fn write_issuances(&mut self) -> Result<(), redb::Error> {
-        let unwritten = std::mem::take(&mut self.unwritten);
-        let last = |at: usize| at % 3 == 1;
-        for later in [false, true] {
-            for (_, issuance) in unwritten.iter().enumerate().filter(|(at, _)| last(*at) == later) {
-                let Unwritten { place, row, due, access_key_id } = issuance;
-                self.tables.events.insert(place, row.as_slice())?;
-                self.tables.due.insert((*due, *place), access_key_id.as_str())?;
-            }
-        }
-        Ok(())
     }
 
     fn count_seal(&mut self, key_id: &str, change: i64) {
@@ -390,6 +370,12 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             write_credential(&stored, self.keyring).map_err(|e| Rejection::Refused(StoreError::Seal(e)))?;
         fits(row)
     }
+}
+
+/// When nobody needs to be told of an issued credential any more that it expired.
+fn dropped_after(credential: &Credential) -> UnixMillis {
+    let ends = credential.session.as_ref().map_or(credential.issued_at, |session| session.expires_at);
+    ends.plus(EXPIRED_FOR_MILLIS)
 }
 
 fn fits(row: Vec<u8>) -> Result<Vec<u8>, Rejection> {

@@ -2,6 +2,8 @@
 //!
 //! The log and everything derived from it change in one transaction, so there is never a view to catch up.
 
+use std::ops::Bound;
+
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use ring::digest;
 
@@ -83,6 +85,23 @@ impl<'txn> Tables<'txn> {
             quarantine: txn.open_table(QUARANTINE)?,
             meta: txn.open_table(META)?,
         })
+    }
+
+    /// Puts rows into the log whose places rise: behind all others, if that is where they belong.
+    pub(super) fn append_events(&mut self, rows: &[(u64, &[u8])]) -> Result<(), redb::Error> {
+        let last = self.events.last()?.map(|(place, _)| place.value());
+        if rows.first().is_some_and(|(first, _)| last.is_none_or(|last| last < *first)) {
+            // Pages are filled one after the other, and none is looked for.
+            let mut end = self.events.upper_bound_mut(Bound::<u64>::Unbounded)?;
+            for (place, row) in rows {
+                end.insert_before(place, row)?;
+            }
+            return Ok(end.close()?);
+        }
+        for (place, row) in rows {
+            self.events.insert(place, row)?;
+        }
+        Ok(())
     }
 
     /// Counts credentials in, or out, of those that a sealing key sealed.

@@ -125,7 +125,6 @@ impl Batch<'_, '_> {
     fn end_issued(&mut self, event: &Event, id: &AccessKeyId) -> Result<(), redb::Error> {
         let mut mark = Mark::issued_to(id, event.time.max(self.now));
         if self.effects.newest > mark.before {
-            self.write_issuances()?;
             mark.before = mark.before.max(newest_issue(&self.tables.events, &mark)?);
         }
         mark.before = mark.before.plus(1);

@@ -1,8 +1,15 @@
 //! What becomes of what comes from the log.
 
+#[cfg(test)]
+pub(super) mod fixtures;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
-use super::super::apply::{Batch, EXPIRED_FOR_MILLIS, Rejection};
+use bytes::Bytes;
+
+use super::super::apply::{Arrival, Batch, EXPIRED_FOR_MILLIS, Issuance, Rejection};
 use super::super::error::{Foreign, StoreError};
 use super::super::revocations::Mark;
 use super::is_local;
@@ -35,6 +42,8 @@ pub(in crate::store) struct ReadMessage {
 /// What a message says.
 #[derive(Debug)]
 enum Content {
+    /// It issues a session, and nothing is wrong with it by itself.
+    Issuance(Issuance),
     Event(Box<LoggedEvent>),
     /// It issues a session that has been over for so long that nobody keeps it any more.
     Over,
@@ -70,9 +79,22 @@ impl Outcome {
 }
 
 impl ReadMessage {
-    pub(super) fn new(message: Delivered, keyring: &Keyring, now: UnixMillis) -> Self {
+    pub(super) fn new(mut message: Delivered, keyring: &Keyring, now: UnixMillis) -> Self {
         let content = Content::of(&message, keyring, now);
+        if matches!(content, Content::Issuance(_)) {
+            // Many wait for the file at the same time: what came with them does not.
+            message.body = Bytes::copy_from_slice(&message.body);
+        }
         Self { message, content }
+    }
+
+    fn arrival(&self) -> Option<Arrival<'_>> {
+        match &self.content {
+            Content::Issuance(issuance) => {
+                Some(Arrival { seq: self.message.seq, issuance, row: &self.message.body })
+            }
+            Content::Event(_) | Content::Over | Content::Replayed | Content::Unreadable(_) => None,
+        }
     }
 
     /// The mark that is in force as soon as the message has been seen. The log holds it, so that it may be so before it
@@ -90,7 +112,7 @@ impl ReadMessage {
                 | EventData::AccessKeyDeleted { .. } => None,
             },
             Content::Unreadable(_) => enforced(&self.message),
-            Content::Over | Content::Replayed => None,
+            Content::Issuance(_) | Content::Over | Content::Replayed => None,
         };
         mark.filter(|mark| !mark.spent(now))
     }
@@ -105,7 +127,10 @@ impl Content {
             return Self::Replayed;
         }
         match read_event(&message.body, keyring) {
-            Ok(logged) => Self::Event(Box::new(logged)),
+            Ok(logged) => match Issuance::of(&logged, &message.body, message.published) {
+                Some(issuance) => Self::Issuance(issuance),
+                None => Self::Event(Box::new(logged)),
+            },
             Err(error) => Self::Unreadable(error),
         }
     }
@@ -121,34 +146,82 @@ impl Delivery {
         // What stands at `upto` is known if it is among the messages.
         let last = self.messages.last().map(|last| &last.message).filter(|last| last.seq == self.upto);
         let anchor = last.map_or(0, Delivered::identity);
-        let applied = |read| Ok((apply(read, batch)?, batch.live()));
-        let outcomes: Result<_, _> = self.messages.into_iter().map(applied).collect();
+        let mut outcomes = Vec::with_capacity(self.messages.len());
+        let alike = |read: &ReadMessage, next: &ReadMessage| {
+            read.message.seq < next.message.seq && read.arrival().is_some() && next.arrival().is_some()
+        };
+        for run in self.messages.chunk_by(alike) {
+            if run.iter().all(|read| read.arrival().is_some()) {
+                let taken = take_in(run, batch)?;
+                outcomes.extend(taken.into_iter().map(|outcome| (outcome, batch.live())));
+            } else {
+                for read in run {
+                    outcomes.push((apply(read, batch)?, batch.live()));
+                }
+            }
+        }
         batch.pass(self.upto);
         batch.anchor(anchor);
-        outcomes
+        Ok(outcomes)
     }
 }
 
-fn apply(read: ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
-    let ReadMessage { message, content } = read;
-    if message.seq <= batch.position() {
-        return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: true }));
+/// Applies issuances that follow one another in the log.
+fn take_in(run: &[ReadMessage], batch: &mut Batch<'_, '_>) -> Result<Vec<Outcome>, redb::Error> {
+    let applied = batch.position();
+    let (known, new) = run.split_at(run.partition_point(|read| read.message.seq <= applied));
+    let arrivals: Vec<_> = new.iter().filter_map(ReadMessage::arrival).collect();
+    let left = batch.take_in(&arrivals)?;
+    let known = known.iter().map(|read| Ok(passed(&read.message, true)));
+    let new = new.iter().enumerate().map(|(at, read)| {
+        if left.contains(&at) { apply_new(read, batch) } else { Ok(passed(&read.message, false)) }
+    });
+    known.chain(new).collect()
+}
+
+const fn passed(message: &Delivered, duplicate: bool) -> Outcome {
+    Outcome::Applied(Receipt { seq: message.seq, duplicate })
+}
+
+fn apply(read: &ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
+    if read.message.seq <= batch.position() {
+        return Ok(passed(&read.message, true));
     }
-    let why = match content {
-        Content::Event(logged) => {
-            let read = (&*logged, &message.body[..]);
-            return judged(&logged.event, || batch.apply_at(message.seq, read, message.published));
-        }
+    apply_new(read, batch)
+}
+
+/// Applies what is at no place that has been passed, by itself.
+fn apply_new(read: &ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
+    let ReadMessage { message, content } = read;
+    match content {
+        // It is read again, which is dear, and rare.
+        Content::Issuance(_) => match read_event(&message.body, batch.keyring()) {
+            Ok(logged) => apply_event(message, &logged, batch),
+            Err(why) => set_aside(message, why, batch),
+        },
+        Content::Event(logged) => apply_event(message, logged, batch),
         Content::Over => {
             batch.pass(message.seq);
-            return Ok(Outcome::Applied(Receipt { seq: message.seq, duplicate: false }));
+            Ok(passed(message, false))
         }
-        Content::Replayed => return Ok(Outcome::Refused(StoreError::Foreign(Foreign::Replayed))),
-        Content::Unreadable(why) => why,
-    };
+        Content::Replayed => Ok(Outcome::Refused(StoreError::Foreign(Foreign::Replayed))),
+        Content::Unreadable(why) => set_aside(message, why.clone(), batch),
+    }
+}
+
+fn apply_event(
+    message: &Delivered,
+    logged: &LoggedEvent,
+    batch: &mut Batch<'_, '_>,
+) -> Result<Outcome, redb::Error> {
+    judged(&logged.event, || batch.apply_at(message.seq, (logged, &message.body), message.published))
+}
+
+/// Keeps a message that cannot be read, and what of it counts nevertheless.
+fn set_aside(message: &Delivered, why: RowError, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
     let until = (!message.of_key).then(|| message.published.plus(QUARANTINE_MILLIS));
     batch.quarantine((message.seq, message.published), &message.body, until)?;
-    let mark = enforced(&message);
+    let mark = enforced(message);
     let lost_revocation = message.revocation && mark.is_none();
     if let Some(mark) = mark {
         batch.raise_alone(mark)?;
@@ -211,54 +284,4 @@ fn enforced(message: &Delivered) -> Option<Mark> {
     let plain = message.mark.as_ref().filter(|_| message.revocation)?;
     let latest: UnixMillis = message.published.plus(MAX_AHEAD_MILLIS);
     Mark::parse(&plain.key, plain.before.min(latest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::events::{RevocationScope, write_event};
-    use crate::feed::PlainMark;
-    use crate::store::fixtures::{HOUR, issued, revoked, session};
-
-    const NOW: UnixMillis = UnixMillis(100 * HOUR);
-
-    fn read(event: &Event, change: impl FnOnce(&mut Delivered)) -> ReadMessage {
-        let keyring = Keyring::ephemeral().unwrap();
-        let logged = LoggedEvent { event: event.clone(), recorded_at: NOW };
-        let mut message = Delivered {
-            seq: 1,
-            published: NOW,
-            sealed_since: UnixMillis(0),
-            id: None,
-            revocation: matches!(event.data, EventData::SessionRevoked { .. }),
-            of_key: false,
-            mark: None,
-            body: write_event(&logged, &keyring).unwrap().into(),
-        };
-        change(&mut message);
-        ReadMessage::new(message, &keyring, NOW)
-    }
-
-    #[test]
-    fn a_revocation_is_in_force_once_seen_unless_it_reaches_nobody_or_is_of_a_time_to_come() {
-        let revocation = |before: UnixMillis| revoked(RevocationScope::Account("1".into()), before.0);
-        let mark = |before| read(&revocation(before), |_| ()).mark(NOW).map(|mark| (mark.key(), mark.before));
-        assert_eq!(mark(NOW), Some(("account:1".to_owned(), NOW)));
-        assert_eq!(mark(UnixMillis(NOW.0 - 40 * HOUR)), None, "spent");
-        assert_eq!(mark(NOW.plus(HOUR)), None, "no gateway applies it");
-        let unreadable = read(&revocation(NOW), |message| {
-            message.body = "\x03".into();
-            message.mark = Some(PlainMark { key: "account:2".into(), before: NOW });
-        });
-        assert_eq!(unreadable.mark(NOW).unwrap().key(), "account:2", "by its headers");
-        assert!(read(&issued(session("ASIA1", NOW.0)), |_| ()).mark(NOW).is_none());
-    }
-
-    #[test]
-    fn sessions_that_nobody_keeps_any_more_are_not_taken_in() {
-        let over =
-            |issued_at| matches!(read(&issued(session("ASIA1", issued_at)), |_| ()).content, Content::Over);
-        assert!(over(NOW.0 - 2 * HOUR), "expired for an hour");
-        assert!(!over(NOW.0 - 2 * HOUR + 1), "whoever has it is told that it expired");
-    }
 }

@@ -30,7 +30,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Messages that may be read ahead of what is applied, and that one transaction takes at most. Many, since what is in
 /// disorder among the keys of a transaction costs each page of the file one write, and not one for each key.
-const READ_AHEAD: usize = 16_384;
+const READ_AHEAD: usize = 49_152;
+
+/// While so many messages are yet to come, a transaction waits until it can take as many as it may.
+const FAR_BEHIND: u64 = 16_384;
 
 /// Why the reader begins anew, or ends.
 pub(super) enum Interrupted {
@@ -156,6 +159,7 @@ impl Store {
     ) -> Result<(), Interrupted> {
         let mut messages = Vec::new();
         while behind.recv_many(&mut messages, READ_AHEAD).await > 0 {
+            gather(shared, &mut behind, &mut messages).await;
             self.take(shared, std::mem::take(&mut messages)).await?;
         }
         Ok(())
@@ -307,6 +311,22 @@ impl Store {
                 shared.unread.store(rows, Ordering::Release);
             }
             Err(error) => tracing::error!(%error, "the quarantine cannot be read"),
+        }
+    }
+}
+
+/// Waits for more messages while many are due and they keep coming. Nobody waits for one of those: what is appended
+/// now comes behind them.
+async fn gather(shared: &Shared, behind: &mut Receiver<ReadMessage>, messages: &mut Vec<ReadMessage>) {
+    let due = |messages: &[ReadMessage]| {
+        let read = messages.last().map_or(0, |read| read.message.seq);
+        shared.head.load(Ordering::Acquire).saturating_sub(read)
+    };
+    while messages.len() < READ_AHEAD && due(messages) > FAR_BEHIND {
+        let room = READ_AHEAD - messages.len();
+        let more = behind.recv_many(messages, room);
+        if !tokio::time::timeout(PATIENCE, more).await.is_ok_and(|more| more > 0) {
+            break;
         }
     }
 }

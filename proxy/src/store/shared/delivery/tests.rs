@@ -1,0 +1,168 @@
+//! What a message comes to by itself, and in the company of others.
+
+use std::fs;
+use std::path::Path;
+
+use redb::{ReadableDatabase, ReadableTable};
+
+use super::fixtures::{NOW, delivered, log_of_all_kinds};
+use super::*;
+use crate::events::{RevocationScope, event_identity};
+use crate::feed::PlainMark;
+use crate::store::fixtures::{HOUR, issued, revoked, session};
+use crate::store::tables::{
+    DUE, EVENTS, ISSUED, KNOWN, META, META_APPLIED, META_REVISION, QUARANTINE, REVOCATIONS, SEALS,
+    begin_write, meta,
+};
+
+fn read(event: &Event, change: impl FnOnce(&mut Delivered)) -> ReadMessage {
+    let keyring = Keyring::ephemeral().unwrap();
+    let mut message = delivered(1, event, &keyring);
+    change(&mut message);
+    ReadMessage::new(message, &keyring, NOW)
+}
+
+#[test]
+fn a_revocation_is_in_force_once_seen_unless_it_reaches_nobody_or_is_of_a_time_to_come() {
+    let revocation = |before: UnixMillis| revoked(RevocationScope::Account("1".into()), before.0);
+    let mark = |before| read(&revocation(before), |_| ()).mark(NOW).map(|mark| (mark.key(), mark.before));
+    assert_eq!(mark(NOW), Some(("account:1".to_owned(), NOW)));
+    assert_eq!(mark(UnixMillis(NOW.0 - 40 * HOUR)), None, "spent");
+    assert_eq!(mark(NOW.plus(HOUR)), None, "no gateway applies it");
+    let unreadable = read(&revocation(NOW), |message| {
+        message.body = "\x03".into();
+        message.mark = Some(PlainMark { key: "account:2".into(), before: NOW });
+    });
+    assert_eq!(unreadable.mark(NOW).unwrap().key(), "account:2", "by its headers");
+    assert!(read(&issued(session("ASIA1", NOW.0)), |_| ()).mark(NOW).is_none());
+}
+
+#[test]
+fn sessions_that_nobody_keeps_any_more_are_not_taken_in() {
+    let over =
+        |issued_at| matches!(read(&issued(session("ASIA1", issued_at)), |_| ()).content, Content::Over);
+    assert!(over(NOW.0 - 2 * HOUR), "expired for an hour");
+    assert!(!over(NOW.0 - 2 * HOUR + 1), "whoever has it is told that it expired");
+}
+
+/// A file and who follows a log with it.
+struct Follower {
+    db: redb::Database,
+    keyring: Keyring,
+}
+
+impl Follower {
+    fn open(path: &Path, keyring: &Keyring) -> Self {
+        Self { db: redb::Database::create(path).unwrap(), keyring: keyring.clone() }
+    }
+
+    /// What becomes of messages in one transaction.
+    fn deliver(&self, log: &[Delivered]) -> Vec<String> {
+        self.deliver_until(log, |txn| txn.commit().unwrap())
+    }
+
+    fn deliver_until(&self, log: &[Delivered], end: impl FnOnce(redb::WriteTransaction)) -> Vec<String> {
+        let read = |message: &Delivered| ReadMessage::new(message.clone(), &self.keyring, NOW);
+        let delivery = Delivery {
+            messages: log.iter().map(read).collect(),
+            upto: log.last().map_or(0, |last| last.seq),
+        };
+        let txn = begin_write(&self.db).unwrap();
+        let mut batch = Batch::begin(&txn, &self.keyring, NOW).unwrap();
+        let outcomes = delivery.apply(&mut batch).unwrap();
+        batch.finish().unwrap();
+        end(txn);
+        outcomes.iter().map(|(outcome, live)| format!("{outcome:?}, {live} live")).collect()
+    }
+
+    fn position(&self) -> u64 {
+        meta(&self.db.begin_read().unwrap(), META_APPLIED).unwrap()
+    }
+
+    /// All that the file holds but seals, which are never the same.
+    fn content(&self) -> Vec<String> {
+        let txn = self.db.begin_read().unwrap();
+        let mut content = Vec::new();
+        let mut add = |line: String| content.push(line);
+        for row in txn.open_table(EVENTS).unwrap().iter().unwrap() {
+            let (place, row) = row.unwrap();
+            add(format!("event {} {:?}", place.value(), event_identity(row.value()).unwrap()));
+        }
+        for row in txn.open_table(ISSUED).unwrap().iter().unwrap() {
+            let (id, place) = row.unwrap();
+            add(format!("issued {} {}", id.value(), place.value()));
+        }
+        for row in txn.open_table(KNOWN).unwrap().iter().unwrap() {
+            let (identity, seq) = row.unwrap();
+            add(format!("known {} {}", identity.value(), seq.value()));
+        }
+        for row in txn.open_table(DUE).unwrap().iter().unwrap() {
+            let (when, id) = row.unwrap();
+            add(format!("due {:?} {}", when.value(), id.value()));
+        }
+        for row in txn.open_table(SEALS).unwrap().iter().unwrap() {
+            let (key_id, count) = row.unwrap();
+            add(format!("seals {} {}", key_id.value(), count.value()));
+        }
+        for row in txn.open_table(REVOCATIONS).unwrap().iter().unwrap() {
+            let (key, before) = row.unwrap();
+            add(format!("revoked {} {}", key.value(), before.value()));
+        }
+        for row in txn.open_table(QUARANTINE).unwrap().iter().unwrap() {
+            let (place, row) = row.unwrap();
+            add(format!("quarantine {} {:?}", place.value(), row.value()));
+        }
+        for row in txn.open_table(META).unwrap().iter().unwrap() {
+            let (name, value) = row.unwrap();
+            if name.value() != META_REVISION {
+                add(format!("{} {}", name.value(), value.value()));
+            }
+        }
+        content
+    }
+}
+
+#[test]
+fn messages_come_to_the_same_together_and_one_by_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyring = Keyring::ephemeral().unwrap();
+    let log = log_of_all_kinds(&keyring);
+    let single = Follower::open(&dir.path().join("single"), &keyring);
+    let one_by_one: Vec<_> = log.chunks(1).flat_map(|message| single.deliver(message)).collect();
+    let count = |what: &str| one_by_one.iter().filter(|outcome| outcome.starts_with(what)).count();
+    let rest = one_by_one.iter().filter(|outcome| outcome.contains("duplicate: true")).count();
+    assert_eq!((count("Applied"), rest, count("Refused"), count("Unreadable")), (17, 3, 4, 2));
+    for size in 2..=log.len() {
+        let follower = Follower::open(&dir.path().join(size.to_string()), &keyring);
+        let together: Vec<_> = log.chunks(size).flat_map(|some| follower.deliver(some)).collect();
+        assert_eq!(together, one_by_one, "{size} at a time");
+        assert_eq!(follower.content(), single.content(), "{size} at a time");
+        let again = follower.deliver(&log);
+        assert!(again.iter().all(|outcome| outcome.contains("duplicate: true")), "{again:?}");
+        assert_eq!(follower.content(), single.content(), "read twice");
+    }
+}
+
+#[test]
+fn who_dies_while_catching_up_goes_on_where_the_file_ends_and_comes_to_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyring = Keyring::ephemeral().unwrap();
+    let log = log_of_all_kinds(&keyring);
+    let undisturbed = Follower::open(&dir.path().join("undisturbed"), &keyring);
+    undisturbed.deliver(&log);
+    for died_at in 1..log.len() {
+        let [path, left] = ["file", "left"].map(|name| dir.path().join(format!("{died_at} {name}")));
+        let follower = Follower::open(&path, &keyring);
+        follower.deliver(&log[..died_at]);
+        follower.deliver_until(&log[died_at..], |uncommitted| {
+            // As it lies on the disk meanwhile.
+            fs::copy(&path, &left).unwrap();
+            uncommitted.abort().unwrap();
+        });
+        let next = Follower::open(&left, &keyring);
+        assert_eq!(next.position(), log[died_at - 1].seq);
+        let rest = log.iter().position(|message| message.seq > next.position()).unwrap();
+        next.deliver(&log[rest..]);
+        assert_eq!(next.content(), undisturbed.content(), "died behind message {died_at}");
+    }
+}
