@@ -5,7 +5,7 @@
 //! - `plan`: whether an event can be appended, as far as this view knows, and in which form it travels.
 //! - `delivery`: what becomes of what comes from the log.
 //! - `follow`: the task that follows the log; it hears the beats.
-//! - `reader`: reading the log.
+//! - `reader`: reading the log; `proving`: proving what it brings.
 //! - `catch_up`: reading all of it once, for who only looks.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
 //! - `lookup`: asking the log about a credential that has not arrived; `shares`: who may do so how often in vain.
@@ -26,6 +26,7 @@ mod lookup;
 mod metrics;
 mod peers;
 mod plan;
+mod proving;
 mod publish;
 mod reader;
 mod shares;

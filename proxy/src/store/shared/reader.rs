@@ -13,6 +13,7 @@ use super::super::error::StoreError;
 use super::super::writer::Command;
 use super::super::{Store, view};
 use super::delivery::ReadMessage;
+use super::proving::{Proving, prove};
 use super::trail::LENGTH;
 use super::{Delivery, Outcome, Shared};
 use crate::events::{Receipt, RowError};
@@ -109,9 +110,18 @@ impl Store {
         ahead: Sender<ReadMessage>,
     ) -> Result<Infallible, Interrupted> {
         let mut quiet = Instant::now();
+        let mut proving = Proving::new(&self.0.keyring);
         loop {
             let messages = tokio::select! {
-                messages = tail.next(PATIENCE) => messages?,
+                proved = proving.next(), if !proving.is_empty() => {
+                    let Some(Ok(messages)) = proved else { return Err(ended()) };
+                    self.enforce(&messages);
+                    for message in messages {
+                        ahead.send(message).await.map_err(|_| ended())?;
+                    }
+                    continue;
+                }
+                messages = tail.next(PATIENCE), if !proving.is_full() => messages?,
                 () = ahead.closed() => return Err(ended()),
             };
             if shared.doubted.load(Ordering::Acquire) {
@@ -123,11 +133,7 @@ impl Store {
                 return Err(FeedError::Unreachable("it is another log than before".to_owned()).into());
             }
             if !messages.is_empty() {
-                let messages = self.read_all(messages);
-                self.enforce(&messages);
-                for message in messages {
-                    ahead.send(message).await.map_err(|_| ended())?;
-                }
+                proving.add(messages, self.state().clock.now());
                 quiet = Instant::now();
             } else if shared.head.load(Ordering::Acquire) <= tail.read() {
                 quiet = Instant::now();
@@ -138,8 +144,7 @@ impl Store {
     }
 
     pub(super) fn read_all(&self, messages: Vec<Delivered>) -> Vec<ReadMessage> {
-        let now = self.state().clock.now();
-        messages.into_iter().map(|message| ReadMessage::new(message, &self.0.keyring, now)).collect()
+        prove(messages, &self.0.keyring, self.state().clock.now())
     }
 
     /// Raises the marks among messages that are on their way into the file.
