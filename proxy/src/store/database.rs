@@ -11,7 +11,7 @@ use super::migrate;
 use super::revocations::Mark;
 use super::tables::{
     EVENTS, META, META_ANCHOR, META_APPLIED, META_INFORMED, META_LIVE, META_LOG, META_LOGS, META_NEWEST,
-    META_REVISION, META_SCHEMA, META_SINCE, REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
+    META_REVISION, META_SCHEMA, META_SINCE, MOST_LOGS, REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -77,10 +77,15 @@ pub(super) fn adopt(db: &redb::Database, log: u64, revision: u64) -> Result<(), 
     let txn = begin_write(db)?;
     let mut tables = Tables::open(&txn)?;
     tables.meta.insert(META_REVISION, revision)?;
-    let logs = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
-    tables.meta.insert(META_LOGS, logs + 1)?;
+    let former = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
+    let logs = (former + 1).min(MOST_LOGS);
+    if logs == former {
+        // Places do not rise any further, and what is noted must not stand before what is to come.
+        tables.changes.retain(|_, _| false)?;
+    }
+    tables.meta.insert(META_LOGS, logs)?;
     if tables.meta.insert(META_LOG, log)?.is_none_or(|former| former.value() != log) {
-        tables.meta.insert(META_SINCE, logs + 1)?;
+        tables.meta.insert(META_SINCE, logs)?;
     }
     tables.meta.insert(META_APPLIED, 0)?;
     tables.meta.insert(META_ANCHOR, 0)?;

@@ -118,6 +118,9 @@ impl<'txn> Tables<'txn> {
 /// Bits of a place that are the sequence number.
 const SEQ_BITS: u32 = 48;
 
+/// The highest number of logs that a place can tell.
+pub(super) const MOST_LOGS: u64 = u64::MAX >> SEQ_BITS;
+
 /// Where the event with this sequence number stands in the file: behind those of all logs read before. A log that takes
 /// the place of another one numbers other events alike, and sessions of the former live on.
 pub(super) const fn place(logs: u64, seq: u64) -> u64 {

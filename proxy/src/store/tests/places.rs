@@ -203,6 +203,21 @@ fn a_deletion_that_found_nothing_takes_nothing_when_it_is_read_again() {
 }
 
 #[test]
+fn a_log_that_was_read_as_often_as_can_be_counted_is_still_followed() {
+    let view = View::of(1);
+    let txn = tables::begin_write(&view.db).unwrap();
+    txn.open_table(tables::META).unwrap().insert(tables::META_LOGS, tables::MOST_LOGS - 1).unwrap();
+    txn.commit().unwrap();
+    for log in [2, 3, 4] {
+        view.adopt(log);
+        view.read(5, &make(&format!("made {log}"), "AKIA1", "one"));
+        assert!(view.has("AKIA1"));
+        view.read(6, &deleted(&format!("gone {log}"), "AKIA1"));
+        assert!(!view.has("AKIA1"), "{log}");
+    }
+}
+
+#[test]
 fn an_overtaken_deletion_still_ends_the_sessions_from_before_it() {
     let view = View::of(1);
     view.read(1, &make("first", "AKIA1", "one"));
