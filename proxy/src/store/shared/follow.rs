@@ -1,6 +1,6 @@
 //! The task that follows the log until the store is closed: it has messages read, hears beats and says some itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::super::Store;
 use super::super::error::StoreError;
+use super::super::record::hash;
 use super::super::revocations::Mark;
 use super::super::writer::Command;
 use super::doubt::Doubts;
@@ -20,11 +21,16 @@ use crate::feed::{Beat, FeedError, MarkList, Presence};
 /// Pause between attempts to hear beats.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Heartbeats within which whoever is there says a list, or has heard of a revocation.
+const QUIET_BEATS: u32 = 2;
+
 /// Which list is being heard, and which parts of it have been.
 #[derive(Default)]
 struct Hearing {
     list: Option<(String, UnixMillis)>,
     parts: BTreeSet<usize>,
+    /// Hashes of the keys of the marks in them.
+    marks: HashSet<u64>,
     /// When the server was last asked how far the log reaches.
     asked: Option<Instant>,
     doubts: Doubts,
@@ -99,14 +105,30 @@ impl Store {
         let this_update = list.this_update;
         let which = (list.gateway, this_update);
         if hearing.list.as_ref() != Some(&which) {
-            (hearing.list, hearing.parts) = (Some(which), BTreeSet::new());
+            hearing.list = Some(which);
+            hearing.parts.clear();
+            hearing.marks.clear();
         }
         hearing.parts.insert(list.part);
+        hearing.marks.extend(list.marks.iter().map(|(key, _)| hash(key)));
         if hearing.parts.len() == list.parts {
-            shared.said.send_replace(Some(Instant::now()));
+            // One that lacks something is no reason to say nothing: whoever said it has yet to hear of that.
+            if self.lists_all(shared, &hearing.marks, this_update) {
+                shared.said.send_replace(Some(Instant::now()));
+            }
             self.ask_head(shared, this_update, hearing).await;
         }
         Ok(())
+    }
+
+    /// Whether `listed` are all marks that have been in force here for some time before `this_update`. Later ones may have
+    /// come to whoever said the list by the log since.
+    fn lists_all(&self, shared: &Shared, listed: &HashSet<u64>, this_update: UnixMillis) -> bool {
+        let beats = millis(shared.feed.options().heartbeat * QUIET_BEATS);
+        let (since, now) = (this_update.plus(-beats), self.state().clock.now());
+        let known = self.state().revocations.all();
+        let mut settled = known.iter().filter(|mark| mark.before < since && !mark.spent(now));
+        settled.all(|mark| listed.contains(&hash(&mark.key())))
     }
 
     /// Asks the server how far the log reaches, now that a list has been heard: what beats say of it, anybody can have
@@ -176,6 +198,9 @@ impl Store {
         // Each gateway waits a little differently, so that one of them comes first.
         let patience = options.heartbeat.mul_f64(0.9 + 0.1 * fraction(shared.feed.name()));
         let mut tick = tokio::time::interval(options.heartbeat / 4);
+        // Who knows nothing yet hears the others first: they may know what the log has lost.
+        let silence = if shared.freshness.began_informed() { Duration::ZERO } else { patience * QUIET_BEATS };
+        let began = Instant::now();
         let mut presence_due = Instant::now();
         let (mut staleness, mut noted) = (Staleness::Fresh, false);
         loop {
@@ -189,9 +214,12 @@ impl Store {
                 let _ = shared.feed.say_presence(&presence).await;
                 presence_due = Instant::now() + options.heartbeat;
             }
-            let heard = *shared.said.borrow();
+            let due = match *shared.said.borrow() {
+                Some(heard) => heard.elapsed() >= patience,
+                None => began.elapsed() >= silence,
+            };
             if !urgent
-                && heard.is_none_or(|heard| heard.elapsed() >= patience)
+                && due
                 && let Err(error) = self.say_list(shared).await
             {
                 tracing::debug!(%error, "the list of revocations is not said");
@@ -215,7 +243,7 @@ impl Store {
         // The log's own word for how far it reaches: proof that it is there.
         let head = shared.feed.bounds().await?.last;
         let now = self.state().clock.now();
-        let next = now.plus(i64::try_from(options.heartbeat.as_millis()).unwrap_or(i64::MAX));
+        let next = now.plus(millis(options.heartbeat));
         let checkpoint = shared.trail.checkpoint();
         let parts = MarkList::parts(shared.feed.name(), (now, next), (head, checkpoint), marks);
         shared.feed.say_list(&parts).await
@@ -242,6 +270,9 @@ impl Store {
 
 /// A number from 0 to 1 that a name stands for.
 pub(super) fn fraction(name: &str) -> f64 {
-    let hash = super::super::record::hash(name);
-    (hash % 1_000) as f64 / 1_000.0
+    (hash(name) % 1_000) as f64 / 1_000.0
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

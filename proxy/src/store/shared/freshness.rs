@@ -122,6 +122,11 @@ impl Freshness {
         Ok(())
     }
 
+    /// Whether this gateway was ready before it was started.
+    pub(super) fn began_informed(&self) -> bool {
+        self.informed
+    }
+
     /// Whether this gateway is ready, or was before it was started.
     pub(in crate::store) fn informed(&self, applied: u64) -> bool {
         self.informed || self.ready(applied).is_ok()
