@@ -107,9 +107,9 @@ def says(gateway: Gateway, *words: str, seconds: float = 20) -> str:
 
 
 def waits(gateway: Gateway, why: str) -> None:
-    """It lives, serves whom it knows, issues nothing, and says why."""
+    """It lives, serves nobody before it knows who is revoked, and says why."""
     says(gateway, why)
-    assert code(gateway, gateway.credentials) == "OK"
+    assert code(gateway, gateway.credentials) == "ServiceUnavailable"
     assert PASSWORD not in gateway.process.output().decode()
 
 
@@ -293,21 +293,21 @@ def issues(gateway: Gateway) -> int:
 BEHIND = "catching up with the shared log"
 
 # What fails where one of the permissions is missing: how far a gateway gets, whether it issues, what it says of a key that
-# nobody knows.
+# nobody knows. Before it is ready it says nothing of keys.
 LESS = {
     ("Publish", "sigward.log.>"): ("ready", 503, "InvalidAccessKeyId"),
     # Others do not hear of it. Alone it would never be ready.
     ("Publish", "sigward.beat.*"): ("ready", 200, "InvalidAccessKeyId"),
-    ("Publish", "$JS.API.STREAM.INFO.sigward_log"): (BEHIND, 503, "InvalidAccessKeyId"),
-    ("Publish", "$JS.API.STREAM.INFO.sigward_state"): (BEHIND, 503, "InvalidAccessKeyId"),
+    ("Publish", "$JS.API.STREAM.INFO.sigward_log"): (BEHIND, 503, "ServiceUnavailable"),
+    ("Publish", "$JS.API.STREAM.INFO.sigward_state"): (BEHIND, 503, "ServiceUnavailable"),
     ("Publish", "$JS.API.STREAM.MSG.GET.sigward_log"): ("ready", 200, "ServiceUnavailable"),
-    ("Publish", "$JS.API.CONSUMER.CREATE.sigward_log"): (BEHIND, 503, "InvalidAccessKeyId"),
-    ("Publish", "$JS.API.CONSUMER.CREATE.sigward_state"): (BEHIND, 503, "InvalidAccessKeyId"),
+    ("Publish", "$JS.API.CONSUMER.CREATE.sigward_log"): (BEHIND, 503, "ServiceUnavailable"),
+    ("Publish", "$JS.API.CONSUMER.CREATE.sigward_state"): (BEHIND, 503, "ServiceUnavailable"),
     # Asked after a loss of the connection, to see whether reading can go on.
     ("Publish", "$JS.API.CONSUMER.INFO.sigward_log.*"): ("ready", 200, "InvalidAccessKeyId"),
-    ("Publish", "$JS.API.CONSUMER.MSG.NEXT.sigward_log.*"): (BEHIND, 503, "InvalidAccessKeyId"),
-    ("Publish", "$JS.API.CONSUMER.MSG.NEXT.sigward_state.*"): (BEHIND, 503, "InvalidAccessKeyId"),
-    ("Subscription", "sigward.beat.*"): ("waiting for the list of revocations", 200, "InvalidAccessKeyId"),
+    ("Publish", "$JS.API.CONSUMER.MSG.NEXT.sigward_log.*"): (BEHIND, 503, "ServiceUnavailable"),
+    ("Publish", "$JS.API.CONSUMER.MSG.NEXT.sigward_state.*"): (BEHIND, 503, "ServiceUnavailable"),
+    ("Subscription", "sigward.beat.*"): ("waiting for the list of revocations", 503, "ServiceUnavailable"),
     ("Subscription", "_INBOX.>"): (BEHIND, 503, "ServiceUnavailable"),
 }
 
