@@ -45,7 +45,7 @@ pub(super) async fn run(directory: &Path, options: &Options) -> Result<(), Failu
     let mut out = stdout();
     writeln!(
         out,
-        "\n| in the log | written, events/s | bytes each in it | ready after, s | events/s | memory, MiB | at most, MiB | file, bytes a live session | ready again, s | cores: nats-server | load |"
+        "\n| in the log | written, events/s | bytes each in it | ready after, s | events/s | memory, MiB | at most, MiB | on disk, bytes a live session | ready again, s | cores: nats-server | load |"
     )?;
     writeln!(out, "|---|---|---|---|---|---|---|---|---|---|---|")?;
     drop(first);
