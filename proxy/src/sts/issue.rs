@@ -122,7 +122,10 @@ impl Mint {
     /// Issues a session from `now` on, and returns once it can be used and survives a crash.
     ///
     /// `now` must be the time at which the caller was found unrevoked: a revocation that comes in between is
-    /// later than that, and so reaches the session.
+    /// later than that, and so reaches the session. One that another gateway had acknowledged before does not, and may
+    /// have come to this one only since: so the caller is looked at again once the log, whose order is the same for all,
+    /// has brought the session, and with it all that stands before. Nobody has the secret of a session that is then
+    /// refused.
     pub(super) async fn issue(&self, grant: &Grant<'_>, now: UnixMillis) -> Result<Issued, IssueError> {
         let access_key_id = random_access_key_id("ASIA")?;
         let secret_access_key = random_secret_access_key()?;
@@ -148,6 +151,11 @@ impl Mint {
         if receipts.iter().any(|receipt| receipt.duplicate) {
             return Err(IssueError::Repeated);
         }
+        if let Some(parent) = grant.parent
+            && !self.stands(parent).await?
+        {
+            return Err(IssueError::ParentGone);
+        }
         tracing::info!(
             %access_key_id,
             parent_access_key_id = grant.parent.map(|parent| parent.access_key_id.as_str()),
@@ -157,6 +165,22 @@ impl Mint {
             "session issued"
         );
         Ok(Issued { access_key_id, secret_access_key, session_token, expires_at })
+    }
+
+    /// Whether a credential that was good is so still: not revoked and, if it is a long-term key, active and the same.
+    async fn stands(&self, credential: &Credential) -> Result<bool, StoreError> {
+        if self.store.revoked(credential).is_some() {
+            return Ok(false);
+        }
+        if credential.session.is_some() {
+            return Ok(true);
+        }
+        let id = credential.access_key_id.as_str();
+        let now = match self.store.cached(id) {
+            Some(record) => Some(record),
+            None => self.store.load(id).await?,
+        };
+        Ok(now.is_some_and(|record| record.credential().issued_at == credential.issued_at))
     }
 }
 
@@ -171,6 +195,8 @@ pub(super) enum IssueError {
     Token(#[from] TokenError),
     #[error("the event's random id is in the log already")]
     Repeated,
+    #[error("the credential that asked has been revoked, deleted or disabled meanwhile")]
+    ParentGone,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -178,8 +204,10 @@ pub(super) enum IssueError {
 impl From<IssueError> for Fault {
     fn from(error: IssueError) -> Self {
         match &error {
-            // The caller's doing.
-            IssueError::ChainTooLong(_) | IssueError::Token(TokenError::TooLarge) => {}
+            // The caller's doing, or done to the caller.
+            IssueError::ParentGone
+            | IssueError::ChainTooLong(_)
+            | IssueError::Token(TokenError::TooLarge) => {}
             IssueError::Token(TokenError::NoRandomNumbers(_))
             | IssueError::NoRandomNumbers(_)
             | IssueError::Repeated
@@ -191,6 +219,7 @@ impl From<IssueError> for Fault {
             IssueError::ChainTooLong(_) => {
                 access_denied("The chain of role sessions that this session would extend is too long.")
             }
+            IssueError::ParentGone => access_denied("The credential that signed has been revoked."),
             IssueError::Store(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ServiceUnavailable",
@@ -215,6 +244,72 @@ impl From<IssueError> for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::events::{Keyring, RevocationScope};
+    use crate::metrics::Metrics;
+    use crate::store::StoreOptions;
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn key() -> Credential {
+        let arn = "arn:aws:iam::111122223333:user/alice";
+        Credential {
+            access_key_id: AccessKeyId::parse("AKIAALICE").unwrap(),
+            secret: SecretAccessKey::new("secret"),
+            principal: Principal {
+                account: "111122223333".into(),
+                arn: arn.into(),
+                user_id: "AIDAALICE".into(),
+            },
+            issued_at: NOW,
+            status: KeyStatus::Active,
+            not_after: None,
+            declared: false,
+            session: None,
+        }
+    }
+
+    async fn append(store: &Store, id: &str, data: EventData) {
+        let event = Event { source: "test".into(), id: id.into(), time: NOW, data };
+        store.append(vec![event]).await.unwrap();
+    }
+
+    /// A mint, and a key that a request found good before `meanwhile` became known.
+    async fn issue_after(meanwhile: EventData) -> Result<Issued, IssueError> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions::new(dir.path().join("log"), 1 << 20);
+        let keyring = Keyring::ephemeral().unwrap();
+        let store = Store::open(&options, keyring, Clock::manual(NOW), &Metrics::new()).unwrap();
+        append(&store, "created", EventData::AccessKeyCreated(key())).await;
+        append(&store, "meanwhile", meanwhile).await;
+        let parent = key();
+        let grant = Grant::new(SessionKind::SessionToken, &parent.principal, Some(&parent), 900);
+        Mint::new(store.clone(), "eu-central-1").issue(&grant, NOW.plus(1_000)).await
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_taken_away_before_its_session_was_issued_gets_none_even_if_that_was_known_only_then()
+     {
+        let id = || key().access_key_id;
+        let revoked = |scope| EventData::SessionRevoked {
+            scope,
+            cascade: false,
+            issued_before: NOW.plus(1),
+            reason: None,
+        };
+        let another = Credential { secret: SecretAccessKey::new("other"), issued_at: NOW.plus(1), ..key() };
+        for taken in [
+            revoked(RevocationScope::AccessKey(id())),
+            EventData::AccessKeyDeleted { access_key_id: id() },
+            EventData::AccessKeyStatus { access_key_id: id(), status: KeyStatus::Inactive },
+            EventData::AccessKeyCreated(another),
+        ] {
+            let what = format!("{taken:?}");
+            assert!(matches!(issue_after(taken).await, Err(IssueError::ParentGone)), "{what}");
+        }
+        let other = revoked(RevocationScope::AccessKey(AccessKeyId::parse("AKIABOB").unwrap()));
+        assert!(issue_after(other).await.is_ok());
+    }
 
     #[test]
     fn failures_are_the_receivers() {
