@@ -1,6 +1,6 @@
 //! The task that follows the log until the store is closed: it has messages read, hears beats and says some itself.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -29,11 +29,26 @@ const QUIET_BEATS: u32 = 2;
 struct Hearing {
     list: Option<(String, UnixMillis)>,
     parts: BTreeSet<usize>,
-    /// Hashes of the keys of the marks in them.
-    marks: HashSet<u64>,
+    marks: Listed,
     /// When the server was last asked how far the log reaches.
     asked: Option<Instant>,
     doubts: Doubts,
+}
+
+/// The marks of a list: latest times, by hashes of keys.
+#[derive(Default)]
+struct Listed(HashMap<u64, UnixMillis>);
+
+impl Listed {
+    fn add(&mut self, key: &str, before: UnixMillis) {
+        let listed = self.0.entry(hash(key)).or_insert(before);
+        *listed = before.max(*listed);
+    }
+
+    /// Whether whoever knows the list knows all that the mark says.
+    fn holds(&self, mark: &Mark) -> bool {
+        self.0.get(&hash(&mark.key())).is_some_and(|listed| mark.before <= *listed)
+    }
 }
 
 impl Store {
@@ -107,10 +122,12 @@ impl Store {
         if hearing.list.as_ref() != Some(&which) {
             hearing.list = Some(which);
             hearing.parts.clear();
-            hearing.marks.clear();
+            hearing.marks = Listed::default();
         }
         hearing.parts.insert(list.part);
-        hearing.marks.extend(list.marks.iter().map(|(key, _)| hash(key)));
+        for (key, before) in &list.marks {
+            hearing.marks.add(key, *before);
+        }
         if hearing.parts.len() == list.parts {
             // One that lacks something is no reason to say nothing: whoever said it has yet to hear of that.
             if self.lists_all(shared, &hearing.marks, this_update) {
@@ -121,14 +138,14 @@ impl Store {
         Ok(())
     }
 
-    /// Whether `listed` are all marks that have been in force here for some time before `this_update`. Later ones may have
-    /// come to whoever said the list by the log since.
-    fn lists_all(&self, shared: &Shared, listed: &HashSet<u64>, this_update: UnixMillis) -> bool {
+    /// Whether `listed` are all marks that have been in force here for some time before `this_update`, each of its time or
+    /// of a later one. Later ones may have come to whoever said the list by the log since.
+    fn lists_all(&self, shared: &Shared, listed: &Listed, this_update: UnixMillis) -> bool {
         let beats = millis(shared.feed.options().heartbeat * QUIET_BEATS);
         let (since, now) = (this_update.plus(-beats), self.state().clock.now());
         let known = self.state().revocations.all();
         let mut settled = known.iter().filter(|mark| mark.before < since && !mark.spent(now));
-        settled.all(|mark| listed.contains(&hash(&mark.key())))
+        settled.all(|mark| listed.holds(mark))
     }
 
     /// Asks the server how far the log reaches, now that a list has been heard: what beats say of it, anybody can have
@@ -275,4 +292,26 @@ pub(super) fn fraction(name: &str) -> f64 {
 
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::RevocationScope;
+
+    #[test]
+    fn a_list_holds_a_revocation_of_its_time_or_of_an_earlier_one_but_none_of_a_later_one() {
+        let mark = |at| Mark::of(&RevocationScope::Account("1".into()), false, UnixMillis(at));
+        let mut listed = Listed::default();
+        assert!(!listed.holds(&mark(1)), "nothing is listed");
+        listed.add(&mark(2).key(), UnixMillis(2));
+        listed.add(&mark(1).key(), UnixMillis(1));
+        assert!(listed.holds(&mark(1)) && listed.holds(&mark(2)));
+        assert!(
+            !listed.holds(&mark(3)),
+            "whoever knows the list only lets sessions in that this one refuses"
+        );
+        let other = Mark::of(&RevocationScope::Account("2".into()), false, UnixMillis(1));
+        assert!(!listed.holds(&other));
+    }
 }
