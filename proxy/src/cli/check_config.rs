@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 
 use super::{ConfigArgs, Failure};
+use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, ConfigFault, Environment};
 use crate::events::Keyring;
 use crate::iam::directory::DirectoryFault;
@@ -73,7 +74,12 @@ fn key_source_faults(config: &Config, keyring: &Keyring) -> Vec<ConfigFault> {
         Ok(runtime) => runtime,
         Err(error) => return vec![fault("key_sources".to_owned(), error.to_string())],
     };
-    let found = runtime.block_on(check_directories(&config.access_keys, &config.key_sources, keyring));
+    let found = runtime.block_on(check_directories(
+        &config.access_keys,
+        &config.key_sources,
+        keyring,
+        Clock::system().now(),
+    ));
     found.into_iter().map(|(at, message)| fault(format!("key_sources[{at}]"), message)).collect()
 }
 

@@ -29,7 +29,7 @@ use crate::events::Keyring;
 use crate::store::DeclaredKey;
 
 /// How long reading a directory may take: at least what a large one takes over a slow network.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a directory that does not stand still is read.
 const ATTEMPTS: usize = 5;
@@ -81,8 +81,9 @@ struct Text {
 }
 
 impl Directory {
-    pub(super) fn new(path: PathBuf, max_bytes: usize, keyring: Keyring) -> Self {
-        Self { path, max_bytes, keyring, scanner: Aside::new(PATIENCE), seen: None }
+    /// `scanner` is the one of `path`.
+    pub(super) fn new(path: PathBuf, max_bytes: usize, keyring: Keyring, scanner: Aside) -> Self {
+        Self { path, max_bytes, keyring, scanner, seen: None }
     }
 
     pub(super) async fn read(&mut self) -> Result<Reading, ReadError> {

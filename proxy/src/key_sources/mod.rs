@@ -39,6 +39,7 @@ use crate::events::Keyring;
 use crate::identities::Identities;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
+use aside::Asides;
 pub use check::check_directories;
 use declarations::Declarations;
 use follow::{Follower, Standing};
@@ -53,6 +54,7 @@ struct Inner {
     declarations: Declarations,
     keyring: Keyring,
     metrics: SourceMetrics,
+    asides: Asides,
     standings: Mutex<Vec<Arc<Standing>>>,
     ready: AtomicBool,
 }
@@ -82,6 +84,7 @@ impl KeySources {
             declarations: Declarations::new(store, identities, clock),
             keyring,
             metrics: SourceMetrics::register(metrics),
+            asides: Asides::default(),
             standings: Mutex::default(),
             ready: AtomicBool::new(false),
         }))
@@ -98,7 +101,7 @@ impl KeySources {
         sources: &[KeySource],
     ) -> Result<(), StoreError> {
         let begin = |settings: &KeySource| {
-            let reader = Reader::new(settings, self.0.keyring.clone());
+            let reader = Reader::new(settings, self.0.keyring.clone(), &self.0.asides);
             let metrics = self.0.metrics.of(&settings.name);
             Follower::start(settings.clone(), reader, self.0.declarations.clone(), metrics)
         };

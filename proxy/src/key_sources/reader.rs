@@ -1,6 +1,7 @@
 //! Reading a source once, of whatever kind it is.
 
-use super::directory::Directory;
+use super::aside::Asides;
+use super::directory::{Directory, PATIENCE};
 use super::https::Https;
 use crate::config::{KeySource, KeySourcePlace};
 use crate::events::Keyring;
@@ -39,10 +40,11 @@ impl Reading {
 }
 
 impl Reader {
-    pub(super) fn new(source: &KeySource, keyring: Keyring) -> Self {
+    pub(super) fn new(source: &KeySource, keyring: Keyring, asides: &Asides) -> Self {
         match source.place.clone() {
             KeySourcePlace::Directory(path) => {
-                Self::Directory(Directory::new(path, source.max_bytes, keyring))
+                let scanner = asides.of(&path, PATIENCE);
+                Self::Directory(Directory::new(path, source.max_bytes, keyring, scanner))
             }
             KeySourcePlace::Https(settings) => Self::Https(Https::new(settings, source.max_bytes, keyring)),
         }

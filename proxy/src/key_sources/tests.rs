@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sigv4::SecretAccessKey;
 
-use super::directory::Directory;
+use super::aside::Aside;
+use super::directory::{Directory, PATIENCE};
 use super::reader::{ReadError, Reading};
 use super::*;
 use crate::clock::UnixMillis;
@@ -34,8 +35,12 @@ fn put(path: &Path, text: &str) {
     fs::rename(&aside, path).unwrap();
 }
 
+fn read_by(root: &Path, max_bytes: usize, keyring: Keyring) -> Directory {
+    Directory::new(root.to_owned(), max_bytes, keyring, Aside::new(PATIENCE))
+}
+
 fn reader(root: &Path) -> Directory {
-    Directory::new(root.to_owned(), 1 << 20, Keyring::ephemeral().unwrap())
+    read_by(root, 1 << 20, Keyring::ephemeral().unwrap())
 }
 
 /// Ids of all keys and the faults.
@@ -128,7 +133,7 @@ async fn a_directory_is_bounded_by_all_of_its_files_together_and_beyond_that_not
     put(&root.path().join("AKIA3/secret_access_key"), "s");
     put(&root.path().join("AKIA3/arn"), ARN);
     let room = texts[0].len() + "s".len() + ARN.len();
-    let mut reader = Directory::new(root.path().to_owned(), room, Keyring::ephemeral().unwrap());
+    let mut reader = read_by(root.path(), room, Keyring::ephemeral().unwrap());
     assert_eq!(ids(reader.read().await), (some(&["AKIA3", "AKIA1"]), vec![]));
     let told = format!("{}: its files are larger than {room} bytes together", root.path().display());
     put(&root.path().join("b.json"), &texts[1]);
@@ -154,7 +159,8 @@ async fn a_check_tells_what_of_directories_could_not_be_taken_over() {
     };
     let check = async |names: &[&str]| {
         let sources: Vec<_> = names.iter().map(|name| bench.source(name)).collect();
-        check_directories(std::slice::from_ref(&key), &sources, &Keyring::ephemeral().unwrap()).await
+        check_directories(std::slice::from_ref(&key), &sources, &Keyring::ephemeral().unwrap(), UnixMillis(0))
+            .await
     };
     assert_eq!(check(&["one"]).await, []);
     let told = check(&["one", "wrong", "missing", "two"]).await;
@@ -192,7 +198,7 @@ async fn a_secret_in_clear_is_for_owner_and_group_and_a_sealed_one_for_anybody()
     let sealed = seal_secret(&id, &SecretAccessKey::new("canary"), &keyring).unwrap();
     put(&file, &format!(r#"{{"sealed_secret_access_key":"{sealed}","arn":"{ARN}"}}"#));
     mode(0o644);
-    let mut reader = Directory::new(root.path().to_owned(), 1 << 20, keyring);
+    let mut reader = read_by(root.path(), 1 << 20, keyring);
     assert_eq!(ids(reader.read().await), (some(&["AKIA1"]), vec![]));
 }
 
@@ -397,6 +403,18 @@ async fn a_key_ends_in_its_time_whether_its_source_is_there_or_not() {
     assert!(!dormant(1_999) && dormant(2_000), "on the millisecond, whenever the source is looked at");
     bench.clock.set(UnixMillis(2_000));
     bench.until_keys(&[("AKIA1", "one")]).await;
+}
+
+#[tokio::test]
+async fn a_key_that_has_ended_is_no_earlier_declaration_to_who_checks_either() {
+    let bench = Bench::new();
+    bench.put_text("one", &ENDING.replace("ARN", ARN));
+    bench.put("two", &["AKIA2"]);
+    let (sources, keyring) = ([bench.source("one"), bench.source("two")], Keyring::ephemeral().unwrap());
+    let checked = async |now| check_directories(&[], &sources, &keyring, UnixMillis(now)).await;
+    let told = "AKIA2 is declared by the key source one already".to_owned();
+    assert_eq!(checked(1_999).await, [(1, told)]);
+    assert_eq!(checked(2_000).await, []);
 }
 
 #[tokio::test]

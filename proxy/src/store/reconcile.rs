@@ -31,6 +31,13 @@ pub struct DeclaredKey {
     pub not_after: Option<UnixMillis>,
 }
 
+impl DeclaredKey {
+    /// Whether it has not ended yet.
+    pub fn is_live(&self, now: UnixMillis) -> bool {
+        self.not_after.is_none_or(|end| now < end)
+    }
+}
+
 /// What one place declares.
 #[derive(Clone, Debug)]
 pub struct Declaration {
@@ -134,8 +141,7 @@ fn wanted<'a>(
         if place.keys.is_none() {
             unread.insert(&*place.source);
         }
-        let live = |key: &&DeclaredKey| key.not_after.is_none_or(|end| now < end);
-        for key in place.keys.iter().flatten().filter(live) {
+        for key in place.keys.iter().flatten().filter(|key| key.is_live(now)) {
             let id = &key.access_key_id;
             let by_event = |old: &&&StoredCredential| !Event::is_declaration(&old.source);
             // Of an earlier source that has yet to be read: it says the same as before until it says something else.
