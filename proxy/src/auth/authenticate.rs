@@ -143,11 +143,15 @@ pub async fn look_up(
     if !matches!(token, Presented::None) {
         store.answers_for_sessions(arrival.at)?;
     }
-    match store.cached(access_key_id) {
-        Some(record) => Ok(Some(record)),
+    let found = match store.cached(access_key_id) {
+        Some(record) => Some(record),
         // Apart, so that it is not room in the future of every request.
-        None => Box::pin(look_further(store, access_key_id, token, arrival)).await,
+        None => Box::pin(look_further(store, access_key_id, token, arrival)).await?,
+    };
+    if let Some(record) = &found {
+        store.answers_for(record.credential())?;
     }
+    Ok(found)
 }
 
 async fn look_further(

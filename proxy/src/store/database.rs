@@ -9,9 +9,11 @@ use super::StoreOptions;
 use super::error::StoreError;
 use super::migrate;
 use super::revocations::Mark;
+use super::shared::Past;
 use super::tables::{
     EVENTS, META, META_ANCHOR, META_APPLIED, META_INFORMED, META_LIVE, META_LOG, META_LOGS, META_NEWEST,
-    META_REVISION, META_SCHEMA, META_SINCE, MOST_LOGS, REVOCATIONS, SCHEMA, SEALS, Tables, begin_write, meta,
+    META_REVISION, META_SCHEMA, META_SINCE, META_UNSURE, MOST_LOGS, REVOCATIONS, SCHEMA, SEALS, Tables,
+    begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -29,8 +31,6 @@ pub(super) struct Loaded {
     pub(super) log: u64,
     /// Which message of it was applied last; 0: that is not known.
     pub(super) anchor: u64,
-    /// Whether there was a time when all was known that the shared log and its gateways knew.
-    pub(super) informed: bool,
     pub(super) newest: UnixMillis,
     pub(super) marks: Vec<Mark>,
 }
@@ -96,8 +96,34 @@ pub(super) fn adopt(db: &redb::Database, log: u64, revision: u64) -> Result<(), 
 /// All is known that the shared log and its gateways know.
 pub(super) fn note_informed(db: &redb::Database) -> Result<(), redb::Error> {
     let txn = begin_write(db)?;
-    txn.open_table(META)?.insert(META_INFORMED, 1)?;
+    {
+        let mut meta = txn.open_table(META)?;
+        meta.insert(META_INFORMED, 1)?;
+        meta.remove(META_UNSURE)?;
+    }
     Ok(txn.commit()?)
+}
+
+/// What the file of a view says about the time before this process, which begins `now`: until [`note_informed`] it does not
+/// know what has been revoked meanwhile.
+pub(super) fn past(db: &redb::Database, now: UnixMillis) -> Result<Past, StoreError> {
+    let noted = (|| {
+        let txn = begin_write(db)?;
+        let mut table = txn.open_table(META)?;
+        let value = |meta: &redb::Table<'_, &str, u64>, name| {
+            Ok::<_, redb::Error>(meta.get(name)?.map(|value| value.value()))
+        };
+        let informed = value(&table, META_INFORMED)?.is_some_and(|informed| informed != 0);
+        let began = u64::try_from(now.0).unwrap_or(0);
+        // A process before this one may have begun as unsure, and ended so.
+        let since = value(&table, META_UNSURE)?.map_or(began, |since| since.min(began));
+        table.insert(META_UNSURE, since)?;
+        drop(table);
+        txn.commit()?;
+        Ok::<_, redb::Error>((informed, since))
+    })();
+    let (informed, since) = noted.map_err(StoreError::read)?;
+    Ok(Past { informed, unsure_since: UnixMillis(i64::try_from(since).unwrap_or(i64::MAX)) })
 }
 
 /// Creates the tables of a new file, and brings one of an older layout to the present one; returns the schema of the
@@ -261,7 +287,6 @@ fn read(db: &redb::Database) -> Result<Result<Loaded, String>, redb::Error> {
         revision,
         log: meta(&txn, META_LOG)?,
         anchor: meta(&txn, META_ANCHOR)?,
-        informed: meta(&txn, META_INFORMED)? != 0,
         newest,
         marks,
     }))

@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::changes;
-use super::tables::{
-    META_APPLIED, META_INFORMED, META_LOG, META_LOGS, META_SCHEMA, SCHEMA, Tables, identity, place,
-};
+use super::tables::{META_APPLIED, META_LOGS, META_SCHEMA, SCHEMA, Tables, identity, place};
 use crate::events::{Keyring, issues_session, read_event, read_header};
 
 /// The layout that [`from_first`] reads.
@@ -75,9 +73,7 @@ pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<
     for (id, place) in last {
         tables.changes.insert(id.as_str(), place)?;
     }
-    // Who served by it so far goes on to.
-    let shared = tables.meta.get(META_LOG)?.is_some_and(|log| log.value() != 0);
-    tables.meta.insert(META_INFORMED, u64::from(shared))?;
+    // Whether it ever caught up, such a file does not say: it is informed when it has.
     tables.meta.insert(META_SCHEMA, SCHEMA)?;
     Ok(())
 }

@@ -171,7 +171,10 @@ impl Store {
         if options.feed.is_none() && loaded.log != 0 {
             return Err(StoreError::SharedLog);
         }
-        let shared = options.feed.clone().map(|feed| Shared::new(feed, loaded.informed, metrics));
+        let shared = match options.feed.clone() {
+            Some(feed) => Some(Shared::new(feed, database::past(&db, clock.now())?, metrics)),
+            None => None,
+        };
         let metrics = StoreMetrics::register(metrics);
         let state = Arc::new(State {
             db: RwLock::new(Some(db)),

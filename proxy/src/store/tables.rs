@@ -53,6 +53,8 @@ pub(super) const META_ANCHOR: &str = "anchor";
 pub(super) const META_LIVE: &str = "live_access_keys";
 /// 1: there was a time when all was known that the shared log and its gateways knew.
 pub(super) const META_INFORMED: &str = "informed";
+/// From when on declared keys came into the file without that being so, milliseconds. Absent: there are none.
+pub(super) const META_UNSURE: &str = "unsure_since";
 /// Latest issue time of any credential, milliseconds.
 pub(super) const META_NEWEST: &str = "newest_issue";
 

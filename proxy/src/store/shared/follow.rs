@@ -246,7 +246,7 @@ impl Store {
                 }
             }
             staleness = self.note_age(shared, staleness);
-            if !noted && shared.freshness.to_note(self.position()) {
+            if !noted && shared.freshness.caught_up(self.position()).is_ok() {
                 noted = self.command(Command::NoteInformed).await.is_ok();
             }
         }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use crate::clock::UnixMillis;
 use crate::config::Stale;
+use crate::iam::Credential;
 
 /// What keeps a gateway from being ready that has just started. Once ready it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,15 @@ pub enum Staleness {
     Hard,
 }
 
+/// What the file says about the time before this process.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Past {
+    /// Whether there was a time when all was known that the shared log and its gateways knew.
+    pub(in crate::store) informed: bool,
+    /// From when on declared keys came into the file without that: one of them may have been revoked before.
+    pub(in crate::store) unsure_since: UnixMillis,
+}
+
 pub(in crate::store) struct Freshness {
     stale: Stale,
     /// Up to when everything is known, milliseconds; 0: never yet.
@@ -48,21 +58,22 @@ pub(in crate::store) struct Freshness {
     /// Where the log was when it was found; `u64::MAX` before.
     target: AtomicU64,
     missing_keys: AtomicU64,
+    caught_up: AtomicBool,
     ready: AtomicBool,
-    /// Whether the file says that this gateway was ready once.
-    informed: bool,
+    past: Past,
 }
 
 impl Freshness {
-    pub(super) fn new(stale: Stale, informed: bool) -> Self {
+    pub(super) fn new(stale: Stale, past: Past) -> Self {
         Self {
             stale,
             fresh_at: AtomicI64::new(0),
             ahead: Mutex::new(None),
             target: AtomicU64::new(u64::MAX),
             missing_keys: AtomicU64::new(0),
+            caught_up: AtomicBool::new(false),
             ready: AtomicBool::new(false),
-            informed,
+            past,
         }
     }
 
@@ -109,32 +120,50 @@ impl Freshness {
         if self.ready.load(Ordering::Acquire) {
             return Ok(());
         }
+        match self.caught_up(applied) {
+            Ok(()) | Err(NotReady::NoList) if self.missing_keys.load(Ordering::Acquire) > 0 => {
+                Err(NotReady::MissingSealingKey)
+            }
+            Ok(()) => {
+                self.ready.store(true, Ordering::Release);
+                Ok(())
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Whether all revocations are known that were in force when the log was found; latches. What cannot be read does not
+    /// matter to that: revocations stand in the clear, and the list has all of them. So nobody who may publish can keep
+    /// gateways from answering by a message that none of them can read.
+    pub(super) fn caught_up(&self, applied: u64) -> Result<(), NotReady> {
+        if self.caught_up.load(Ordering::Acquire) {
+            return Ok(());
+        }
         if applied < self.target.load(Ordering::Acquire) {
             return Err(NotReady::CatchingUp);
-        }
-        if self.missing_keys.load(Ordering::Acquire) > 0 {
-            return Err(NotReady::MissingSealingKey);
         }
         if self.fresh_at().is_none() {
             return Err(NotReady::NoList);
         }
-        self.ready.store(true, Ordering::Release);
+        self.caught_up.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Whether this gateway was ready before it was started.
+    /// Whether this gateway had caught up before it was started.
     pub(super) fn began_informed(&self) -> bool {
-        self.informed
+        self.past.informed
     }
 
-    /// Whether this gateway is ready, or was before it was started.
+    /// Whether this gateway has caught up, now or before it was started.
     pub(in crate::store) fn informed(&self, applied: u64) -> bool {
-        self.informed || self.ready(applied).is_ok()
+        self.past.informed || self.caught_up(applied).is_ok()
     }
 
-    /// Whether the file has yet to be told that this gateway is ready.
-    pub(super) fn to_note(&self, applied: u64) -> bool {
-        !self.informed && self.ready(applied).is_ok()
+    /// Whether it is known if the credential was revoked before this gateway had it.
+    pub(in crate::store) fn vouches_for(&self, credential: &Credential, applied: u64) -> bool {
+        !credential.declared
+            || credential.issued_at < self.past.unsure_since
+            || self.caught_up(applied).is_ok()
     }
 
     /// One load and one comparison while all is well.
@@ -169,12 +198,14 @@ impl Freshness {
 mod tests {
     use std::time::Duration;
 
+    use super::super::super::fixtures::long_term;
     use super::*;
 
     fn freshness(fail_closed: bool, accept_newer_sessions: bool) -> Freshness {
         let seconds = Duration::from_secs;
         let (warn, alert, hard) = (seconds(10), seconds(60), seconds(900));
-        Freshness::new(Stale { warn, alert, hard, fail_closed, accept_newer_sessions }, false)
+        let past = Past { informed: false, unsure_since: at(0) };
+        Freshness::new(Stale { warn, alert, hard, fail_closed, accept_newer_sessions }, past)
     }
 
     fn at(seconds: i64) -> UnixMillis {
@@ -194,12 +225,41 @@ mod tests {
         assert_eq!(freshness.ready(7), Err(NotReady::NoList));
         freshness.heard(8, at(0), 7, at(0));
         assert_eq!(freshness.ready(7), Err(NotReady::NoList), "the list is ahead of what is applied");
-        assert!(!freshness.informed(7) && Freshness::new(freshness.stale, true).informed(0));
+        let past = Past { informed: true, ..freshness.past };
+        assert!(!freshness.informed(7) && Freshness::new(freshness.stale, past).informed(0));
         freshness.applied(8);
         assert_eq!(freshness.ready(8), Ok(()));
         freshness.missing_keys(1);
         assert_eq!((freshness.ready(0), freshness.staleness(at(9_999))), (Ok(()), Staleness::Hard));
         assert!(freshness.informed(0));
+    }
+
+    #[test]
+    fn a_message_that_nobody_can_read_keeps_a_gateway_from_being_ready_and_not_from_answering() {
+        let freshness = freshness(false, false);
+        freshness.found(7);
+        freshness.missing_keys(1);
+        assert!(!freshness.informed(7), "no list yet");
+        freshness.heard(7, at(0), 7, at(0));
+        assert!(!freshness.informed(6) && freshness.informed(7) && freshness.informed(0));
+        assert_eq!(freshness.ready(7), Err(NotReady::MissingSealingKey));
+        freshness.missing_keys(0);
+        assert_eq!(freshness.ready(7), Ok(()));
+    }
+
+    #[test]
+    fn a_key_declared_while_revocations_were_not_known_waits_until_they_are() {
+        let began = freshness(false, false);
+        let past = Past { informed: true, ..began.past };
+        let freshness = Freshness::new(began.stale, past);
+        let declared = |seconds| Credential { declared: true, issued_at: at(seconds), ..long_term("AKIA1") };
+        let by_event = Credential { declared: false, ..declared(9) };
+        assert!(freshness.informed(0));
+        assert!(freshness.vouches_for(&declared(-1), 0) && freshness.vouches_for(&by_event, 0));
+        assert!(!freshness.vouches_for(&declared(0), 0));
+        freshness.found(7);
+        freshness.heard(7, at(5), 7, at(5));
+        assert!(!freshness.vouches_for(&declared(9), 6) && freshness.vouches_for(&declared(9), 7));
     }
 
     #[test]

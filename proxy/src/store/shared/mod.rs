@@ -42,6 +42,7 @@ use tokio::time::Instant;
 
 pub(super) use self::delivery::{Delivery, Outcome, foreign, replayed, retry};
 use self::freshness::Freshness;
+pub(super) use self::freshness::Past;
 pub use self::freshness::{NotReady, Staleness};
 pub use self::peers::{Reached, WaitFor};
 pub(super) use self::reader::waits_for_key;
@@ -55,6 +56,7 @@ use super::{Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData};
 use crate::feed::{Feed, PlainMark};
+use crate::iam::Credential;
 use crate::metrics::Metrics;
 
 /// What a store that follows a shared log has beside its file.
@@ -86,10 +88,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(feed: Feed, informed: bool, metrics: &Metrics) -> Self {
+    pub(super) fn new(feed: Feed, past: Past, metrics: &Metrics) -> Self {
         let metrics = SharedMetrics::register(metrics);
         Self {
-            freshness: Freshness::new(feed.options().stale, informed),
+            freshness: Freshness::new(feed.options().stale, past),
             peers: Peers::default(),
             lookups: Lookups::default(),
             trail: Trail::default(),
@@ -145,6 +147,17 @@ impl Store {
     pub fn answers(&self) -> Result<(), StoreError> {
         match self.freshness() {
             Some(freshness) if !freshness.informed(self.position()) => Err(StoreError::Uninformed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Fails for a declared key that came into the file while this gateway did not know what the shared log and its
+    /// gateways know, until it does: it may have been revoked before. Takes no lock.
+    pub fn answers_for(&self, credential: &Credential) -> Result<(), StoreError> {
+        match self.freshness() {
+            Some(freshness) if !freshness.vouches_for(credential, self.position()) => {
+                Err(StoreError::Uninformed)
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! Keys that gateways declare each by itself, over a log that they share.
 
-use sigward::store::{Declaration, DeclaredKey};
+use sigward::store::{Declaration, DeclaredKey, NotReady};
 
 use super::shared::{HOUR, LOG, compacted, level, shared};
 use super::*;
@@ -70,6 +70,57 @@ async fn a_declared_key_that_was_revoked_long_ago_is_refused_by_a_gateway_that_i
     b.store.compact().await.unwrap();
     let b = b.reopen(&log).await;
     assert!(b.is_revoked("AKIALEAKED").await);
+}
+
+/// What a gateway says of a key that it has.
+async fn answers_for(gateway: &Gateway, access_key_id: &str) -> Result<(), StoreError> {
+    gateway.store.answers_for(gateway.find(access_key_id).await.unwrap().credential())
+}
+
+#[tokio::test]
+async fn a_key_that_is_declared_while_the_log_is_away_waits_for_it_and_one_of_before_does_not() {
+    let Some(mut log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    let keys = |ids: &[&str]| [Declaration::of_config(ids.iter().map(|id| declared(id)).collect())];
+    let both = keys(&["AKIAKNOWN", "AKIALEAKED"]);
+    b.store.reconcile(&keys(&["AKIAKNOWN"])).await.unwrap();
+    // Its file is told a little later.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    b.close().await;
+    a.put(revoked_before("AKIALEAKED", now())).await.unwrap();
+    a.close().await;
+    log.nats().kill();
+    for _ in 0..2 {
+        let b = log.starting("b", &log.keyring).await;
+        b.store.reconcile(&both).await.unwrap();
+        assert!(b.store.answers().is_ok() && answers_for(&b, "AKIAKNOWN").await.is_ok());
+        assert!(matches!(answers_for(&b, "AKIALEAKED").await, Err(StoreError::Uninformed)));
+        b.close().await;
+    }
+    let b = log.starting("b", &log.keyring).await;
+    log.nats().restart(true).await;
+    until("what is revoked is known", async || answers_for(&b, "AKIALEAKED").await.is_ok()).await;
+    assert!(b.is_revoked("AKIALEAKED").await && !b.is_revoked("AKIAKNOWN").await);
+    b.store.reconcile(&keys(&["AKIAKNOWN", "AKIANEW"])).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    b.close().await;
+    log.nats().kill();
+    let b = log.starting("b", &log.keyring).await;
+    assert!(answers_for(&b, "AKIANEW").await.is_ok(), "it came when all was known");
+}
+
+#[tokio::test]
+async fn a_gateway_answers_though_the_log_holds_what_it_has_no_key_for() {
+    let Some(log) = shared().await else { return };
+    let a = log.gateway("a").await;
+    a.put(created("AKIAUNREADABLE", "one")).await.unwrap();
+    a.put(revoked_before("AKIALEAKED", now())).await.unwrap();
+    let b = log.starting("b", &Keyring::ephemeral().unwrap()).await;
+    assert!(matches!(b.store.answers(), Err(StoreError::Uninformed)));
+    until("it knows what is revoked", async || b.store.answers().is_ok()).await;
+    assert_eq!(b.store.ready(), Err(NotReady::MissingSealingKey));
+    b.store.reconcile(&[Declaration::of_config(vec![declared("AKIALEAKED")])]).await.unwrap();
+    assert!(answers_for(&b, "AKIALEAKED").await.is_ok() && b.is_revoked("AKIALEAKED").await);
 }
 
 #[tokio::test]
