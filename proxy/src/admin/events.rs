@@ -7,10 +7,12 @@ use serde_json::value::RawValue;
 
 use super::answer::{self, Answer, ApiError};
 use super::body::MediaType;
+use super::sessions::check_date;
 use super::{Admin, Caller};
 use crate::audit::Record;
 use crate::clock::UnixMillis;
-use crate::events::{Event, EventData, cloudevents};
+use crate::events::{Event, EventData, RevocationScope, cloudevents};
+use crate::iam::AccessKeyId;
 
 /// What became of one event.
 #[derive(Serialize)]
@@ -34,8 +36,10 @@ pub(super) async fn post(
     if events.iter().any(Event::carries_secret) {
         caller.check_confidential()?;
     }
+    let batch: Vec<_> = events.iter().filter_map(session_id).cloned().collect();
     for event in &mut events {
         date_revocation(admin, event, now).await?;
+        check_revocation(admin, event, &batch).await?;
     }
     let names: Vec<_> = events.iter().map(|event| (event.source.clone(), event.id.clone())).collect();
     let issued: Vec<_> = events.iter().map(|event| issuance(event, caller)).collect();
@@ -72,6 +76,33 @@ async fn date_revocation(admin: &Admin, event: &mut Event, now: UnixMillis) -> R
         *issued_before = admin.store.mark_now(scope, *cascade).await?;
     }
     Ok(())
+}
+
+/// Refuses a revocation that is dated as none of its scope can be. `batch` are the sessions that come with it.
+async fn check_revocation(admin: &Admin, event: &Event, batch: &[AccessKeyId]) -> Result<(), ApiError> {
+    match &event.data {
+        EventData::SessionRevoked { scope: RevocationScope::AccessKey(id), .. } if batch.contains(id) => {
+            Ok(())
+        }
+        EventData::SessionRevoked { scope, issued_before, .. } => {
+            let checked = check_date(admin, scope, (*issued_before, event.time)).await;
+            checked.map_err(|error| error.below("data"))
+        }
+        EventData::CredentialIssued(_)
+        | EventData::AccessKeyCreated(_)
+        | EventData::AccessKeyStatus { .. }
+        | EventData::AccessKeyDeleted { .. } => Ok(()),
+    }
+}
+
+fn session_id(event: &Event) -> Option<&AccessKeyId> {
+    match &event.data {
+        EventData::CredentialIssued(session) => Some(&session.access_key_id),
+        EventData::AccessKeyCreated(_)
+        | EventData::AccessKeyStatus { .. }
+        | EventData::AccessKeyDeleted { .. }
+        | EventData::SessionRevoked { .. } => None,
+    }
 }
 
 fn parse(media_type: MediaType, body: &[u8], now: UnixMillis) -> Result<Vec<Event>, ApiError> {

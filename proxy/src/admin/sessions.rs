@@ -183,6 +183,7 @@ pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answ
             .ok_or_else(|| ApiError::invalid("issued_before", "is no time such as 2026-01-02T03:04:05Z"))?,
         None => admin.store.mark_now(&scope, cascade).await?,
     };
+    check_date(admin, &scope, (issued_before, admin.clock.now())).await?;
     let reason = revocation.reason;
     let event = EventData::SessionRevoked { scope: scope.clone(), cascade, issued_before, reason };
     let receipt = admin_event::append(admin, event).await?;
@@ -197,6 +198,21 @@ pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answ
     let issued_before = &answer.issued_before;
     tracing::info!(?scope, cascade, sessions, issued_before, "sessions revoked");
     Ok(answer::json(StatusCode::OK, &answer))
+}
+
+/// Refuses a revocation of a time before the one it is made at, where that would not spare what is newer: a long-term key
+/// is revoked as a whole, and for good.
+pub(super) async fn check_date(
+    admin: &Admin,
+    scope: &RevocationScope,
+    (issued_before, made): (UnixMillis, UnixMillis),
+) -> Result<(), ApiError> {
+    if issued_before >= made || admin.store.may_be_dated(scope).await? {
+        return Ok(());
+    }
+    let message = "cannot be in the past with an access_key_id that no session has: a long-term key is revoked as a \
+                   whole, and for good";
+    Err(ApiError::invalid("issued_before", message))
 }
 
 impl Revocation {

@@ -306,6 +306,41 @@ async fn refuses_unclear_revocations() {
 }
 
 #[tokio::test]
+async fn a_long_term_key_is_revoked_as_a_whole_and_by_no_earlier_time() {
+    let api = Api::new();
+    api.issue("ASIA1", "reader").await;
+    api.issue("FOREIGN1", "reader").await;
+    let dated = |id: &str, before: &str| json!({ "access_key_id": id, "issued_before": before });
+    let event = |id: &str, before: &str| {
+        json!({
+            "specversion": "1.0", "type": "session.revoked", "source": "/test", "id": format!("{id} {before}"),
+            "time": NOW, "data": dated(id, before),
+        })
+    };
+    let earlier = "2026-01-02T03:04:04.999Z";
+    for (id, before, expected) in [
+        ("AKIADECLARED", "2020-01-01T00:00:00Z", 400),
+        ("AKIADECLARED", earlier, 400),
+        ("ASIA1", earlier, 200),
+        ("ASIAUNKNOWN", earlier, 200),
+        ("FOREIGN1", earlier, 200),
+        ("AKIADECLARED", NOW, 200),
+    ] {
+        let (status, by_request) = api.send_json("POST", "/v1/revocations", dated(id, before)).await;
+        assert_eq!(status, expected, "{id} {before}: {by_request}");
+        let (status, by_event) = api.post_event(&event(id, before)).await;
+        assert_eq!(status, expected, "{id} {before}: {by_event}");
+        if expected == 400 {
+            assert_eq!(by_request["error"]["path"], "issued_before");
+            assert_eq!(by_event["error"]["path"], "data.issued_before");
+        }
+    }
+    let batch = json!([issued("FOREIGN2", "reader"), event("FOREIGN2", earlier)]).to_string();
+    let sent = api.send("POST", "/v1/events", "application/cloudevents-batch+json", batch.as_bytes()).await;
+    assert_eq!(sent.0, 200, "{}", sent.1);
+}
+
+#[tokio::test]
 async fn an_access_key_lives_from_creation_to_deletion() {
     let api = Api::new();
     let creation = json!({ "user": "alice", "account": "123456789012" });

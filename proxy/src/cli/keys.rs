@@ -153,12 +153,18 @@ impl List {
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
         let row = |key: &Value| {
             let source = text(&key["source"]);
-            [text(&key["access_key_id"]), text(&key["status"]), text(&key["principal"]["arn"]), source]
+            [text(&key["access_key_id"]), standing(key), text(&key["principal"]["arn"]), source]
         };
         let rows: Vec<_> = answer["access_keys"].as_array().into_iter().flatten().map(row).collect();
         table::write(&mut out, ["ACCESS KEY ID", "STATUS", "PRINCIPAL", "SOURCE"], &rows)?;
         Ok(())
     }
+}
+
+/// The status of a listed key, and whether it is refused all the same.
+fn standing(key: &Value) -> String {
+    let status = key["status"].as_str().unwrap_or("-");
+    if key["revoked_by"].is_string() { format!("{status}, revoked") } else { status.to_owned() }
 }
 
 /// What becomes of a key.
@@ -191,5 +197,18 @@ impl Named {
             writeln!(out, "{}: {done}", table::printable(&self.access_key_id))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revoked_key_is_listed_as_revoked() {
+        let mut key = json!({ "status": "Active" });
+        assert_eq!(standing(&key), "Active");
+        key["revoked_by"] = json!("access_key_id");
+        assert_eq!(standing(&key), "Active, revoked");
     }
 }

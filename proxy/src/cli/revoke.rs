@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Revoke sessions chained from those as well, directly or not
     #[arg(long)]
     cascade: bool,
-    /// Revoke sessions issued before this time: RFC 3339 in UTC, or `now`
+    /// Revoke sessions issued before this time: RFC 3339 in UTC, or `now`; a long-term key is revoked as of now only
     #[arg(long, value_name = "TIME", default_value = "now", value_parser = parse_time)]
     issued_before: IssuedBefore,
     /// Why, for the log

@@ -8,6 +8,7 @@ use super::follow::{Follower, Standing};
 use crate::clock::{Clock, UnixMillis};
 use crate::config::{DeclaredAccessKey, KeySource};
 use crate::events::Event;
+use crate::iam::AccessKeyId;
 use crate::identities::Identities;
 use crate::store::{Declaration, DeclaredKey, KeyConflict, Reconciled, Store, StoreError};
 
@@ -28,6 +29,8 @@ struct State {
     sources: Vec<Source>,
     /// Of the last time everything was settled.
     conflicts: Vec<KeyConflict>,
+    /// The same.
+    revoked: Vec<AccessKeyId>,
     next_end: Option<UnixMillis>,
     failed: bool,
 }
@@ -140,6 +143,9 @@ impl Declarations {
             let KeyConflict { source, access_key_id, reason } = conflict;
             tracing::error!(source, %access_key_id, %reason, "a key of a source is not in force");
         }
+        for access_key_id in done.revoked.iter().filter(|id| !state.revoked.contains(id)) {
+            tracing::warn!(%access_key_id, "a declared key is revoked, and stays so: declare one of another id");
+        }
         for source in &state.sources {
             let own = |conflict: &&KeyConflict| {
                 conflict.source.strip_prefix(Event::KEY_SOURCES) == Some(&*source.settings.name)
@@ -148,7 +154,9 @@ impl Declarations {
                 follower.standing().note_conflicts(done.conflicts.iter().filter(own).count());
             }
         }
-        (state.conflicts, state.next_end, state.failed) = (done.conflicts, done.next_end, false);
+        let Reconciled { conflicts, revoked, next_end, .. } = done;
+        (state.conflicts, state.revoked, state.next_end, state.failed) =
+            (conflicts, revoked, next_end, false);
     }
 
     /// The keys, speaking for the users of the IAM directory that they name.

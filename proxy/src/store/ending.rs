@@ -26,6 +26,23 @@ impl Store {
         Ok(newest.max(now).plus(1))
     }
 
+    /// Whether a revocation of `scope` may be of an earlier time than the present: not that of an access key id that no
+    /// session has. Whatever its time, it reaches a declared key of that id for good.
+    pub async fn may_be_dated(&self, scope: &RevocationScope) -> Result<bool, StoreError> {
+        let id = match scope {
+            RevocationScope::AccessKey(id) if !id.is_temporary() => id.clone(),
+            RevocationScope::AccessKey(_)
+            | RevocationScope::IssuedTo(_)
+            | RevocationScope::Principal(_)
+            | RevocationScope::Role(_)
+            | RevocationScope::Account(_)
+            | RevocationScope::SessionName { .. }
+            | RevocationScope::IdentityProvider(_)
+            | RevocationScope::SourceIdentity(_) => return Ok(true),
+        };
+        self.read(move |db| view::is_session(db, &id)).await
+    }
+
     /// How many live sessions of the log a revocation reaches, those that were revoked before included.
     pub async fn reached(
         &self,

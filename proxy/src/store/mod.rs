@@ -335,10 +335,13 @@ impl Store {
             })?;
             reconcile::plan(&known, &declared, store.state().clock.now())
         };
-        let (events, done) = self.block(planned).await??;
+        let (events, mut done) = self.block(planned).await??;
         if !events.is_empty() {
             self.append(events).await?;
         }
+        let revoked = |key: &AccessKeySummary| key.revoked.is_some() && Event::is_declaration(&key.source);
+        let keys = self.access_keys().await?.into_iter();
+        done.revoked = keys.filter(revoked).map(|key| key.access_key_id).collect();
         Ok(done)
     }
 

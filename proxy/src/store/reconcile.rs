@@ -65,6 +65,8 @@ pub struct Reconciled {
     pub deleted: usize,
     /// Keys of sources that are not in force, because their ids belong to others.
     pub conflicts: Vec<KeyConflict>,
+    /// Keys in force as they are declared, but revoked: for good, whatever is declared under their ids.
+    pub revoked: Vec<AccessKeyId>,
     /// When the first of the declared keys ends: then this is to be done again.
     pub next_end: Option<UnixMillis>,
 }

@@ -228,6 +228,20 @@ fn by_config(keys: impl Into<Vec<DeclaredKey>>) -> [Declaration; 1] {
 }
 
 #[tokio::test]
+async fn who_declares_a_revoked_key_is_told() {
+    let bench = Bench::new();
+    bench.put(created(long_term("AKIAEVENT"))).await.unwrap();
+    for revoked_id in ["AKIAEVENT", "AKIAB", "AKIAABSENT"] {
+        bench.put(revoked(RevocationScope::AccessKey(id(revoked_id)), 2_000)).await.unwrap();
+    }
+    let both = by_config([declared("AKIAA"), declared("AKIAB")]);
+    for _ in 0..2 {
+        assert_eq!(bench.store.reconcile(&both).await.unwrap().revoked, [id("AKIAB")]);
+    }
+    assert_eq!(bench.store.reconcile(&by_config([declared("AKIAA")])).await.unwrap().revoked, []);
+}
+
+#[tokio::test]
 async fn declared_keys_are_created_changed_and_deleted_and_others_are_left_alone() {
     let mut bench = Bench::new();
     bench.put(created(long_term("AKIAEVENT"))).await.unwrap();
