@@ -90,15 +90,28 @@ impl Feed {
             if under_way.len() == IMPORT_WINDOW
                 && let Some((message, sent)) = under_way.pop_front()
             {
-                taken += u64::from(!self.settled(&message, sent).await?.duplicate);
+                taken += u64::from(self.taken(&message, sent).await?);
             }
             let sent = self.send(&message).await;
             under_way.push_back((message, sent));
         }
         for (message, sent) in under_way {
-            taken += u64::from(!self.settled(&message, sent).await?.duplicate);
+            taken += u64::from(self.taken(&message, sent).await?);
         }
         Ok(taken)
+    }
+
+    /// Whether the log holds an event now that it did not hold before. If an attempt had no answer, the next may repeat
+    /// nothing but that: it counts.
+    async fn taken(
+        &self,
+        message: &Outgoing,
+        sent: Result<PublishAckFuture, FeedError>,
+    ) -> Result<bool, FeedError> {
+        match async { acknowledged(sent?).await }.await {
+            Err(FeedError::Unreachable(_)) => self.publish(message).await.map(|_| true),
+            done => Ok(!done?.duplicate),
+        }
     }
 
     /// The end of an attempt that was begun; one without an answer is made again.
