@@ -1,15 +1,15 @@
 //! Bringing a file of an older layout to the present one.
 //!
 //! In the first each session was a row of its own, beside the issuance that says the same, and events were known by their
-//! source and id as text. In the second the last change of each long-term key was noted by its sequence number, and
-//! forgotten when another log was read.
+//! source and id as text. In the second events and the last change of each long-term key were noted by their sequence
+//! numbers, the changes forgotten when another log was read.
 
 use std::collections::BTreeMap;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::changes;
-use super::tables::{META_APPLIED, META_LOGS, META_SCHEMA, SCHEMA, Tables, identity, place};
+use super::tables::{META_APPLIED, META_LOGS, META_SCHEMA, META_SINCE, SCHEMA, Tables, identity, place};
 use crate::events::{Keyring, issues_session, read_event, read_header};
 
 /// The layout that [`from_first`] reads.
@@ -47,11 +47,17 @@ pub(super) fn from_first(txn: &WriteTransaction, tables: &mut Tables<'_>) -> Res
     Ok(())
 }
 
-/// Notes the last change of each long-term key by its place: as noted so far, and as the events that are there say. One
-/// transaction with whoever calls.
+/// Notes the last change of each long-term key, and what events are known by, by their places: as noted so far, and as the
+/// events that are there say. One transaction with whoever calls.
 pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<(), redb::Error> {
     let meta = |name| Ok::<_, redb::Error>(tables.meta.get(name)?.map_or(0, |value| value.value()));
     let (logs, applied) = (meta(META_LOGS)?, meta(META_APPLIED)?);
+    let known = tables.known.iter()?.map(|row| row.map(|(name, seq)| (name.value(), seq.value())));
+    let known = known.take_while(|_| logs > 0).collect::<Result<Vec<_>, _>>()?;
+    for (name, seq) in known {
+        // Of which reading it is shows where the event is still there.
+        tables.known.insert(name, place(logs, seq))?;
+    }
     let mut last = BTreeMap::new();
     for row in tables.changes.iter()? {
         let (id, seq) = row?;
@@ -66,6 +72,7 @@ pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<
         }
         let Ok(logged) = read_event(row.value(), keyring) else { continue };
         if let Some(id) = changes::about(&logged.event) {
+            tables.known.insert(identity(&logged.event.source, &logged.event.id), at.value())?;
             let noted = last.entry(id.as_str().to_owned()).or_default();
             *noted = at.value().max(*noted);
         }
@@ -73,6 +80,9 @@ pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<
     for (id, place) in last {
         tables.changes.insert(id.as_str(), place)?;
     }
+    // Whether what was read before was the present log nobody noted. If it was, what comes again must be looked at, and else
+    // it does not come.
+    tables.meta.insert(META_SINCE, logs.min(1))?;
     // Whether it ever caught up, such a file does not say: it is informed when it has.
     tables.meta.insert(META_SCHEMA, SCHEMA)?;
     Ok(())

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use redb::ReadableTable;
 use redb::backends::InMemoryBackend;
 
 use super::*;
@@ -64,6 +65,30 @@ impl View {
         let seal = || write_event(&logged, &self.keyring).unwrap();
         let body = self.sealed.borrow_mut().entry(event.id.clone()).or_insert_with(seal).clone();
         (logged, body)
+    }
+
+    /// Makes the file what a program of the second layout would have made it; it noted these changes.
+    fn make_second(&self, changes: &[(&str, u64)]) {
+        let txn = tables::begin_write(&self.db).unwrap();
+        let mut tables = tables::Tables::open(&txn).unwrap();
+        let known = tables.known.iter().unwrap().map(Result::unwrap);
+        let known: Vec<_> = known.map(|(name, place)| (name.value(), place.value())).collect();
+        for (name, place) in known {
+            tables.known.insert(name, tables::seq_of(place)).unwrap();
+        }
+        tables.changes.retain(|_, _| false).unwrap();
+        for (id, seq) in changes {
+            tables.changes.insert(*id, seq).unwrap();
+        }
+        tables.meta.remove(tables::META_SINCE).unwrap();
+        tables.meta.insert(tables::META_SCHEMA, migrate::SECOND).unwrap();
+        drop(tables);
+        txn.commit().unwrap();
+    }
+
+    /// Has this program open the file.
+    fn migrate(&self) {
+        database::prepare(&self.db, &self.keyring, AT).unwrap();
     }
 
     /// What becomes of the event at `seq`.
@@ -237,16 +262,9 @@ fn a_file_of_the_second_layout_becomes_one_of_this() {
     view.adopt(2);
     view.read(5, &make("other", "AKIA2", "one"));
     view.read(6, &make("third", "AKIA3", "one"));
-    let txn = tables::begin_write(&view.db).unwrap();
-    let mut tables = tables::Tables::open(&txn).unwrap();
     // The numbers of the log that was read last, and one of the log before it.
-    tables.changes.retain(|id, _| id != "AKIA1").unwrap();
-    tables.changes.insert("AKIA2", 5).unwrap();
-    tables.changes.insert("AKIA3", 90).unwrap();
-    tables.meta.insert(tables::META_SCHEMA, migrate::SECOND).unwrap();
-    drop(tables);
-    txn.commit().unwrap();
-    database::prepare(&view.db, &view.keyring, AT).unwrap();
+    view.make_second(&[("AKIA2", 5), ("AKIA3", 90)]);
+    view.migrate();
     assert!(view.read(4, &deleted("late too", "AKIA2")).unwrap().duplicate, "at an earlier place");
     view.read(7, &deleted("gone three", "AKIA3"));
     assert!(view.has("AKIA2") && !view.has("AKIA3"), "at a later place than in the log before");
@@ -256,6 +274,42 @@ fn a_file_of_the_second_layout_becomes_one_of_this() {
     });
     view.retry();
     assert_eq!(view.keys()["AKIA1"].0, b"two", "what came after the deletion in its log");
+}
+
+#[test]
+fn a_change_that_was_missed_does_not_outlast_what_came_after_it_in_a_file_of_the_second_layout_either() {
+    let log = [make("first", "AKIA1", "one"), make("missed", "AKIA1", "two"), deleted("gone", "AKIA1")];
+    for readings in 1..=2 {
+        let view = View::of(1);
+        view.receive(&log, &[Arrival::Read, Arrival::Missed, Arrival::Read]);
+        for _ in 1..readings {
+            view.adopt(1);
+            view.receive(&log, &[Arrival::Read, Arrival::Missed, Arrival::Read]);
+        }
+        view.make_second(&[("AKIA1", 3)]);
+        view.migrate();
+        for _ in 0..2 {
+            view.adopt(1);
+            view.receive(&log, &[Arrival::Read; 3]);
+            assert!(!view.has("AKIA1"), "read {readings} times before");
+        }
+    }
+}
+
+#[test]
+fn a_deletion_that_is_tried_again_deletes_on_a_file_of_the_second_layout_as_on_a_new_one() {
+    let (migrated, new) = (View::of(1), View::of(1));
+    let first = [make("first", "AKIA1", "one"), deleted("gone", "AKIA1")];
+    migrated.receive(&first, &[Arrival::Read; 2]);
+    migrated.make_second(&[("AKIA1", 2)]);
+    migrated.migrate();
+    // The log has lost its tail, and other events took the places.
+    migrated.adopt(1);
+    let log = [first[0].clone(), make("anew", "AKIA1", "two"), first[1].clone()];
+    for view in [&migrated, &new] {
+        view.receive(&log, &[Arrival::Read; 3]);
+        assert!(!view.has("AKIA1"));
+    }
 }
 
 fn events(log: &'static str) -> impl Strategy<Value = Vec<Event>> {
