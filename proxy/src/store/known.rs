@@ -55,6 +55,16 @@ pub(super) fn same_secret(known: &Credential, given: &Credential) -> bool {
     known.secret.expose_secret() == given.secret.expose_secret()
 }
 
+/// The same secret is the same key, however it is described now: it is as old as it was, so that what revoked it still
+/// does. Whether it is the same.
+pub(super) fn keep_age(known: &Credential, given: &mut Credential) -> bool {
+    let same = same_secret(known, given);
+    if same {
+        given.issued_at = known.issued_at;
+    }
+    same
+}
+
 pub(super) fn same(known: &Credential, given: &Credential) -> bool {
     same_secret(known, given)
         && known.principal == given.principal

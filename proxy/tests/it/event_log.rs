@@ -1,7 +1,8 @@
 //! What every event log has to keep, asked of both: the embedded one and the one that gateways share.
 //!
 //! `conformance` holds for one gateway on any log, `shared` for several on one, `forged` for what no gateway says,
-//! `checkpoints` for what gateways find out about each other, `journal` for what people see.
+//! `checkpoints` for what gateways find out about each other, `journal` for what people see, `keys` for keys that are said
+//! again.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 #![expect(clippy::print_stderr, reason = "a test that cannot be made says so")]
@@ -10,8 +11,9 @@ mod checkpoints;
 mod conformance;
 mod declared;
 mod forged;
-pub(crate) mod nats;
 mod journal;
+mod keys;
+pub(crate) mod nats;
 mod shared;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use redb::ReadableTable;
 
 use super::super::changes::{self, Turn};
 use super::super::error::{Conflict, StoreError};
-use super::super::known::{check_owner, newest_issue, same_secret, stored};
+use super::super::known::{check_owner, keep_age, newest_issue, stored};
 use super::super::revocations::Mark;
 use super::super::tables::{identity, seq_of};
 use super::{Batch, Numbering, Rejection, refuse};
@@ -42,13 +42,11 @@ impl Batch<'_, '_> {
         let mut same_key = false;
         if let Some(known) = &known {
             check_owner(known, event)?;
-            // The same secret is the same key, however it is described now: what revoked it still does.
-            same_key = same_secret(&known.credential, &credential);
-            if same_key {
-                credential.issued_at = known.credential.issued_at;
-            }
+            same_key = keep_age(&known.credential, &mut credential);
         }
-        let event_row = self.encode_event(event)?;
+        // The log tells it as it counts: what told of the key before goes.
+        let data = EventData::AccessKeyCreated(credential.clone());
+        let event_row = self.encode_event(&Event { data, ..event.clone() })?;
         let row = self.encode_credential(&credential, self.place(self.next()), &event.source)?;
         let receipt = self.log(event, &event_row)?;
         if let Some(known) = known {

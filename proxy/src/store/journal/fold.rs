@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::known::same_secret;
+use super::super::known::keep_age;
 use super::super::revocations::Mark;
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData, LoggedEvent};
@@ -79,11 +79,13 @@ impl Fold {
     fn created(&mut self, seq: u64, event: &Event, credential: &Credential) {
         let id = &credential.access_key_id;
         let known = self.keys.get(id).and_then(|known| known.credential.as_ref());
-        let other = known.is_some_and(|known| !same_secret(known, credential));
-        if other || (known.is_some() && credential.status == KeyStatus::Inactive) {
+        let mut credential = credential.clone();
+        if let Some(known) = known
+            && (!keep_age(known, &mut credential) || credential.status == KeyStatus::Inactive)
+        {
             self.end_issued(id, event);
         }
-        self.put(id, FoldedKey::new(seq, event, Some(credential.clone())));
+        self.put(id, FoldedKey::new(seq, event, Some(credential)));
     }
 
     /// At the least: the log that took the event in may have dated it later.

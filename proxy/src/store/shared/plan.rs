@@ -8,7 +8,7 @@ use redb::ReadableDatabase;
 use super::super::apply::Rejection;
 use super::super::error::{Conflict, StoreError};
 use super::super::issued;
-use super::super::known::{check_owner, found, same, stored};
+use super::super::known::{check_owner, found, keep_age, same, stored};
 use super::super::revocations::Mark;
 use super::super::tables::{ACCESS_KEYS, EVENTS, ISSUED, KNOWN, REVOCATIONS, identity, seq_of};
 use crate::clock::UnixMillis;
@@ -58,6 +58,7 @@ fn plan(view: &View<'_>, mut event: Event) -> Result<Planned, StoreError> {
                 return Err(StoreError::conflict(id, Conflict::IsSession));
             }
             if let Some(known) = view.access_key(id)? {
+                keep_age(&known.credential, credential);
                 owned(&known, &event)?;
             }
         }

@@ -93,7 +93,7 @@ async fn embedded() -> (Log, Gateway) {
     (log, gateway)
 }
 
-async fn export(log: &EventLog, file: &Path) {
+pub(super) async fn export(log: &EventLog, file: &Path) {
     std::fs::write(file, text(log.export_lines()).await).unwrap();
 }
 
