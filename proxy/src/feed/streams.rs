@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, Source, StorageType};
 
+use futures_util::StreamExt;
+
 use super::FeedError;
 use super::message::Place;
+use super::tail::{STALLED_AFTER, broken, copied_from};
 use crate::clock::UnixMillis;
 use crate::config;
 use crate::events::MAX_SESSION_MILLIS;
@@ -21,6 +26,10 @@ const SHORTEST_RETENTION: Duration = Duration::from_millis(MAX_SESSION_MILLIS as
 
 /// Within this time the server itself stores nothing twice.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// By how much a log that was made anew counts further than what is compacted of the one before it: that may have come much
+/// further since.
+const UNCOPIED: u64 = 1 << 32;
 
 /// What a cluster answers that has no leader yet.
 const UNAVAILABLE: usize = 503;
@@ -101,11 +110,16 @@ pub(super) async fn prepare(
     names: &Names,
     options: &config::Feed,
 ) -> Result<Bounds, FeedError> {
-    let wanted = names.log_config(options.replicas);
-    let log = get_or_create(context, wanted, options.create_streams).await?;
+    let log = match find(context, &names.log).await? {
+        Some(log) if log.state.messages > 0 => log,
+        empty => number(context, names, options, empty).await?,
+    };
     check_log(&log.config, names, options.replicas).map_err(|problem| wrong(&names.log, problem))?;
     let wanted = names.state_config(options.replicas);
-    let state = get_or_create(context, wanted, options.create_streams).await?;
+    let state = match find(context, &names.state).await? {
+        Some(state) => state,
+        None => create(context, wanted, options.create_streams).await?,
+    };
     check_state(&state.config, names, options.replicas).map_err(|problem| wrong(&names.state, problem))?;
     Ok(Bounds::of(&log))
 }
@@ -134,23 +148,77 @@ pub(super) async fn keeps_millis(context: &Context, names: &Names) -> Result<i64
     Ok(keeps.and_then(|age| i64::try_from(age.as_millis()).ok()).unwrap_or(i64::MAX))
 }
 
-async fn get_or_create(context: &Context, wanted: Config, create: bool) -> Result<Info, FeedError> {
-    match context.get_stream(&wanted.name).await {
-        Ok(stream) => return Ok(stream.cached_info().clone()),
+async fn find(context: &Context, name: &str) -> Result<Option<Info>, FeedError> {
+    match context.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {}
+            GetStreamErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Ok(None)
+            }
             // A cluster that has no leader just now.
             GetStreamErrorKind::JetStream(cause) if cause.code() == UNAVAILABLE => {
-                return Err(FeedError::Unreachable(cause.to_string()));
+                Err(FeedError::Unreachable(cause.to_string()))
             }
-            GetStreamErrorKind::JetStream(cause) => return Err(wrong(&wanted.name, cause.to_string())),
+            GetStreamErrorKind::JetStream(cause) => Err(wrong(name, cause.to_string())),
             GetStreamErrorKind::EmptyName
             | GetStreamErrorKind::Request
-            | GetStreamErrorKind::InvalidStreamName => {
-                return Err(FeedError::Unreachable(error.to_string()));
-            }
+            | GetStreamErrorKind::InvalidStreamName => Err(FeedError::Unreachable(error.to_string())),
         },
     }
+}
+
+/// Has a log that is empty, or not there, count on from the one before it, as far as the compacted stream tells of that.
+/// Its server takes over what has a higher number than what it took last, and gateways tell messages by their numbers: what
+/// stood under numbers that were used before would be lost.
+async fn number(
+    context: &Context,
+    names: &Names,
+    options: &config::Feed,
+    empty: Option<Info>,
+) -> Result<Info, FeedError> {
+    let copied = last_copied(context, &names.state).await?;
+    let first = copied.saturating_add(UNCOPIED);
+    let log = match empty {
+        Some(log) => log,
+        None => {
+            let mut wanted = names.log_config(options.replicas);
+            wanted.first_sequence = Some(first).filter(|_| copied > 0);
+            create(context, wanted, options.create_streams).await?
+        }
+    };
+    if log.state.last_sequence >= copied {
+        return Ok(log);
+    }
+    if !options.create_streams {
+        let problem = format!(
+            "begins anew behind {}, and {} holds what another one said up to {copied}: it must begin beyond that",
+            log.state.last_sequence, names.state
+        );
+        return Err(wrong(&names.log, problem));
+    }
+    // Servers before 2.10 make no stream that begins anywhere else than at 1.
+    let stream = context.get_stream_no_info(&names.log).await.map_err(|error| broken(&error))?;
+    stream.purge().sequence(first).await.map_err(|error| broken(&error))?;
+    let log = find(context, &names.log).await?;
+    log.ok_or_else(|| wrong(&names.log, "does not exist".to_owned()))
+}
+
+/// The number in the log of what the compacted stream took over last; 0: it holds nothing, or is not there.
+async fn last_copied(context: &Context, name: &str) -> Result<u64, FeedError> {
+    if find(context, name).await?.is_none_or(|state| state.state.messages == 0) {
+        return Ok(0);
+    }
+    let config =
+        OrderedConfig { deliver_policy: DeliverPolicy::Last, headers_only: true, ..OrderedConfig::default() };
+    let consumer = context.create_consumer_on_stream(config, name).await.map_err(|error| broken(&error))?;
+    let mut messages = consumer.messages().await.map_err(|error| broken(&error))?;
+    match tokio::time::timeout(STALLED_AFTER, messages.next()).await {
+        Ok(Some(message)) => Ok(copied_from(&message.map_err(|error| broken(&error))?).unwrap_or(0)),
+        Ok(None) | Err(_) => Err(broken(&format_args!("{name} fell silent"))),
+    }
+}
+
+async fn create(context: &Context, wanted: Config, create: bool) -> Result<Info, FeedError> {
     let name = wanted.name.clone();
     if !create {
         return Err(wrong(&name, "does not exist, and feed.create_streams is false".to_owned()));

@@ -36,7 +36,7 @@ PUBLISH = [
 ]
 SUBSCRIBE = ["sigward.beat.*", "_INBOX.>"]
 PURGE = "$JS.API.STREAM.PURGE.sigward_log"
-CREATE = ["$JS.API.STREAM.CREATE.sigward_log", "$JS.API.STREAM.CREATE.sigward_state"]
+CREATE = ["$JS.API.STREAM.CREATE.sigward_log", "$JS.API.STREAM.CREATE.sigward_state", PURGE]
 
 
 class Site:
@@ -240,7 +240,7 @@ def limited(site, start_nats):
     """A log, and what starts gateways of users that may do so much; `creator` may make the streams."""
 
     def start(**permissions: tuple[list[str], list[str]]) -> tuple[Nats, Callable[..., Gateway]]:
-        nats = start_nats(users(creator=([*PUBLISH, *CREATE, PURGE], SUBSCRIBE), **permissions))
+        nats = start_nats(users(creator=([*PUBLISH, *CREATE], SUBSCRIBE), **permissions))
         file = site.secret("password", PASSWORD)
 
         def gateway(name: str, ready: bool = True) -> Gateway:

@@ -2,11 +2,12 @@
 //!
 //! `conformance` holds for one gateway on any log, `shared` for several on one, `forged` for what no gateway says,
 //! `checkpoints` for what gateways find out about each other, `journal` for what people see, `keys` for keys that are said
-//! again.
+//! again, `anew` for a log in the place of another one.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 #![expect(clippy::print_stderr, reason = "a test that cannot be made says so")]
 
+mod anew;
 mod checkpoints;
 mod conformance;
 mod declared;

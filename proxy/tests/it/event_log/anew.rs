@@ -1,0 +1,86 @@
+//! A log that took the place of another one, of which the server still has what it compacted.
+
+use super::shared::{LOG, compacted};
+use super::*;
+
+async fn lose_log(log: &mut Log) {
+    log.nats().client().await.delete_stream(LOG).await.unwrap();
+}
+
+/// The log loses all it holds, as by age.
+async fn trim(log: &mut Log) {
+    log.nats().client().await.get_stream(LOG).await.unwrap().purge().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_revoked_before_the_log_was_lost_and_after_is_revoked_on_a_gateway_that_finds_nobody() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let [first, second] = ["AKIA1", "AKIA2"].map(|id| long_term(id, "one"));
+    let a = log.gateway("a").await;
+    a.put(revoked("AKIA1")).await.unwrap();
+    compacted(&mut log, 1).await;
+    a.close().await;
+    lose_log(&mut log).await;
+    let b = log.gateway("b").await;
+    assert!(b.store.revoked(&first).is_some() && b.store.revoked(&second).is_none());
+    b.put(revoked("AKIA2")).await.unwrap();
+    compacted(&mut log, 2).await;
+    b.close().await;
+    trim(&mut log).await;
+    let c = log.gateway("c").await;
+    assert!(c.store.revoked(&first).is_some() && c.store.revoked(&second).is_some());
+}
+
+#[tokio::test]
+async fn keys_of_both_logs_are_known_to_a_gateway_that_read_neither() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    let keys: Vec<_> = (0..8).map(|n| created(&format!("AKIA{n}"), "one")).collect();
+    for key in &keys[..5] {
+        a.put(key.clone()).await.unwrap();
+    }
+    compacted(&mut log, 5).await;
+    lose_log(&mut log).await;
+    for key in &keys[5..] {
+        until("the log is followed again", async || a.put(key.clone()).await.is_ok()).await;
+    }
+    a.put(deleted("AKIA0")).await.unwrap();
+    compacted(&mut log, 8).await;
+    trim(&mut log).await;
+    let b = log.gateway("b").await;
+    for gateway in [&a, &b] {
+        assert!(gateway.find("AKIA0").await.is_none());
+        for n in 1..8 {
+            assert!(gateway.find(&format!("AKIA{n}")).await.is_some(), "{n}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_somebody_made_anew_is_not_followed_where_its_keys_would_be_lost() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    a.put(created("AKIA1", "one")).await.unwrap();
+    compacted(&mut log, 1).await;
+    a.close().await;
+    let context = log.nats().client().await;
+    let config = context.get_stream(LOG).await.unwrap().cached_info().config.clone();
+    lose_log(&mut log).await;
+    context.create_stream(config).await.unwrap();
+    let mut options = log.nats().feed("b");
+    options.create_streams = false;
+    let mut options =
+        StoreOptions { feed: Some(Feed::connect(&options).await.unwrap()), ..log.options("b").await };
+    let b = Store::open(&options, log.keyring.clone(), Clock::system(), &Metrics::new()).unwrap();
+    let error = b.check_log().await.unwrap_err().to_string();
+    assert!(
+        error.contains("test_log: begins anew") && error.contains("up to 1: it must begin beyond"),
+        "{error}"
+    );
+    b.close().await;
+    options.feed = log.options("b").await.feed;
+    let b = Store::open(&options, log.keyring.clone(), Clock::system(), &Metrics::new()).unwrap();
+    b.check_log().await.unwrap();
+    let begins = context.get_stream(LOG).await.unwrap().cached_info().state.first_sequence;
+    assert!(begins > 1, "{begins}");
+}
