@@ -80,6 +80,11 @@ fn plan(view: &View<'_>, mut event: Event) -> Result<Planned, StoreError> {
     Ok(Planned::Publish(Box::new(event)))
 }
 
+/// Whether an event of this [`identity`] is in this view.
+pub(super) fn is_known(db: &redb::Database, identity: u128) -> Result<bool, redb::Error> {
+    Ok(db.begin_read()?.open_table(KNOWN)?.get(identity)?.is_some())
+}
+
 fn owned(known: &StoredCredential, event: &Event) -> Result<(), StoreError> {
     check_owner(known, event).map_err(refusal)
 }

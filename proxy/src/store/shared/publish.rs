@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::super::tables::identity;
 use super::super::{Store, StoreError};
 use super::plan::{self, Planned};
 use super::{Outcome, Shared, is_local, plain_mark};
@@ -21,27 +22,29 @@ const LONGEST_RUN: usize = 1_024;
 /// An event that is to come back: takes the append from the list of those that wait, however it ends.
 struct Waiting<'a> {
     shared: &'a Shared,
+    /// As the file knows the event.
+    identity: u128,
     message: Outgoing,
     outcome: oneshot::Receiver<Outcome>,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(shared: &'a Shared, message: Outgoing) -> Self {
+    fn new(shared: &'a Shared, event: &Event, message: Outgoing) -> Self {
         let (reply, outcome) = oneshot::channel();
         shared.waiting().insert(message.id.as_str().into(), reply);
-        Self { shared, message, outcome }
+        Self { shared, identity: identity(&event.source, &event.id), message, outcome }
     }
 
-    /// What becomes of it, given that the log has it where `ack` says.
-    async fn back(&mut self, ack: Ack) -> Result<Receipt, StoreError> {
+    /// What becomes of it, given that the log has it where `ack` says. `None`: if it has come, it was before this append
+    /// began to wait.
+    async fn back(&mut self, ack: Ack) -> Result<Option<Receipt>, StoreError> {
         let mut seen = self.shared.seen.subscribe();
         tokio::select! {
             biased;
-            outcome = &mut self.outcome => outcome.map_err(|_| StoreError::Closed)?.into_receipt(ack.seq),
-            // It was applied before this append began to wait.
+            outcome = &mut self.outcome => outcome.map_err(|_| StoreError::Closed)?.into_receipt(ack.seq).map(Some),
             seen = seen.wait_for(|seen| ack.duplicate && *seen >= ack.seq) => {
                 seen.map_err(|_| StoreError::Closed)?;
-                Ok(Receipt { seq: ack.seq, duplicate: true })
+                Ok(None)
             }
         }
     }
@@ -98,7 +101,7 @@ impl Store {
             Planned::Known(seq) => Ok(Step::Known(seq)),
             Planned::Publish(event) => {
                 let message = Outgoing::seal(&event, plain_mark(&event).as_ref(), &self.0.keyring, now)?;
-                Ok(Step::Publish(Waiting::new(shared, message)))
+                Ok(Step::Publish(Waiting::new(shared, &event, message)))
             }
         });
         let (steps, unsealed) = until_err(steps);
@@ -132,9 +135,21 @@ impl Store {
             let ack = acks.next().unwrap_or_else(|| Err(lost()))?;
             shared.knows_of(ack.seq);
             let back = tokio::time::timeout_at(deadline, waiting.back(ack)).await;
-            receipts.push(back.unwrap_or(Err(StoreError::NotApplied { seq: ack.seq }))?);
+            receipts.push(match back.unwrap_or(Err(StoreError::NotApplied { seq: ack.seq }))? {
+                Some(receipt) => receipt,
+                // The server remembers for a while what the log held, whether or not it still does.
+                None => self.known(waiting.identity, ack.seq).await?,
+            });
         }
         Ok(receipts)
+    }
+
+    /// The receipt of an event that stood at `seq` and has been applied here.
+    async fn known(&self, identity: u128, seq: u64) -> Result<Receipt, StoreError> {
+        if self.read(move |db| plan::is_known(db, identity)).await? {
+            return Ok(Receipt { seq, duplicate: true });
+        }
+        Err(StoreError::NotApplied { seq })
     }
 }
 

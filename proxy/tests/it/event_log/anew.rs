@@ -35,14 +35,14 @@ async fn what_was_revoked_before_the_log_was_lost_and_after_is_revoked_on_a_gate
 async fn keys_of_both_logs_are_known_to_a_gateway_that_read_neither() {
     let Some(mut log) = Log::new(Kind::Shared).await else { return };
     let a = log.gateway("a").await;
-    let keys: Vec<_> = (0..8).map(|n| created(&format!("AKIA{n}"), "one")).collect();
-    for key in &keys[..5] {
-        a.put(key.clone()).await.unwrap();
+    let key = |n: u32| created(&format!("AKIA{n}"), "one");
+    for n in 0..5 {
+        a.put(key(n)).await.unwrap();
     }
     compacted(&mut log, 5).await;
     lose_log(&mut log).await;
-    for key in &keys[5..] {
-        until("the log is followed again", async || a.put(key.clone()).await.is_ok()).await;
+    for n in 5..8 {
+        until("the log is followed again", async || a.put(key(n)).await.is_ok()).await;
     }
     a.put(deleted("AKIA0")).await.unwrap();
     compacted(&mut log, 8).await;
@@ -83,4 +83,18 @@ async fn a_log_that_somebody_made_anew_is_not_followed_where_its_keys_would_be_l
     b.check_log().await.unwrap();
     let begins = context.get_stream(LOG).await.unwrap().cached_info().state.first_sequence;
     assert!(begins > 1, "{begins}");
+}
+
+#[tokio::test]
+async fn what_the_server_remembers_and_the_log_has_lost_is_not_said_to_be_in_force() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let a = log.gateway("a").await;
+    let key = created("AKIA1", "one");
+    a.put(key.clone()).await.unwrap();
+    trim(&mut log).await;
+    log.nats().client().await.delete_stream("test_state").await.unwrap();
+    let b = log.gateway("b").await;
+    let answer = b.put(key.clone()).await;
+    assert!(matches!(answer, Err(StoreError::NotApplied { seq: 1 })), "{answer:?}");
+    assert!(b.find("AKIA1").await.is_none() && a.put(key).await.unwrap().duplicate);
 }
