@@ -1,5 +1,6 @@
 //! Reading the log in order: what is compacted, then message by message.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
@@ -62,16 +63,33 @@ impl Feed {
 
     /// What the compacted stream holds of the log's messages after `after` and below `below`, in the log's order.
     pub(crate) async fn compacted(&self, after: u64, below: u64) -> Result<Vec<Delivered>, FeedError> {
+        let mut found = self.copied("").await?;
+        found.retain(|message| message.seq > after && message.seq < below);
+        Ok(last_of_each(found))
+    }
+
+    /// All revocations that the compacted stream holds, whichever log they are of.
+    pub(crate) async fn compacted_marks(&self) -> Result<Vec<Delivered>, FeedError> {
+        self.copied(&self.0.names.subject(&Place::Mark("*".to_owned()))).await
+    }
+
+    /// What the compacted stream holds under a subject, or of all that it holds, in its own order.
+    async fn copied(&self, subject: &str) -> Result<Vec<Delivered>, FeedError> {
         let name = &self.0.names.state;
         // The server may have copied a message, under a time of its own, for as long as the log held it.
         let keeps = keeps_millis(&self.0.context, &self.0.names).await?;
-        let stream = self.0.context.get_stream(name).await;
-        let stream = stream.map_err(|error| FeedError::Unreachable(error.to_string()))?;
+        let config = OrderedConfig {
+            deliver_policy: DeliverPolicy::All,
+            filter_subject: subject.to_owned(),
+            ..OrderedConfig::default()
+        };
+        let consumer = self.0.context.create_consumer_on_stream(config, name).await;
+        let consumer = consumer.map_err(|error| broken(&error))?;
         let mut found = Vec::new();
-        if stream.cached_info().state.messages == 0 {
+        if consumer.cached_info().num_pending == 0 {
             return Ok(found);
         }
-        let mut messages = self.ordered(name, DeliverPolicy::All).await?;
+        let mut messages = consumer.messages().await.map_err(|error| broken(&error))?;
         loop {
             let message = tokio::time::timeout(STALLED_AFTER, messages.next()).await;
             let message = match message {
@@ -81,7 +99,7 @@ impl Feed {
             };
             let info = message.info().map_err(|error| FeedError::Unreachable(error.to_string()))?;
             let (published, pending) = (millis(info.published.unix_timestamp_nanos()), info.pending);
-            if let Some(seq) = copied_from(&message).filter(|seq| *seq > after && *seq < below) {
+            if let Some(seq) = copied_from(&message) {
                 found.push(Delivered::of(&message, seq, published, keeps));
             }
             if pending == 0 {
@@ -205,6 +223,13 @@ impl Delivered {
     }
 }
 
+/// Of messages with the same number the one that was copied last, in the order of the numbers: what was copied before is of
+/// a log that is gone.
+fn last_of_each(copied: Vec<Delivered>) -> Vec<Delivered> {
+    let by_seq: BTreeMap<_, _> = copied.into_iter().map(|message| (message.seq, message)).collect();
+    by_seq.into_values().collect()
+}
+
 fn identity(id: Option<&str>, body: &[u8]) -> u64 {
     let hash = digest::digest(&digest::SHA256, id.map_or(body, str::as_bytes));
     hash.as_ref().first_chunk().map_or(1, |first| u64::from_be_bytes(*first)).max(1)
@@ -217,4 +242,28 @@ pub(super) fn copied_from(message: &Message) -> Option<u64> {
 
 pub(super) fn broken(error: &impl ToString) -> FeedError {
     FeedError::Unreachable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_logs_that_used_the_same_numbers_the_last_one_is_read() {
+        let message = |seq: u64, body: &'static str| Delivered {
+            seq,
+            published: UnixMillis(0),
+            sealed_since: UnixMillis(0),
+            id: None,
+            revocation: false,
+            of_key: true,
+            mark: None,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let copied = [(3, "former"), (9, "former"), (1, "present"), (3, "present"), (4, "present")];
+        let read = last_of_each(copied.map(|(seq, body)| message(seq, body)).into());
+        let read: Vec<_> = read.iter().map(|message| (message.seq, &*message.body)).collect();
+        let (former, present) = (&b"former"[..], &b"present"[..]);
+        assert_eq!(read, [(1, present), (3, present), (4, present), (9, former)]);
+    }
 }

@@ -188,6 +188,7 @@ impl Store {
                     "the shared log has lost events; reading all of it again"
                 );
             }
+            self.raise_compacted(shared).await?;
             self.command(|reply| Command::Adopt(bounds.identity, reply)).await?;
         }
         shared.replaced.store(false, Ordering::Release);
@@ -209,6 +210,19 @@ impl Store {
         // Not before the quarantine has been looked at: what waits there for a key counts.
         shared.freshness.found(bounds.last);
         shared.freshness.applied(self.position());
+        Ok(())
+    }
+
+    /// Raises all marks that are compacted: a log that another one replaced, or that was longer once, had them under numbers
+    /// that say nothing in this one.
+    async fn raise_compacted(&self, shared: &Shared) -> Result<(), Interrupted> {
+        let messages = self.read_all(shared.feed.compacted_marks().await?);
+        let (state, now) = (self.state(), self.state().clock.now());
+        let mut marks: Vec<_> = messages.iter().filter_map(|read| read.mark(now)).collect();
+        marks.retain(|mark| !state.revocations.covers(mark));
+        if !marks.is_empty() {
+            self.command(|reply| Command::Raise(marks, reply)).await?;
+        }
         Ok(())
     }
 

@@ -86,6 +86,25 @@ async fn a_log_that_somebody_made_anew_is_not_followed_where_its_keys_would_be_l
 }
 
 #[tokio::test]
+async fn what_was_revoked_is_revoked_whatever_number_the_present_log_has_under_it() {
+    let Some(mut log) = Log::new(Kind::Shared).await else { return };
+    let key = long_term("AKIA1", "one");
+    let a = log.gateway("a").await;
+    a.put(revoked("AKIA1")).await.unwrap();
+    compacted(&mut log, 1).await;
+    a.close().await;
+    let context = log.nats().client().await;
+    let config = context.get_stream(LOG).await.unwrap().cached_info().config.clone();
+    lose_log(&mut log).await;
+    // By who does not know how it must begin.
+    context.create_stream(config).await.unwrap();
+    context.publish("test.log.session.0", "anything".into()).await.unwrap().await.unwrap();
+    let b = log.gateway("b").await;
+    assert_eq!(b.store.position(), 1);
+    assert!(b.store.revoked(&key).is_some());
+}
+
+#[tokio::test]
 async fn what_the_server_remembers_and_the_log_has_lost_is_not_said_to_be_in_force() {
     let Some(mut log) = Log::new(Kind::Shared).await else { return };
     let a = log.gateway("a").await;
