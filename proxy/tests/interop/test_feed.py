@@ -377,6 +377,33 @@ def test_a_declared_key_that_was_revoked_is_refused_by_a_gateway_that_knows_noth
         clients.session(last, LEAKED)
 
 
+def test_a_key_declared_while_the_log_is_away_waits_for_what_was_revoked(fleet):
+    away = fleet.another("gateway-away")
+    until("its file is told that it has caught up", lambda: metric(away, "feed_age_seconds") in (0, 1))
+    time.sleep(2)
+    away.process.stop()
+    late = Credentials("AKIASUITELATE00000001", LEAKED.secret_access_key)
+    revoke(fleet.gateways[0], "--access-key-id", late.access_key_id)
+    config = away.state / "sigward.toml"
+    declared = config.read_text()
+    leaked = declared[declared.index("[[access_keys]]\naccess_key_id = \"" + LEAKED.access_key_id) :]
+    config.write_text(f"{declared}\n{leaked.replace(LEAKED.access_key_id, late.access_key_id)}")
+    fleet.nats.kill()
+    try:
+        start_again(away, "livez")
+        until("whom it knows is served", lambda: code(away, away.credentials) == "OK")
+        assert code(away, late) == "ServiceUnavailable"
+    finally:
+        fleet.nats.start()
+    until("what was revoked is known", lambda: code(away, late) == "AccessDenied")
+    away.process.stop()
+    start_again(away)
+    log = away.process.stdout.read_text() + away.process.stderr.read_text()
+    told = [line for line in log.splitlines() if "is revoked, and stays so" in line]
+    assert any(late.access_key_id in line for line in told)
+    assert late.secret_access_key not in log
+
+
 def test_nothing_secret_is_in_the_stream(fleet):
     session = events.issue(fleet.gateways[0])
     store = fleet.nats._directory / "store"

@@ -263,12 +263,12 @@ def start_serve(
     return gateway
 
 
-def start_again(gateway: Gateway) -> None:
-    """Starts a gateway of `start_serve` that has ended, with what it left behind."""
+def start_again(gateway: Gateway, what: str = "readyz") -> None:
+    """Starts a gateway of `start_serve` that has ended, with what it left behind, and waits until it answers `what`."""
     number = len(list(gateway.state.glob("logs*")))
     command = [str(binary()), "serve", "--config", str(gateway.state / "sigward.toml")]
     gateway.process = Process(command, gateway.state / f"logs-{number}")
-    gateway.process.wait_for(lambda: answers(f"{gateway.admin}/readyz"))
+    gateway.process.wait_for(lambda: answers(f"{gateway.admin}/{what}"))
 
 
 def sealing_key(path: Path, key_id: str) -> Path:
