@@ -84,6 +84,7 @@ enum DataRow {
 #[serde(rename_all = "snake_case")]
 enum ScopeRow {
     AccessKeyId(AccessKeyId),
+    SessionId(AccessKeyId),
     IssuedTo(AccessKeyId),
     Principal(String),
     Role(String),
@@ -386,6 +387,7 @@ impl ScopeRow {
     fn of(scope: &RevocationScope) -> Self {
         match scope.clone() {
             RevocationScope::AccessKey(id) => Self::AccessKeyId(id),
+            RevocationScope::SessionId(id) => Self::SessionId(id),
             RevocationScope::IssuedTo(id) => Self::IssuedTo(id),
             RevocationScope::Principal(name) => Self::Principal(name),
             RevocationScope::Role(arn) => Self::Role(arn),
@@ -399,6 +401,7 @@ impl ScopeRow {
     fn into_scope(self) -> RevocationScope {
         match self {
             Self::AccessKeyId(id) => RevocationScope::AccessKey(id),
+            Self::SessionId(id) => RevocationScope::SessionId(id),
             Self::IssuedTo(id) => RevocationScope::IssuedTo(id),
             Self::Principal(name) => RevocationScope::Principal(name),
             Self::Role(arn) => RevocationScope::Role(arn),

@@ -67,6 +67,9 @@ pub enum RevocationScope {
     /// One credential, and the sessions issued to it. A long-term key that is declared is reached whenever it is: such a
     /// revocation is never forgotten, unless the id is a temporary credential's.
     AccessKey(AccessKeyId),
+    /// The same of an id that was issued as a session's when the revocation came, whatever it looks like: such a revocation
+    /// is forgotten when that session is over. The store makes it of [`AccessKey`](Self::AccessKey).
+    SessionId(AccessKeyId),
     /// The sessions issued to a long-term key, but not the key.
     IssuedTo(AccessKeyId),
     /// Every session of the principal with this ARN or unique id; of a user also those it got for others by
@@ -151,7 +154,9 @@ impl Event {
                     return Err(EventError::new("data.reason", "must not be longer than 2048 bytes"));
                 }
                 match scope {
-                    RevocationScope::AccessKey(_) | RevocationScope::IssuedTo(_) => Ok(()),
+                    RevocationScope::AccessKey(_)
+                    | RevocationScope::SessionId(_)
+                    | RevocationScope::IssuedTo(_) => Ok(()),
                     RevocationScope::Principal(name) => text("data.principal", name),
                     RevocationScope::Role(arn) => text("data.role", arn),
                     RevocationScope::Account(account) => text("data.account", account),

@@ -14,7 +14,7 @@ pub(super) use self::bulk::{Arrival, Issuance};
 
 use super::error::{Conflict, StoreError};
 use super::issued;
-use super::known::{found, same};
+use super::known::{found, narrowed, same};
 use super::revocations::{MARK_RETENTION_MILLIS, Mark};
 use super::tables::{
     META_ANCHOR, META_APPLIED, META_LIVE, META_LOGS, META_NEWEST, META_REVISION, META_SINCE, Tables,
@@ -258,15 +258,28 @@ impl<'a, 'txn> Batch<'a, 'txn> {
                 self.status(event, access_key_id, *status)
             }
             EventData::AccessKeyDeleted { access_key_id } => self.deleted(event, access_key_id),
-            EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
-                let row = self.encode_event(event)?;
-                let receipt = self.log(event, &row)?;
-                self.raise(Mark::of(scope, *cascade, *issued_before))?;
-                let due = issued_before.plus(MARK_RETENTION_MILLIS).0;
-                self.tables.due.insert((due, self.place(receipt.seq)), "")?;
-                Ok(receipt)
+            EventData::SessionRevoked { scope, cascade, issued_before, reason } => {
+                let scope = match self.numbering {
+                    Numbering::Next => narrowed(&self.tables.issued, scope)?,
+                    // Whoever published it has looked, and what it is must be the same everywhere.
+                    Numbering::At(_) | Numbering::Unlogged => scope.clone(),
+                };
+                let (cascade, issued_before) = (*cascade, *issued_before);
+                let mark = Mark::of(&scope, cascade, issued_before);
+                let reason = reason.clone();
+                let data = EventData::SessionRevoked { scope, cascade, issued_before, reason };
+                self.revoked(&Event { data, ..event.clone() }, mark)
             }
         }
+    }
+
+    fn revoked(&mut self, event: &Event, mark: Mark) -> Result<Receipt, Rejection> {
+        let row = self.encode_event(event)?;
+        let receipt = self.log(event, &row)?;
+        let due = mark.before.plus(MARK_RETENTION_MILLIS).0;
+        self.raise(mark)?;
+        self.tables.due.insert((due, self.place(receipt.seq)), "")?;
+        Ok(receipt)
     }
 
     /// What the log holds is kept as it is: it was sealed once, and is proved again whenever it is read.
@@ -310,6 +323,11 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     }
 
     fn raise(&mut self, mark: Mark) -> Result<(), redb::Error> {
+        if let Some(lasting) = mark.of_key()
+            && self.tables.access_keys.get(&*mark.name)?.is_some()
+        {
+            self.raise(lasting)?;
+        }
         let key = mark.key();
         let known = self.tables.revocations.get(key.as_str())?.map(|before| before.value());
         if known.is_none_or(|before| before < mark.before.0) {

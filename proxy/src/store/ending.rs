@@ -32,6 +32,7 @@ impl Store {
         let id = match scope {
             RevocationScope::AccessKey(id) if !id.is_temporary() => id.clone(),
             RevocationScope::AccessKey(_)
+            | RevocationScope::SessionId(_)
             | RevocationScope::IssuedTo(_)
             | RevocationScope::Principal(_)
             | RevocationScope::Role(_)

@@ -7,7 +7,7 @@ use super::error::{Conflict, StoreError};
 use super::issued;
 use super::revocations::Mark;
 use crate::clock::UnixMillis;
-use crate::events::{Event, Keyring, RowError, StoredCredential, read_credential};
+use crate::events::{Event, Keyring, RevocationScope, RowError, StoredCredential, read_credential};
 use crate::iam::{AccessKeyId, Credential};
 
 /// The latest time that a mark is compared with in sessions of its scope; the epoch if there is none.
@@ -20,6 +20,19 @@ pub(super) fn newest_issue(
         newest = mark.times(&session?).fold(newest, UnixMillis::max);
     }
     Ok(newest)
+}
+
+/// What `scope` is once it is known whether its id was issued as a session's.
+pub(super) fn narrowed(
+    issued: &impl ReadableTable<&'static str, u64>,
+    scope: &RevocationScope,
+) -> Result<RevocationScope, redb::Error> {
+    match scope {
+        RevocationScope::AccessKey(id) if !id.is_temporary() && issued.get(id.as_str())?.is_some() => {
+            Ok(RevocationScope::SessionId(id.clone()))
+        }
+        scope => Ok(scope.clone()),
+    }
 }
 
 pub(super) fn stored(

@@ -5,7 +5,9 @@
 //! harmless, and no later plain mark makes an earlier cascade reach further.
 //!
 //! Marks live for 37 hours, but for those on the ids of long-term keys, which stay: a key that is declared may be declared
-//! again, at any time and on any gateway.
+//! again, at any time and on any gateway. An id is a session's if it looks like one, or if the log had issued it when it was
+//! revoked; the mark says so wherever it goes, so that all gateways forget it. Where a key has that id all the same, a mark
+//! that stays is raised beside it, and goes from there to all.
 //!
 //! Readers load one immutable index and take no lock; whoever changes it copies a map, once for a batch. The copy
 //! costs some 30 ns a mark, so even 100,000 of them are copied in the time of one fsync.
@@ -63,6 +65,8 @@ impl RevokedBy {
 pub(super) enum MarkKind {
     /// One credential, and the sessions issued to it.
     AccessKey,
+    /// The same of an id that a session had when it was revoked.
+    SessionId,
     /// The sessions issued to a long-term key, but not the key: it may be activated again.
     IssuedTo,
     Principal,
@@ -119,8 +123,9 @@ struct Link<'a> {
 }
 
 impl MarkKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::AccessKey,
+        Self::SessionId,
         Self::IssuedTo,
         Self::Principal,
         Self::Role,
@@ -134,6 +139,7 @@ impl MarkKind {
     const fn prefix(self) -> &'static str {
         match self {
             Self::AccessKey => "key:",
+            Self::SessionId => "session-id:",
             Self::IssuedTo => "issued-to:",
             Self::Principal => "principal:",
             Self::Role => "role:",
@@ -148,7 +154,7 @@ impl MarkKind {
     fn names(self, name: &str, link: &Link<'_>) -> bool {
         let is = |principal: &Principal| principal.arn == name || principal.user_id == name;
         match self {
-            Self::AccessKey => link.access_key_id == name || link.parent == Some(name),
+            Self::AccessKey | Self::SessionId => link.access_key_id == name || link.parent == Some(name),
             Self::IssuedTo => link.parent == Some(name),
             Self::Principal => is(link.principal) || link.on_behalf_of.is_some_and(is),
             Self::Role => link.role == Some(name),
@@ -164,6 +170,7 @@ impl Mark {
     pub(super) fn of(scope: &RevocationScope, cascade: bool, before: UnixMillis) -> Self {
         let (kind, name) = match scope {
             RevocationScope::AccessKey(id) => (MarkKind::AccessKey, id.as_str().into()),
+            RevocationScope::SessionId(id) => (MarkKind::SessionId, id.as_str().into()),
             RevocationScope::IssuedTo(id) => (MarkKind::IssuedTo, id.as_str().into()),
             RevocationScope::Principal(name) => (MarkKind::Principal, name.as_str().into()),
             RevocationScope::Role(arn) => (MarkKind::Role, arn.as_str().into()),
@@ -180,6 +187,7 @@ impl Mark {
         let name = || self.name.to_string();
         Some(match self.kind {
             MarkKind::AccessKey => RevocationScope::AccessKey(AccessKeyId::parse(&self.name)?),
+            MarkKind::SessionId => RevocationScope::SessionId(AccessKeyId::parse(&self.name)?),
             MarkKind::IssuedTo => RevocationScope::IssuedTo(AccessKeyId::parse(&self.name)?),
             MarkKind::Principal => RevocationScope::Principal(name()),
             MarkKind::Role => RevocationScope::Role(name()),
@@ -211,6 +219,11 @@ impl Mark {
         })
     }
 
+    /// What a mark comes to that is about a session's id where a long-term key has it.
+    pub(super) fn of_key(&self) -> Option<Self> {
+        (self.kind == MarkKind::SessionId).then(|| Self { kind: MarkKind::AccessKey, ..self.clone() })
+    }
+
     /// Whether it is about an id that a long-term key may have: there is always somebody who can declare that.
     pub(super) fn lasts(&self) -> bool {
         self.kind == MarkKind::AccessKey && !self.name.starts_with(AccessKeyId::TEMPORARY)
@@ -233,6 +246,7 @@ impl Mark {
         let name = match self.kind {
             MarkKind::SessionName => self.name.rsplit_once('/').map_or(&*self.name, |(role, _)| role),
             MarkKind::AccessKey
+            | MarkKind::SessionId
             | MarkKind::IssuedTo
             | MarkKind::Principal
             | MarkKind::Role
@@ -250,7 +264,10 @@ impl Mark {
         let session = credential.session.as_ref();
         let own = match session {
             Some(session) => self.kind.names(&self.name, &Link::of(credential, session)),
-            None => self.kind == MarkKind::AccessKey && credential.access_key_id.as_str() == &*self.name,
+            None => {
+                let own = matches!(self.kind, MarkKind::AccessKey | MarkKind::SessionId);
+                own && credential.access_key_id.as_str() == &*self.name
+            }
         };
         let lineage = session.filter(|_| self.cascade).map_or(&[][..], |session| &session.lineage);
         let ancestors = lineage.iter().map(Link::from).filter(|link| self.kind.names(&self.name, link));
@@ -316,7 +333,10 @@ impl Revocations {
         let Index { plain, cascading } = &**index;
         let Some(session) = &credential.session else {
             let id = credential.access_key_id.as_str();
-            let reached = |marks: &Marks| marks.reach(MarkKind::AccessKey, id, begun(credential));
+            let begun = begun(credential);
+            let reached = |marks: &Marks| {
+                marks.reach(MarkKind::AccessKey, id, begun) || marks.reach(MarkKind::SessionId, id, begun)
+            };
             return (reached(plain) || reached(cascading)).then_some(RevokedBy::AccessKey);
         };
         let own = Link::of(credential, session);
@@ -408,6 +428,8 @@ impl Marks {
         };
         if reach(MarkKind::AccessKey, Some(link.access_key_id))
             || reach(MarkKind::AccessKey, link.parent)
+            || reach(MarkKind::SessionId, Some(link.access_key_id))
+            || reach(MarkKind::SessionId, link.parent)
             || reach(MarkKind::IssuedTo, link.parent)
         {
             return Some(RevokedBy::AccessKey);

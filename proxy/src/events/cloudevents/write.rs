@@ -62,7 +62,7 @@ pub(crate) fn data_to_json(data: &EventData) -> Value {
 
 fn describe_scope(scope: &RevocationScope) -> Value {
     match scope {
-        RevocationScope::AccessKey(id) => json!({ "access_key_id": id }),
+        RevocationScope::AccessKey(id) | RevocationScope::SessionId(id) => json!({ "access_key_id": id }),
         RevocationScope::IssuedTo(id) => json!({ "issued_to": id }),
         RevocationScope::Principal(name) => json!({ "principal": name }),
         RevocationScope::Role(arn) => json!({ "role": arn }),

@@ -142,6 +142,10 @@ fn event_headers_of_version_one_are_these_bytes() {
             r#"{"session_revoked":{"scope":{"access_key_id":"AKIA1"},"issued_before":9}}"#,
         ),
         (
+            revoked(RevocationScope::SessionId(id.clone())),
+            r#"{"session_revoked":{"scope":{"session_id":"AKIA1"},"issued_before":9}}"#,
+        ),
+        (
             revoked(RevocationScope::IssuedTo(id)),
             r#"{"session_revoked":{"scope":{"issued_to":"AKIA1"},"issued_before":9}}"#,
         ),

@@ -8,7 +8,8 @@ use super::super::known::{check_owner, keep_age, newest_issue, stored};
 use super::super::revocations::Mark;
 use super::super::tables::{identity, seq_of};
 use super::{Batch, Numbering, Rejection, refuse};
-use crate::events::{Event, EventData, Receipt, StoredCredential, read_header};
+use crate::clock::UnixMillis;
+use crate::events::{Event, EventData, Receipt, RevocationScope, StoredCredential, read_header};
 use crate::iam::{AccessKeyId, Credential, KeyStatus};
 
 impl Batch<'_, '_> {
@@ -58,8 +59,23 @@ impl Batch<'_, '_> {
             }
         }
         self.put_access_key(id, &row)?;
+        self.inherit_revocation(id)?;
         self.effects.newest = self.effects.newest.max(credential.issued_at);
         Ok(receipt)
+    }
+
+    /// Who takes the id of a session that was revoked is no better off for it.
+    fn inherit_revocation(&mut self, id: &AccessKeyId) -> Result<(), redb::Error> {
+        for cascade in [false, true] {
+            let of_session = Mark::of(&RevocationScope::SessionId(id.clone()), cascade, UnixMillis(0));
+            let before = self.tables.revocations.get(of_session.key().as_str())?.map(|before| before.value());
+            if let Some(before) = before
+                && let Some(lasting) = of_session.of_key()
+            {
+                self.raise(Mark { before: UnixMillis(before), ..lasting })?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn status(

@@ -138,7 +138,9 @@ fn is_about(data: &EventData, id: &AccessKeyId) -> bool {
             access_key_id == id
         }
         EventData::SessionRevoked { scope, .. } => match scope {
-            RevocationScope::AccessKey(revoked) | RevocationScope::IssuedTo(revoked) => revoked == id,
+            RevocationScope::AccessKey(revoked)
+            | RevocationScope::SessionId(revoked)
+            | RevocationScope::IssuedTo(revoked) => revoked == id,
             RevocationScope::Principal(_)
             | RevocationScope::Role(_)
             | RevocationScope::Account(_)

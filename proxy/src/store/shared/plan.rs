@@ -8,11 +8,11 @@ use redb::ReadableDatabase;
 use super::super::apply::Rejection;
 use super::super::error::{Conflict, StoreError};
 use super::super::issued;
-use super::super::known::{check_owner, found, keep_age, same, stored};
+use super::super::known::{check_owner, found, keep_age, narrowed, same, stored};
 use super::super::revocations::Mark;
 use super::super::tables::{ACCESS_KEYS, EVENTS, ISSUED, KNOWN, REVOCATIONS, identity, seq_of};
 use crate::clock::UnixMillis;
-use crate::events::{Event, EventData, Keyring, StoredCredential};
+use crate::events::{Event, EventData, Keyring, RevocationScope, StoredCredential};
 use crate::iam::{AccessKeyId, Credential};
 
 /// What to do with an event.
@@ -72,6 +72,7 @@ fn plan(view: &View<'_>, mut event: Event) -> Result<Planned, StoreError> {
             owned(&view.existing(access_key_id)?, &event)?;
         }
         EventData::SessionRevoked { scope, cascade, issued_before, .. } => {
+            *scope = view.narrowed(scope).map_err(StoreError::read)?;
             let mark = Mark::of(scope, *cascade, *issued_before);
             let known = view.mark(&mark).map_err(StoreError::read)?;
             *issued_before = known.map_or(mark.before, |known| known.max(mark.before));
@@ -134,6 +135,10 @@ impl View<'_> {
     fn access_key(&self, id: &AccessKeyId) -> Result<Option<StoredCredential>, StoreError> {
         let rows = self.txn.open_table(ACCESS_KEYS).map_err(StoreError::read)?;
         stored(&rows, id, self.keyring).map_err(refusal)
+    }
+
+    fn narrowed(&self, scope: &RevocationScope) -> Result<RevocationScope, redb::Error> {
+        narrowed(&self.txn.open_table(ISSUED)?, scope)
     }
 
     fn mark(&self, mark: &Mark) -> Result<Option<UnixMillis>, redb::Error> {

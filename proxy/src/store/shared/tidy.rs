@@ -58,7 +58,9 @@ impl Store {
             return Ok(false);
         }
         match mark.kind {
-            MarkKind::AccessKey | MarkKind::IssuedTo => Ok(!shared.feed.retains_key(&mark.name).await?),
+            MarkKind::AccessKey | MarkKind::SessionId | MarkKind::IssuedTo => {
+                Ok(!shared.feed.retains_key(&mark.name).await?)
+            }
             MarkKind::Principal
             | MarkKind::Role
             | MarkKind::Account

@@ -3,6 +3,7 @@
 
 mod changes;
 mod durability;
+mod ids;
 mod listing;
 mod places;
 mod revocation;

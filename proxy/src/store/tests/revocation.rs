@@ -352,36 +352,12 @@ async fn compaction_drops_what_is_over_and_keeps_what_holds() {
     assert_eq!(bench.store.state().metrics.revocation_marks.get(), 1, "the id may be declared at any time");
 }
 
-#[tokio::test]
-async fn a_revoked_id_stays_revoked_for_whoever_declares_it_and_not_for_a_later_key_of_the_log() {
-    let mut bench = Bench::new();
-    let declared = || {
-        let Credential { access_key_id, secret, principal, status, not_after, .. } = long_term("AKIA1");
-        [Declaration::of_config(vec![DeclaredKey { access_key_id, secret, principal, status, not_after }])]
-    };
-    bench.put(revoked(RevocationScope::AccessKey(id("AKIA1")), 900)).await.unwrap();
-    bench.clock.set(UnixMillis(400 * HOUR));
-    bench.store.compact().await.unwrap();
-    for _ in 0..2 {
-        bench.store.reconcile(&declared()).await.unwrap();
-        let key = bench.find("AKIA1").await.unwrap();
-        assert_eq!(
-            bench.store.revoked(key.credential()),
-            Some(RevokedBy::AccessKey),
-            "seen first long after"
-        );
-        assert!(bench.store.access_keys().await.unwrap()[0].revoked.is_some());
-        bench.store.reconcile(&[Declaration::of_config(vec![])]).await.unwrap();
-        bench.reopen().await;
-    }
-    bench.put(created(long_term("AKIA1"))).await.unwrap();
-    assert_eq!(bench.store.revoked(bench.find("AKIA1").await.unwrap().credential()), None, "made after it");
-}
-
 fn any_revocation() -> impl Strategy<Value = Event> {
     let scope = prop_oneof![
         (0..4u8).prop_map(|n| RevocationScope::AccessKey(id(&format!("ASIA{n}")))),
         Just(RevocationScope::AccessKey(id("AKIAPARENT"))),
+        Just(RevocationScope::SessionId(id("AKIAPARENT"))),
+        Just(RevocationScope::SessionId(id("ASIA2"))),
         Just(RevocationScope::Principal(alice().arn)),
         Just(RevocationScope::Role(reader())),
         Just(RevocationScope::Account(ACCOUNT.into())),

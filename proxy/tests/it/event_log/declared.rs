@@ -124,6 +124,43 @@ async fn a_gateway_answers_though_the_log_holds_what_it_has_no_key_for() {
 }
 
 #[tokio::test]
+async fn gateways_forget_the_revocation_of_a_foreign_session_and_none_tells_the_others_of_it_again() {
+    let Some(mut log) = shared().await else { return };
+    let (a, b) = (log.gateway("a").await, log.gateway("b").await);
+    a.put(issued("FOREIGNSESSION1")).await.unwrap();
+    level(&b, &a).await;
+    for name in ["FOREIGNSESSION1", "AKIALEAKED"] {
+        b.put(revoked_before(name, now().plus(1))).await.unwrap();
+    }
+    level(&a, &b).await;
+    compacted(&mut log, 2).await;
+    assert!(a.is_revoked("FOREIGNSESSION1").await && b.is_revoked("FOREIGNSESSION1").await);
+    // This one never sees the session.
+    log.nats().client().await.get_stream(LOG).await.unwrap().purge().await.unwrap();
+    a.put(issued("ASIA1")).await.unwrap();
+    let c = log.gateway("c").await;
+    assert!(c.find("FOREIGNSESSION1").await.is_none());
+    for gateway in [&a, &b, &c] {
+        until("it has both", async || gateway.metric("store_revocation_marks") == 2.0).await;
+    }
+    let mut later = Vec::new();
+    for gateway in [a, b, c] {
+        let name = gateway.name.clone();
+        gateway.close().await;
+        later.push(log.starting_at(&name, &log.keyring, Clock::manual(now().plus(38 * HOUR))).await);
+    }
+    for gateway in &later {
+        gateway.store.compact().await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    for gateway in &later {
+        assert_eq!(gateway.metric("store_revocation_marks"), 1.0, "{}", gateway.name);
+    }
+    until("the log is found", async || later[0].store.tidy_log().await.is_ok_and(|dropped| dropped == 1))
+        .await;
+}
+
+#[tokio::test]
 async fn a_gateway_that_was_never_ready_answers_for_nobody_and_one_that_was_does_without_the_log() {
     let Some(mut log) = shared().await else { return };
     let a = log.gateway("a").await;
