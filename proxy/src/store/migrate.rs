@@ -10,7 +10,9 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::changes;
 use super::tables::{META_APPLIED, META_LOGS, META_SCHEMA, META_SINCE, SCHEMA, Tables, identity, place};
-use crate::events::{Keyring, issues_session, read_event, read_header};
+use crate::events::{
+    EventData, Keyring, issues_session, read_credential, read_event, read_header, write_event,
+};
 
 /// The layout that [`from_first`] reads.
 pub(super) const FIRST: u64 = 1;
@@ -80,11 +82,34 @@ pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<
     for (id, place) in last {
         tables.changes.insert(id.as_str(), place)?;
     }
+    tell_ages(tables, keyring)?;
     // Whether what was read before was the present log nobody noted. If it was, what comes again must be looked at, and else
     // it does not come.
     tables.meta.insert(META_SINCE, logs.min(1))?;
     // Whether it ever caught up, such a file does not say: it is informed when it has.
     tables.meta.insert(META_SCHEMA, SCHEMA)?;
+    Ok(())
+}
+
+/// Has the events that made long-term keys tell how old those are. Older programs knew that of a key whose secret was said
+/// again, and kept the event as it was said.
+fn tell_ages(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<(), redb::Error> {
+    let mut told = Vec::new();
+    for row in tables.access_keys.iter()? {
+        let (id, row) = row?;
+        let Ok(key) = read_credential(id.value(), row.value(), keyring) else { continue };
+        let Some(event) = tables.events.get(key.seq)? else { continue };
+        let Ok(mut logged) = read_event(event.value(), keyring) else { continue };
+        if let EventData::AccessKeyCreated(credential) = &mut logged.event.data
+            && credential.issued_at != key.credential.issued_at
+        {
+            credential.issued_at = key.credential.issued_at;
+            told.extend(write_event(&logged, keyring).map(|row| (key.seq, row)));
+        }
+    }
+    for (place, row) in told {
+        tables.events.insert(place, row.as_slice())?;
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use redb::ReadableTable;
 use redb::backends::InMemoryBackend;
 
 use super::*;
-use crate::events::{EventData, LoggedEvent, write_event};
+use crate::events::{EventData, LoggedEvent, read_event, write_event};
 use crate::store::shared::{self, Outcome};
 
 const AT: UnixMillis = UnixMillis(1_000);
@@ -310,6 +310,26 @@ fn a_deletion_that_is_tried_again_deletes_on_a_file_of_the_second_layout_as_on_a
         view.receive(&log, &[Arrival::Read; 3]);
         assert!(!view.has("AKIA1"));
     }
+}
+
+#[test]
+fn a_key_whose_secret_was_said_again_is_as_old_in_the_log_of_an_older_file_as_it_is() {
+    let view = View::new();
+    let again = Credential { issued_at: AT.plus(5), ..long_term("AKIA1") };
+    let events = [created(long_term("AKIA1")), event("again", EventData::AccessKeyCreated(again))];
+    view.batch(|batch| assert!(batch.append(&events).is_ok()));
+    let txn = tables::begin_write(&view.db).unwrap();
+    // As it was said.
+    txn.open_table(tables::EVENTS).unwrap().insert(2, view.message(&events[1]).1.as_slice()).unwrap();
+    txn.commit().unwrap();
+    view.make_second(&[]);
+    view.migrate();
+    let txn = redb::ReadableDatabase::begin_read(&view.db).unwrap();
+    let row = txn.open_table(tables::EVENTS).unwrap().get(2).unwrap().unwrap().value().to_vec();
+    let EventData::AccessKeyCreated(told) = read_event(&row, &view.keyring).unwrap().event.data else {
+        panic!("another event")
+    };
+    assert_eq!(told.issued_at, long_term("AKIA1").issued_at);
 }
 
 fn events(log: &'static str) -> impl Strategy<Value = Vec<Event>> {
