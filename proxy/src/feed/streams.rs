@@ -110,10 +110,7 @@ pub(super) async fn prepare(
     names: &Names,
     options: &config::Feed,
 ) -> Result<Bounds, FeedError> {
-    let log = match find(context, &names.log).await? {
-        Some(log) if log.state.messages > 0 => log,
-        empty => number(context, names, options, empty).await?,
-    };
+    let log = numbered(context, names, options).await?;
     check_log(&log.config, names, options.replicas).map_err(|problem| wrong(&names.log, problem))?;
     let wanted = names.state_config(options.replicas);
     let state = match find(context, &names.state).await? {
@@ -167,18 +164,14 @@ async fn find(context: &Context, name: &str) -> Result<Option<Info>, FeedError> 
     }
 }
 
-/// Has a log that is empty, or not there, count on from the one before it, as far as the compacted stream tells of that.
-/// Its server takes over what has a higher number than what it took last, and gateways tell messages by their numbers: what
-/// stood under numbers that were used before would be lost.
-async fn number(
-    context: &Context,
-    names: &Names,
-    options: &config::Feed,
-    empty: Option<Info>,
-) -> Result<Info, FeedError> {
+/// The log, made if it is not there. One that is empty counts on from the one before it, as far as the compacted stream
+/// tells of that: its server takes over what has a higher number than what it took last, and gateways tell messages by
+/// their numbers, so that what stood under numbers that were used before would be lost to new gateways.
+async fn numbered(context: &Context, names: &Names, options: &config::Feed) -> Result<Info, FeedError> {
+    // Before the log, which may grow meanwhile: it is behind only if it was so then.
     let copied = last_copied(context, &names.state).await?;
     let first = copied.saturating_add(UNCOPIED);
-    let log = match empty {
+    let log = match find(context, &names.log).await? {
         Some(log) => log,
         None => {
             let mut wanted = names.log_config(options.replicas);
@@ -189,6 +182,16 @@ async fn number(
     if log.state.last_sequence >= copied {
         return Ok(log);
     }
+    if log.state.messages > 0 {
+        tracing::error!(
+            log = names.log,
+            last = log.state.last_sequence,
+            copied,
+            "another log was here before, which reached further: until this one does so too, what is said of long-term \
+             keys does not get into the compacted stream, where gateways look that are new 40 hours from now"
+        );
+        return Ok(log);
+    }
     if !options.create_streams {
         let problem = format!(
             "begins anew behind {}, and {} holds what another one said up to {copied}: it must begin beyond that",
@@ -197,8 +200,11 @@ async fn number(
         return Err(wrong(&names.log, problem));
     }
     // Servers before 2.10 make no stream that begins anywhere else than at 1.
-    let stream = context.get_stream_no_info(&names.log).await.map_err(|error| broken(&error))?;
-    stream.purge().sequence(first).await.map_err(|error| broken(&error))?;
+    let stream = context.get_stream(&names.log).await.map_err(|error| broken(&error))?;
+    let now = &stream.cached_info().state;
+    if now.messages == 0 && now.last_sequence < copied {
+        stream.purge().sequence(first).await.map_err(|error| broken(&error))?;
+    }
     let log = find(context, &names.log).await?;
     log.ok_or_else(|| wrong(&names.log, "does not exist".to_owned()))
 }
