@@ -39,6 +39,7 @@ impl Batch<'_, '_> {
             return refuse(StoreError::conflict(id, Conflict::IsSession));
         }
         let known = stored(&self.tables.access_keys, id, self.keyring)?;
+        let said = credential.issued_at;
         let mut credential = credential.clone();
         let mut same_key = false;
         if let Some(known) = &known {
@@ -60,6 +61,9 @@ impl Batch<'_, '_> {
         }
         self.put_access_key(id, &row)?;
         self.inherit_revocation(id)?;
+        if same_key && said > credential.issued_at {
+            self.extend_revocation(id, credential.issued_at, said)?;
+        }
         self.effects.newest = self.effects.newest.max(credential.issued_at);
         Ok(receipt)
     }
@@ -73,6 +77,24 @@ impl Batch<'_, '_> {
                 && let Some(lasting) = of_session.of_key()
             {
                 self.raise(Mark { before: UnixMillis(before), ..lasting })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The log goes on telling a younger key than it is, to whoever never read of the older: what revoked the one reaches the
+    /// other too.
+    fn extend_revocation(
+        &mut self,
+        id: &AccessKeyId,
+        issued_at: UnixMillis,
+        said: UnixMillis,
+    ) -> Result<(), redb::Error> {
+        for cascade in [false, true] {
+            let mark = Mark::of(&RevocationScope::AccessKey(id.clone()), cascade, said.plus(1));
+            let before = self.tables.revocations.get(mark.key().as_str())?.map(|before| before.value());
+            if before.is_some_and(|before| before > issued_at.0) {
+                self.raise(mark)?;
             }
         }
         Ok(())

@@ -275,7 +275,8 @@ async fn a_revoked_key_stays_revoked_however_it_is_described_anew() {
         assert_eq!(bench.store.revoked(record.credential()), Some(RevokedBy::AccessKey));
         bench.reopen().await;
     }
-    let replaced = Credential { secret: sigv4::SecretAccessKey::new("another secret"), ..later };
+    let secret = sigv4::SecretAccessKey::new("another secret");
+    let replaced = Credential { secret, issued_at: UnixMillis(2_001), ..later };
     bench.put(event("replaced", EventData::AccessKeyCreated(replaced))).await.unwrap();
     assert_eq!(bench.store.revoked(bench.find("AKIA1").await.unwrap().credential()), None);
 }
@@ -420,6 +421,23 @@ proptest! {
         for credential in credentials().into_iter().chain(family()).chain([long_term("AKIAPARENT"), Credential { declared: true, ..long_term("AKIAPARENT") }]) {
             let expected = marks.iter().any(|mark| mark.reaches(&credential));
             prop_assert_eq!(index.find(&credential).is_some(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_that_is_said_again_as_of_later_is_revoked_for_whoever_reads_of_that_alone() {
+    for (said, reached) in [(1_500, true), (900, false)] {
+        let mut bench = Bench::new();
+        bench.clock.set(UnixMillis(2_000));
+        let later = Credential { issued_at: UnixMillis(said), ..long_term("AKIAPARENT") };
+        bench.put(created(long_term("AKIAPARENT"))).await.unwrap();
+        let before = if reached { 1_200 } else { 900 };
+        bench.put(revoked(RevocationScope::AccessKey(id("AKIAPARENT")), before)).await.unwrap();
+        bench.put(Event { id: "again".into(), ..created(later.clone()) }).await.unwrap();
+        for round in ["at once", "after a restart"] {
+            assert_eq!(bench.store.revoked(&later).is_some(), reached, "{said} {round}");
+            bench.reopen().await;
         }
     }
 }
