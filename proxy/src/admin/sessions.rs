@@ -179,11 +179,15 @@ pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answ
     let scope = revocation.scope()?;
     let whom = revocation.whom()?;
     let issued_before = match &revocation.issued_before {
-        Some(text) => UnixMillis::parse_rfc3339(text)
-            .ok_or_else(|| ApiError::invalid("issued_before", "is no time such as 2026-01-02T03:04:05Z"))?,
+        Some(text) => {
+            let issued_before = UnixMillis::parse_rfc3339(text).ok_or_else(|| {
+                ApiError::invalid("issued_before", "is no time such as 2026-01-02T03:04:05Z")
+            })?;
+            check_date(admin, &scope, (issued_before, admin.clock.now())).await?;
+            issued_before
+        }
         None => admin.store.mark_now(&scope, cascade).await?,
     };
-    check_date(admin, &scope, (issued_before, admin.clock.now())).await?;
     let reason = revocation.reason;
     let event = EventData::SessionRevoked { scope: scope.clone(), cascade, issued_before, reason };
     let receipt = admin_event::append(admin, event).await?;
@@ -201,7 +205,7 @@ pub(super) async fn revoke(admin: &Admin, revocation: Revocation) -> Result<Answ
 }
 
 /// Refuses a revocation of a time before the one it is made at, where that would not spare what is newer: a long-term key
-/// is revoked as a whole, and for good.
+/// is revoked as a whole, and for good. Only for a time that somebody gave: one without is not to be refused.
 pub(super) async fn check_date(
     admin: &Admin,
     scope: &RevocationScope,

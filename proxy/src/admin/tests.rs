@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::clock::UnixMillis;
 use crate::config::AdminToken;
-use crate::events::Keyring;
+use crate::events::{Keyring, MAX_AHEAD_MILLIS};
 use crate::key_sources::KeySourcesParts;
 use crate::store::StoreOptions;
 
@@ -31,8 +31,11 @@ impl Api {
     }
 
     fn with_token(token: Option<&str>) -> Self {
+        Self::with(token, Clock::manual(UnixMillis::parse_rfc3339(NOW).unwrap()))
+    }
+
+    fn with(token: Option<&str>, clock: Clock) -> Self {
         let dir = TempDir::new().unwrap();
-        let clock = Clock::manual(UnixMillis::parse_rfc3339(NOW).unwrap());
         let metrics = Metrics::new();
         let options = StoreOptions::new(dir.path().join("events.redb"), 1 << 20);
         let keyring = Keyring::ephemeral().unwrap();
@@ -338,6 +341,60 @@ async fn a_long_term_key_is_revoked_as_a_whole_and_by_no_earlier_time() {
     let batch = json!([issued("FOREIGN2", "reader"), event("FOREIGN2", earlier)]).to_string();
     let sent = api.send("POST", "/v1/events", "application/cloudevents-batch+json", batch.as_bytes()).await;
     assert_eq!(sent.0, 200, "{}", sent.1);
+}
+
+/// A revocation of an id that nothing is known of.
+fn revoked(id: &str, time: UnixMillis, data: Value) -> Value {
+    json!({
+        "specversion": "1.0", "type": "session.revoked", "source": "/test", "id": id, "time": time.to_rfc3339(),
+        "data": data,
+    })
+}
+
+#[tokio::test]
+async fn a_revocation_without_a_date_is_never_refused() {
+    let api = Api::new();
+    let (clock, now) = (api.admin.clock.clone(), api.admin.clock.now());
+    for ahead in [-1, 0, 1, 50, MAX_AHEAD_MILLIS] {
+        let event = revoked(&format!("{ahead}"), now.plus(ahead), json!({ "access_key_id": "AKIALEAKED" }));
+        let (status, answer) = api.post_event(&event).await;
+        assert_eq!(status, 200, "{ahead} ms ahead: {answer}");
+        let dated = json!({ "access_key_id": "AKIALEAKED", "issued_before": NOW });
+        let (status, answer) =
+            api.post_event(&revoked(&format!("dated {ahead}"), now.plus(ahead), dated)).await;
+        assert_eq!(status, 200, "of now, {ahead} ms ahead: {answer}");
+    }
+    // A session of an issuer whose clock was further ahead of this one than an event may be.
+    clock.set(now.plus(2 * MAX_AHEAD_MILLIS));
+    api.issue("ASIAAHEAD", "reader").await;
+    clock.set(now);
+    for body in [json!({ "access_key_id": "AKIALEAKED" }), json!({ "account": "111122223333" })] {
+        let (status, answer) = api.send_json("POST", "/v1/revocations", body.clone()).await;
+        assert_eq!(status, 200, "{body}: {answer}");
+        let (status, answer) = api.post_event(&revoked(&body.to_string(), now, body.clone())).await;
+        assert_eq!(status, 200, "{body}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_however_long_it_takes_to_find_the_time_for_it() {
+    let clock = Clock::system();
+    let api = Api::with(None, clock.clone());
+    let ahead = clock.now().plus(MAX_AHEAD_MILLIS / 2);
+    let sessions = (0..200).map(|n| {
+        let mut event = issued(&format!("ASIA{n}"), "reader");
+        event["data"]["issued_at"] = json!(ahead.to_rfc3339());
+        event["data"]["expires_at"] = json!(ahead.plus(3_600_000).to_rfc3339());
+        event
+    });
+    let batch = Value::from_iter(sessions).to_string();
+    let sent = api.send("POST", "/v1/events", "application/cloudevents-batch+json", batch.as_bytes()).await;
+    assert_eq!(sent.0, 200, "{}", sent.1);
+    for n in 0..20 {
+        let key = json!({ "access_key_id": format!("AKIALEAKED{n}") });
+        let (status, answer) = api.send_json("POST", "/v1/revocations", key).await;
+        assert_eq!(status, 200, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! | `io.sigward.access_key.created.v1` | `access_key_id`, `secret_access_key`, `principal`; optional `status`, `issued_at` |
 //! | `io.sigward.access_key.status.v1` | `access_key_id`, `status`: `Active` or `Inactive` |
 //! | `io.sigward.access_key.deleted.v1` | `access_key_id` |
-//! | `io.sigward.session.revoked.v1` | exactly one of `access_key_id`, `issued_to` (the sessions issued to a long-term key, but not the key), `principal` (ARN or unique id), `role` (ARN; optional `session_name`), `account`, `identity_provider` (ARN), `source_identity`; optional `issued_before` (default: now; with an `access_key_id` that no session has not before the event's `time`), `cascade` (default: false), `reason` |
+//! | `io.sigward.session.revoked.v1` | exactly one of `access_key_id`, `issued_to` (the sessions issued to a long-term key, but not the key), `principal` (ARN or unique id), `role` (ARN; optional `session_name`), `account`, `identity_provider` (ARN), `source_identity`; optional `issued_before` (default: now; with an `access_key_id` that no session has not earlier than both the event's `time` and the gateway's clock), `cascade` (default: false), `reason` |
 //!
 //! `principal` is `{arn, user_id, account}`, `kind` one of `session_token`, `assumed_role`, `web_identity`, `saml`,
 //! `federation`; times are RFC 3339 in UTC. `mfa: true` without `mfa_authenticated_at` means: when it was issued.

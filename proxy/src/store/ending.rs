@@ -8,22 +8,27 @@ use super::error::StoreError;
 use super::revocations::Mark;
 use super::{Store, known, tables, view};
 use crate::clock::UnixMillis;
-use crate::events::{CredentialHeader, Event, EventData, RevocationScope, RowError, read_header};
+use crate::events::{
+    CredentialHeader, Event, EventData, MAX_AHEAD_MILLIS, RevocationScope, RowError, read_header,
+};
 use crate::iam::random_id;
 
 impl Store {
     /// The `issued_before` that revokes everything in `scope` as of now: one millisecond after now, or after the
-    /// latest issue time in the scope if a clock that feeds events is ahead of this one.
+    /// latest issue time in the scope if a clock that feeds events is ahead of this one. Never further ahead than an event
+    /// may be: it would be refused, and reach nothing at all.
     pub async fn mark_now(&self, scope: &RevocationScope, cascade: bool) -> Result<UnixMillis, StoreError> {
         let state = self.state();
+        let clock = state.clock.now();
+        let latest = clock.plus(MAX_AHEAD_MILLIS);
         // What came by its token is not in the log, so of that the latest of all scopes has to do.
-        let now = state.clock.now().max(UnixMillis(state.newest_unsealed.load(Ordering::Acquire)));
+        let now = clock.max(UnixMillis(state.newest_unsealed.load(Ordering::Acquire)));
         if state.newest.load(Ordering::Acquire) <= now.0 {
-            return Ok(now.plus(1));
+            return Ok(now.plus(1).min(latest));
         }
         let mark = Mark::of(scope, cascade, now);
         let newest = self.read(move |db| newest_issue(db, &mark)).await?;
-        Ok(newest.max(now).plus(1))
+        Ok(newest.max(now).plus(1).min(latest))
     }
 
     /// Whether a revocation of `scope` may be of an earlier time than the present: not that of an access key id that no
