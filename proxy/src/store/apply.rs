@@ -15,7 +15,7 @@ pub(super) use self::bulk::{Arrival, Issuance};
 use super::error::{Conflict, StoreError};
 use super::issued;
 use super::known::{found, narrowed, same};
-use super::revocations::{MARK_RETENTION_MILLIS, Mark};
+use super::revocations::Mark;
 use super::tables::{
     META_ANCHOR, META_APPLIED, META_LIVE, META_LOGS, META_NEWEST, META_REVISION, META_SINCE, Tables,
     identity, logs_of, place, seq_of,
@@ -276,7 +276,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     fn revoked(&mut self, event: &Event, mark: Mark) -> Result<Receipt, Rejection> {
         let row = self.encode_event(event)?;
         let receipt = self.log(event, &row)?;
-        let due = mark.before.plus(MARK_RETENTION_MILLIS).0;
+        let due = mark.over_at().0;
         self.raise(mark)?;
         self.tables.due.insert((due, self.place(receipt.seq)), "")?;
         Ok(receipt)

@@ -4,7 +4,7 @@
 //! every session carries. The two are kept apart and merge by maximum each, so that duplicates and reordering are
 //! harmless, and no later plain mark makes an earlier cascade reach further.
 //!
-//! Marks live for 37 hours, but for those on the ids of long-term keys, which stay: a key that is declared may be declared
+//! Plain marks live for 37 hours, cascading ones for 64, but those on the ids of long-term keys stay: a key that is declared may be declared
 //! again, at any time and on any gateway. An id is a session's if it looks like one, or if the log had issued it when it was
 //! revoked; the mark says so wherever it goes, so that all gateways forget it. Where a key has that id all the same, a mark
 //! that stays is raised beside it, and goes from there to all.
@@ -22,9 +22,16 @@ use crate::clock::UnixMillis;
 use crate::events::{MAX_SESSION_MILLIS, RevocationScope};
 use crate::iam::{AccessKeyId, Ancestor, Credential, Principal, Session, SessionKind};
 
-/// How long a mark that does not [last](Mark::lasts) is kept after its time: until the last session it can reach has
-/// expired, and an hour for clocks.
-pub(super) const MARK_RETENTION_MILLIS: i64 = MAX_SESSION_MILLIS + 3_600_000;
+const HOUR_MILLIS: i64 = 3_600_000;
+
+/// How long a plain mark that does not [last](Mark::lasts) is kept after its time: until the last session it can reach
+/// has expired, and an hour for clocks.
+const PLAIN_RETENTION_MILLIS: i64 = MAX_SESSION_MILLIS + HOUR_MILLIS;
+
+/// The same of a cascading mark, which also reaches what the last of those sessions got at its very end: a role's
+/// session of 12 hours, and those chained from it, of an hour each, until the chain is as long as it may be.
+const CASCADE_RETENTION_MILLIS: i64 =
+    PLAIN_RETENTION_MILLIS + 12 * HOUR_MILLIS + (Session::MAX_LINEAGE as i64 - 1) * HOUR_MILLIS;
 
 /// Why a credential is refused although it is known and unexpired: what was revoked, of it or of an ancestor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,9 +236,14 @@ impl Mark {
         self.kind == MarkKind::AccessKey && !self.name.starts_with(AccessKeyId::TEMPORARY)
     }
 
+    /// From when on no session can be left that it reaches.
+    pub(super) const fn over_at(&self) -> UnixMillis {
+        self.before.plus(if self.cascade { CASCADE_RETENTION_MILLIS } else { PLAIN_RETENTION_MILLIS })
+    }
+
     /// Whether no credential can be left that it reaches.
     pub(super) fn spent(&self, now: UnixMillis) -> bool {
-        !self.lasts() && self.before.plus(MARK_RETENTION_MILLIS) <= now
+        !self.lasts() && self.over_at() <= now
     }
 
     /// Whether the credential is refused because of it. The one definition: what [`Revocations::find`] looks up is

@@ -1,15 +1,15 @@
 //! What a revocation of an access key id comes to: whose the id is, then and later.
 
 use super::*;
-use crate::events::MAX_SESSION_MILLIS;
 
 fn declared(access_key_id: &str) -> [Declaration; 1] {
     let Credential { access_key_id, secret, principal, status, not_after, .. } = long_term(access_key_id);
     [Declaration::of_config(vec![DeclaredKey { access_key_id, secret, principal, status, not_after }])]
 }
 
-/// When every session that was issued at the beginning is over, and so is what is only about those.
-const ALL_OVER: UnixMillis = UnixMillis(1_001 + MAX_SESSION_MILLIS + HOUR);
+/// When every session that was issued at the beginning is over, with all that was chained from it, and so is what is only
+/// about those.
+const ALL_OVER: UnixMillis = UnixMillis(1_001 + 64 * HOUR);
 
 #[tokio::test]
 async fn a_revoked_id_stays_revoked_for_whoever_declares_it_and_not_for_a_later_key_of_the_log() {

@@ -353,6 +353,31 @@ async fn compaction_drops_what_is_over_and_keeps_what_holds() {
     assert_eq!(bench.store.state().metrics.revocation_marks.get(), 1, "the id may be declared at any time");
 }
 
+#[tokio::test]
+async fn a_cascade_holds_until_the_last_session_of_the_longest_chain_is_over() {
+    let mut bench = Bench::new();
+    let mut first = session("ASIAFIRST", 1_000);
+    first.session.as_mut().unwrap().expires_at = UnixMillis(1_000 + MAX_SESSION_MILLIS);
+    let second = chained(&first, "ASIASECOND", "second", 999 + MAX_SESSION_MILLIS);
+    let third = chained(&second, "ASIATHIRD", "third", 998 + MAX_SESSION_MILLIS + 12 * HOUR);
+    let of_first = RevocationScope::AccessKey(id("ASIAFIRST"));
+    bench.clock.set(UnixMillis(1_001 + 37 * HOUR));
+    bench.put(cascading(of_first.clone(), 1_001)).await.unwrap();
+    bench.put(revoked(of_first, 1_001)).await.unwrap();
+    assert_eq!(bench.store.compact().await.unwrap().marks, 1, "the plain one, which reaches no further");
+    for now in [37 * HOUR, 49 * HOUR, 64 * HOUR - 1] {
+        bench.clock.set(UnixMillis(1_001 + now));
+        assert_eq!(bench.store.compact().await.unwrap(), Compacted::default(), "{now}");
+        for session in [&second, &third] {
+            assert_eq!(bench.store.revoked(session), Some(RevokedBy::AccessKey), "{now}");
+        }
+        bench.reopen().await;
+    }
+    bench.clock.set(UnixMillis(1_001 + 64 * HOUR));
+    let over = bench.store.compact().await.unwrap();
+    assert_eq!((over.events, over.marks), (1, 1), "with its event");
+}
+
 fn any_revocation() -> impl Strategy<Value = Event> {
     let scope = prop_oneof![
         (0..4u8).prop_map(|n| RevocationScope::AccessKey(id(&format!("ASIA{n}")))),
