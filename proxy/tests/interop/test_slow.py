@@ -20,7 +20,9 @@ MIB = 1 << 20
 @pytest.fixture
 def gateway(tmp_path, sink):
     limits = {"head_timeout": "3s", "stall_timeout": "3s", "max_connections": 5_000}
-    backend = {"auth": "identity", "response_timeout": "3s", "stall_timeout": "3s"}
+    # The backend, one process for all of them, is given more time: a client to whom nothing is on its way because that is
+    # slow is sent what there is, and then cut off by a FIN that it does not see before it reads.
+    backend = {"auth": "identity", "response_timeout": "3s", "stall_timeout": "10s"}
     gateway = start_serve(tmp_path / "serve", sink.endpoint, backend, gateway=limits)
     yield gateway
     gateway.process.stop()
