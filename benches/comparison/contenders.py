@@ -15,7 +15,7 @@ RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "rel
 SIGWARD = Path(os.environ.get("SIGWARD_BIN", RELEASE / "sigward"))
 
 # What the load generator signs with.
-ACCESS_KEY_ID = "ASIAIOSFODNN7EXAMPLE"
+ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 REGION = "us-east-1"
 
