@@ -29,11 +29,14 @@ use sigward::s3::{Action, Asked, Domains, Target};
 use sigward::server::Server;
 use sigward::store::Store;
 use sigward::upstream::{Answer, Content, Outbound, Upstream, UpstreamMetrics, strip_hop_by_hop};
-use sigward_benches::head::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use sigward_benches::head::{REGION, SECRET_ACCESS_KEY};
 
 // As the gateway has it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What the configuration declares.
+const ACCESS_KEY_ID: &str = "AKIAIOSFODNN7EXAMPLE";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
