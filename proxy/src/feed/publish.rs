@@ -58,7 +58,7 @@ impl Feed {
         }
         let mut acks = Vec::with_capacity(under_way.len());
         for (message, sent) in messages.zip(under_way) {
-            acks.push(self.settled(message, sent).await);
+            acks.push(self.settled(message, sent).await.map(|(ack, _)| ack));
         }
         acks
     }
@@ -108,22 +108,20 @@ impl Feed {
         message: &Outgoing,
         sent: Result<PublishAckFuture, FeedError>,
     ) -> Result<bool, FeedError> {
-        match async { acknowledged(sent?).await }.await {
-            Err(FeedError::Unreachable(_)) => self.publish(message).await.map(|_| true),
-            done => Ok(!done?.duplicate),
-        }
+        let (ack, again) = self.settled(message, sent).await?;
+        Ok(again || !ack.duplicate)
     }
 
-    /// The end of an attempt that was begun; one without an answer is made again.
+    /// The end of an attempt that was begun; one without an answer is made again, and whether it was.
     async fn settled(
         &self,
         message: &Outgoing,
         sent: Result<PublishAckFuture, FeedError>,
-    ) -> Result<Ack, FeedError> {
+    ) -> Result<(Ack, bool), FeedError> {
         let attempt = async { acknowledged(sent?).await };
         match attempt.await {
-            Err(FeedError::Unreachable(_)) => self.publish(message).await,
-            done => done,
+            Err(FeedError::Unreachable(_)) => Ok((self.publish(message).await?, true)),
+            done => Ok((done?, false)),
         }
     }
 
