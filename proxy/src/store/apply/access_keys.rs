@@ -70,16 +70,8 @@ impl Batch<'_, '_> {
 
     /// Who takes the id of a session that was revoked is no better off for it.
     fn inherit_revocation(&mut self, id: &AccessKeyId) -> Result<(), redb::Error> {
-        for cascade in [false, true] {
-            let of_session = Mark::of(&RevocationScope::SessionId(id.clone()), cascade, UnixMillis(0));
-            let before = self.tables.revocations.get(of_session.key().as_str())?.map(|before| before.value());
-            if let Some(before) = before
-                && let Some(lasting) = of_session.of_key()
-            {
-                self.raise(Mark { before: UnixMillis(before), ..lasting })?;
-            }
-        }
-        Ok(())
+        let of_session = self.marks_of(&RevocationScope::SessionId(id.clone()))?;
+        of_session.iter().filter_map(Mark::of_key).try_for_each(|lasting| self.raise(lasting))
     }
 
     /// The log goes on telling a younger key than it is, to whoever never read of the older: what revoked the one reaches the
@@ -90,14 +82,24 @@ impl Batch<'_, '_> {
         issued_at: UnixMillis,
         said: UnixMillis,
     ) -> Result<(), redb::Error> {
-        for cascade in [false, true] {
-            let mark = Mark::of(&RevocationScope::AccessKey(id.clone()), cascade, said.plus(1));
-            let before = self.tables.revocations.get(mark.key().as_str())?.map(|before| before.value());
-            if before.is_some_and(|before| before > issued_at.0) {
-                self.raise(mark)?;
+        for mark in self.marks_of(&RevocationScope::AccessKey(id.clone()))? {
+            if mark.before > issued_at {
+                self.raise(Mark { before: said.plus(1), ..mark })?;
             }
         }
         Ok(())
+    }
+
+    /// The plain mark of a scope and the cascading one, as far as there are any.
+    fn marks_of(&self, scope: &RevocationScope) -> Result<Vec<Mark>, redb::Error> {
+        let mut found = Vec::new();
+        for cascade in [false, true] {
+            let mark = Mark::of(scope, cascade, UnixMillis(0));
+            if let Some(before) = self.tables.revocations.get(mark.key().as_str())? {
+                found.push(Mark { before: UnixMillis(before.value()), ..mark });
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn status(

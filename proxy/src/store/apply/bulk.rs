@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use redb::ReadableTable;
+use redb::{ReadableTable, Table};
 
 use super::super::tables::identity;
 use super::{Batch, dropped_after};
@@ -76,22 +76,17 @@ impl Batch<'_, '_> {
         Ok(left)
     }
 
-    /// Writes what events are known by. Those that are known stay so; asking first would cost as much again.
+    /// Writes what events are known by. Those that are known stay so.
     fn note_all(
         &mut self,
         order: Vec<usize>,
         arrivals: &[Arrival<'_>],
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
-        for at in order {
+        for at in others(order, left) {
             let Arrival { seq, issuance, .. } = arrivals[at];
-            if left.contains(&at) {
-                continue;
-            }
             let place = self.place(seq);
-            let known = self.tables.known.insert(issuance.identity, place)?.map(|known| known.value());
-            if let Some(known) = known {
-                self.tables.known.insert(issuance.identity, known)?;
+            if !put_if_absent(&mut self.tables.known, issuance.identity, place)? {
                 left.insert(at);
             }
         }
@@ -105,15 +100,10 @@ impl Batch<'_, '_> {
         arrivals: &[Arrival<'_>],
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
-        for at in order {
+        for at in others(order, left) {
             let Arrival { seq, issuance, .. } = arrivals[at];
-            if left.contains(&at) {
-                continue;
-            }
-            let (id, place) = (issuance.access_key_id.as_str(), self.place(seq));
-            let issued = self.tables.issued.insert(id, place)?.map(|issued| issued.value());
-            if let Some(issued) = issued {
-                self.tables.issued.insert(id, issued)?;
+            let place = self.place(seq);
+            if !put_if_absent(&mut self.tables.issued, issuance.access_key_id.as_str(), place)? {
                 self.tables.known.remove(issuance.identity)?;
                 left.insert(at);
             }
@@ -138,6 +128,28 @@ impl Batch<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// What is not left out, in its order.
+fn others(mut order: Vec<usize>, left: &BTreeSet<usize>) -> Vec<usize> {
+    order.retain(|at| !left.contains(at));
+    order
+}
+
+/// Whether there was no value yet; one that is there stays. Asking first would cost as much again.
+fn put_if_absent<'k, K: redb::Key + 'static>(
+    table: &mut Table<'_, K, u64>,
+    key: K::SelfType<'k>,
+    value: u64,
+) -> Result<bool, redb::Error>
+where
+    K::SelfType<'k>: Copy,
+{
+    let former = table.insert(key, value)?.map(|former| former.value());
+    if let Some(former) = former {
+        table.insert(key, former)?;
+    }
+    Ok(former.is_none())
 }
 
 /// Adds what has the key of one of its neighbours.
