@@ -175,11 +175,7 @@ impl Mint {
         if credential.session.is_some() {
             return Ok(true);
         }
-        let id = credential.access_key_id.as_str();
-        let now = match self.store.cached(id) {
-            Some(record) => Some(record),
-            None => self.store.load(id).await?,
-        };
+        let now = self.store.load(credential.access_key_id.as_str()).await?;
         Ok(now.is_some_and(|record| record.credential().issued_at == credential.issued_at))
     }
 }
