@@ -23,8 +23,7 @@ pub(super) struct Args {
 }
 
 /// Says that the configuration is good, or everything that is not, directories of keys included; of web servers nothing is
-/// asked. Nothing is opened that another process could
-/// be using: it can run beside the gateway it is about.
+/// asked. Nothing is opened that another process could be using: it can run beside the gateway it is about.
 pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     let file = args.config.file(environment);
     let faults = unusable_files(Config::load(&file, environment)?);

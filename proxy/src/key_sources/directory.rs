@@ -8,9 +8,10 @@
 //! ```
 //!
 //! Links are followed and names that begin with a dot are not: Kubernetes replaces all files at once by swapping the
-//! link `..data`. A directory that changes while it is read is read again; one that does not answer, as a mount whose server
-//! is gone, is out of reach, and not read again before it has answered. All that is read of it together is bounded. Each file or directory in it is a document:
-//! one that is wrong keeps what it gave before, and holds up no other. Before all of them were good once, none counts.
+//! link `..data`. A directory that changes while it is read is read again; one that does not answer, as a mount whose
+//! server is gone, is out of reach, and not read again before it has answered. All that is read of it together is bounded.
+//! Each file or directory in it is a document: one that is wrong keeps what it gave before, and holds up no other. Before
+//! all of them were good once, none counts.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,10 +4,10 @@
 //! every session carries. The two are kept apart and merge by maximum each, so that duplicates and reordering are
 //! harmless, and no later plain mark makes an earlier cascade reach further.
 //!
-//! Plain marks live for 37 hours, cascading ones for 64, but those on the ids of long-term keys stay: a key that is declared may be declared
-//! again, at any time and on any gateway. An id is a session's if it looks like one, or if the log had issued it when it was
-//! revoked; the mark says so wherever it goes, so that all gateways forget it. Where a key has that id all the same, a mark
-//! that stays is raised beside it, and goes from there to all.
+//! Plain marks live for 37 hours, cascading ones for 64, but those on the ids of long-term keys stay: a key that is
+//! declared may be declared again, at any time and on any gateway. An id is a session's if it looks like one, or if the log
+//! had issued it when it was revoked; the mark says so wherever it goes, so that all gateways forget it. Where a key has
+//! that id all the same, a mark that stays is raised beside it, and goes from there to all.
 //!
 //! Readers load one immutable index and take no lock; whoever changes it copies a map, once for a batch. The copy
 //! costs some 30 ns a mark, so even 100,000 of them are copied in the time of one fsync.

@@ -27,8 +27,7 @@ pub(super) const KNOWN: TableDefinition<'_, u128, u64> = TableDefinition::new("k
 pub(super) const DUE: TableDefinition<'_, (i64, u64), &str> = TableDefinition::new("due");
 /// How many sessions and long-term keys each sealing key sealed.
 pub(super) const SEALS: TableDefinition<'_, &str, u64> = TableDefinition::new("seals");
-/// Long-term keys of a shared log, deleted ones included: access key id to the place of the last
-/// change.
+/// Long-term keys of a shared log, deleted ones included: access key id to the place of the last change.
 pub(super) const CHANGES: TableDefinition<'_, &str, u64> = TableDefinition::new("changes");
 /// Events of a shared log that could not be read: place to (message time, body). Kept until a keyring can read
 /// them.

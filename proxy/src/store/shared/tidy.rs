@@ -1,9 +1,9 @@
 //! Dropping from the compacted stream what no gateway can need any more, so that it does not grow for ever.
 //!
 //! That is revocations that can reach nothing: 37 hours after their time, or 64 if they cascade, every session has
-//! expired that they could reach. Those that the log itself still holds stay, since its server might copy them again. Those of a long-term key's
-//! id stay, whether or not the log knows the key: it may be declared. What is said of long-term keys stays, that they were deleted included:
-//! a gateway may come back from any absence and still have them.
+//! expired that they could reach. Those that the log itself still holds stay, since its server might copy them again.
+//! Those of a long-term key's id stay, whether or not the log knows the key: it may be declared. What is said of long-term
+//! keys stays, that they were deleted included: a gateway may come back from any absence and still have them.
 
 use std::time::Duration;
 
