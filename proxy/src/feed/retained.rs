@@ -1,12 +1,12 @@
 //! What the compacted stream holds of revocations that the log no longer has: finding it, and dropping it.
 
-use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
+use async_nats::jetstream::message::Info;
 use async_nats::jetstream::stream::RawMessageErrorKind;
-use futures_util::StreamExt;
 
 use super::message::{Place, PlainMark, plain_mark};
-use super::tail::{STALLED_AFTER, broken, copied_from};
+use super::tail::broken;
 use super::{Feed, FeedError};
 
 /// A revocation that the compacted stream holds and the log no longer.
@@ -25,35 +25,21 @@ impl Feed {
     pub(crate) async fn retained_marks(&self) -> Result<Vec<Retained>, FeedError> {
         let first = self.bounds().await?.first;
         let config = OrderedConfig {
-            deliver_policy: DeliverPolicy::All,
             filter_subject: self.0.names.subject(&Place::Mark("*".to_owned())),
             headers_only: true,
             ..OrderedConfig::default()
         };
-        let consumer = self.0.context.create_consumer_on_stream(config, &self.0.names.state).await;
-        let consumer = consumer.map_err(|error| broken(&error))?;
         let mut found = Vec::new();
-        if consumer.cached_info().num_pending == 0 {
-            return Ok(found);
-        }
-        let mut messages = consumer.messages().await.map_err(|error| broken(&error))?;
-        loop {
-            let message = tokio::time::timeout(STALLED_AFTER, messages.next()).await;
-            let message = match message {
-                Ok(Some(message)) => message.map_err(|error| broken(&error))?,
-                Ok(None) | Err(_) => return Err(broken(&"the compacted stream fell silent")),
-            };
-            let info = message.info().map_err(|error| broken(&error))?;
-            let (place, pending) = (info.stream_sequence, info.pending);
-            if copied_from(&message).is_some_and(|seq| seq < first)
+        let take = |message: &Message, seq, info: &Info<'_>| {
+            if seq < first
                 && let Some(mark) = plain_mark(message.headers.as_ref())
             {
-                found.push(Retained { mark, subject: message.subject.to_string(), place });
+                let (subject, place) = (message.subject.to_string(), info.stream_sequence);
+                found.push(Retained { mark, subject, place });
             }
-            if pending == 0 {
-                return Ok(found);
-            }
-        }
+        };
+        self.read_copied(config, take).await?;
+        Ok(found)
     }
 
     /// Whether the compacted stream holds anything of a long-term key, be it that it was deleted.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::message::Info;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
@@ -75,35 +76,43 @@ impl Feed {
 
     /// What the compacted stream holds under a subject, or of all that it holds, in its own order.
     async fn copied(&self, subject: &str) -> Result<Vec<Delivered>, FeedError> {
-        let name = &self.0.names.state;
         // The server may have copied a message, under a time of its own, for as long as the log held it.
         let keeps = keeps_millis(&self.0.context, &self.0.names).await?;
-        let config = OrderedConfig {
-            deliver_policy: DeliverPolicy::All,
-            filter_subject: subject.to_owned(),
-            ..OrderedConfig::default()
+        let mut found = Vec::new();
+        let config = OrderedConfig { filter_subject: subject.to_owned(), ..OrderedConfig::default() };
+        let take = |message: &Message, seq, info: &Info<'_>| {
+            let published = millis(info.published.unix_timestamp_nanos());
+            found.push(Delivered::of(message, seq, published, keeps));
         };
+        self.read_copied(config, take).await?;
+        Ok(found)
+    }
+
+    /// Hands on what the compacted stream holds now, as `config` says, with its number in the log; in the stream's order.
+    pub(super) async fn read_copied(
+        &self,
+        config: OrderedConfig,
+        mut take: impl FnMut(&Message, u64, &Info<'_>),
+    ) -> Result<(), FeedError> {
+        let name = &self.0.names.state;
+        let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..config };
         let consumer = self.0.context.create_consumer_on_stream(config, name).await;
         let consumer = consumer.map_err(|error| broken(&error))?;
-        let mut found = Vec::new();
         if consumer.cached_info().num_pending == 0 {
-            return Ok(found);
+            return Ok(());
         }
         let mut messages = consumer.messages().await.map_err(|error| broken(&error))?;
         loop {
-            let message = tokio::time::timeout(STALLED_AFTER, messages.next()).await;
-            let message = match message {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(error))) => return Err(broken(&error)),
+            let message = match tokio::time::timeout(STALLED_AFTER, messages.next()).await {
+                Ok(Some(message)) => message.map_err(|error| broken(&error))?,
                 Ok(None) | Err(_) => return Err(FeedError::Unreachable(format!("{name} fell silent"))),
             };
-            let info = message.info().map_err(|error| FeedError::Unreachable(error.to_string()))?;
-            let (published, pending) = (millis(info.published.unix_timestamp_nanos()), info.pending);
+            let info = message.info().map_err(|error| broken(&error))?;
             if let Some(seq) = copied_from(&message) {
-                found.push(Delivered::of(&message, seq, published, keeps));
+                take(&message, seq, &info);
             }
-            if pending == 0 {
-                return Ok(found);
+            if info.pending == 0 {
+                return Ok(());
             }
         }
     }
