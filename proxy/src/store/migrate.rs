@@ -49,14 +49,28 @@ pub(super) fn from_first(txn: &WriteTransaction, tables: &mut Tables<'_>) -> Res
     Ok(())
 }
 
-/// Notes the last change of each long-term key, and what events are known by, by their places: as noted so far, and as the
-/// events that are there say. One transaction with whoever calls.
+/// Brings a file of the second layout to the third, in one transaction with whoever calls.
 pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<(), redb::Error> {
-    let meta = |name| Ok::<_, redb::Error>(tables.meta.get(name)?.map_or(0, |value| value.value()));
-    let (logs, applied) = (meta(META_LOGS)?, meta(META_APPLIED)?);
+    let logs = tables.meta.get(META_LOGS)?.map_or(0, |logs| logs.value());
+    // A file that is the log itself has sequence numbers for places.
+    if logs > 0 {
+        note_places(tables, keyring, logs)?;
+    }
+    tell_ages(tables, keyring)?;
+    // Whether what was read before was the present log nobody noted. If it was, what comes again must be looked at, and else
+    // it does not come.
+    tables.meta.insert(META_SINCE, logs.min(1))?;
+    // Whether it ever caught up, such a file does not say: it is informed when it has.
+    tables.meta.insert(META_SCHEMA, SCHEMA)?;
+    Ok(())
+}
+
+/// Notes the last change of each long-term key, and what events are known by, by their places: as noted so far, and as the
+/// events that are there say. `logs` shared logs have been read from their beginning.
+fn note_places(tables: &mut Tables<'_>, keyring: &Keyring, logs: u64) -> Result<(), redb::Error> {
+    let applied = tables.meta.get(META_APPLIED)?.map_or(0, |applied| applied.value());
     let known = tables.known.iter()?.map(|row| row.map(|(name, seq)| (name.value(), seq.value())));
-    let known = known.take_while(|_| logs > 0).collect::<Result<Vec<_>, _>>()?;
-    for (name, seq) in known {
+    for (name, seq) in known.collect::<Result<Vec<_>, _>>()? {
         // Of which reading it is shows where the event is still there.
         tables.known.insert(name, place(logs, seq))?;
     }
@@ -64,10 +78,10 @@ pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<
     for row in tables.changes.iter()? {
         let (id, seq) = row?;
         // The present log has not come as far: it was applied late, of a former one.
-        let of = if seq.value() > applied { logs.saturating_sub(1) } else { logs };
+        let of = if seq.value() > applied { logs - 1 } else { logs };
         last.insert(id.value().to_owned(), place(of, seq.value()));
     }
-    for row in tables.events.iter()?.take_while(|_| logs > 0) {
+    for row in tables.events.iter()? {
         let (at, row) = row?;
         if issues_session(row.value()) {
             continue;
@@ -82,12 +96,6 @@ pub(super) fn from_second(tables: &mut Tables<'_>, keyring: &Keyring) -> Result<
     for (id, place) in last {
         tables.changes.insert(id.as_str(), place)?;
     }
-    tell_ages(tables, keyring)?;
-    // Whether what was read before was the present log nobody noted. If it was, what comes again must be looked at, and else
-    // it does not come.
-    tables.meta.insert(META_SINCE, logs.min(1))?;
-    // Whether it ever caught up, such a file does not say: it is informed when it has.
-    tables.meta.insert(META_SCHEMA, SCHEMA)?;
     Ok(())
 }
 
