@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use redb::ReadableTable;
+use redb::backends::FileBackend;
 
 use super::StoreOptions;
 use super::error::StoreError;
@@ -39,7 +40,9 @@ pub(super) struct Loaded {
 pub(super) fn open(options: &StoreOptions) -> Result<redb::Database, StoreError> {
     let path = &options.path;
     let file = create(path).map_err(|e| StoreError::File { path: path.clone(), source: Arc::new(e) })?;
-    redb::Builder::new().set_cache_size(PAGE_CACHE_BYTES).create_file(file).map_err(|error| match error {
+    let opened = FileBackend::new(file)
+        .and_then(|file| redb::Builder::new().set_cache_size(PAGE_CACHE_BYTES).create_with_backend(file));
+    opened.map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => StoreError::Held { path: path.clone() },
         error => StoreError::Open { path: path.clone(), source: Arc::new(error.into()) },
     })
