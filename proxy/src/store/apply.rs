@@ -45,6 +45,8 @@ pub(super) struct Effects {
     pub(super) live: u64,
     /// Whether there is anything to commit.
     pub(super) dirty: bool,
+    /// Whether it must outlast the process from the commit on, and not only from the next one that must.
+    pub(super) lasting: bool,
     /// Marks to raise.
     pub(super) marks: Vec<Mark>,
     /// Long-term keys whose record changed or went.
@@ -107,6 +109,7 @@ impl<'a, 'txn> Batch<'a, 'txn> {
             anchor: value(META_ANCHOR)?,
             live: value(META_LIVE)?,
             dirty: false,
+            lasting: true,
             marks: Vec::new(),
             changed: Vec::new(),
         };
@@ -228,6 +231,12 @@ impl<'a, 'txn> Batch<'a, 'txn> {
     pub(super) fn pass(&mut self, seq: u64) {
         self.effects.dirty |= self.effects.position < seq;
         self.effects.position = self.effects.position.max(seq);
+    }
+
+    /// What is applied here can be read from the shared log again, and nothing depends on it before the log has been read
+    /// further: its commit does not wait for the disk.
+    pub(super) fn interim(&mut self) {
+        self.effects.lasting = false;
     }
 
     /// Ends the batch; what remains is to commit the transaction, or to abort it if nothing changed.

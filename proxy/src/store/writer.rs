@@ -251,9 +251,17 @@ impl Writer {
 }
 
 /// Commits what changed something.
-fn settle(effects: Option<Effects>, txn: redb::WriteTransaction) -> Result<Option<Effects>, redb::Error> {
-    match effects {
-        Some(_) => txn.commit()?,
+pub(super) fn settle(
+    effects: Option<Effects>,
+    mut txn: redb::WriteTransaction,
+) -> Result<Option<Effects>, redb::Error> {
+    match &effects {
+        Some(effects) => {
+            if !effects.lasting {
+                txn.set_durability(redb::Durability::None)?;
+            }
+            txn.commit()?;
+        }
         None => txn.abort()?,
     }
     Ok(effects)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use redb::{ReadableTable, Table};
+use redb::{ReadableTable, ReadableTableMetadata, Table};
 
 use super::super::tables::identity;
 use super::{Batch, dropped_after};
@@ -54,20 +54,20 @@ impl Batch<'_, '_> {
         &mut self,
         arrivals: &[Arrival<'_>],
     ) -> Result<BTreeSet<usize>, redb::Error> {
-        let mut by_identity: Vec<_> = (0..arrivals.len()).collect();
-        by_identity.sort_unstable_by_key(|at| arrivals[*at].issuance.identity);
-        let mut by_id: Vec<_> = (0..arrivals.len()).collect();
-        by_id.sort_unstable_by_key(|at| arrivals[*at].issuance.access_key_id.as_str());
+        let by_identity = in_order(arrivals.iter().map(|arrival| arrival.issuance.identity));
+        let by_id = in_order(arrivals.iter().map(|arrival| ById::new(&arrival.issuance.access_key_id)));
         let mut left = BTreeSet::new();
-        repeated(&by_identity, &mut left, |at| arrivals[at].issuance.identity);
-        repeated(&by_id, &mut left, |at| arrivals[at].issuance.access_key_id.as_str());
-        for &at in &by_id {
-            if self.tables.access_keys.get(arrivals[at].issuance.access_key_id.as_str())?.is_some() {
-                left.insert(at);
+        repeated(&by_identity, &mut left);
+        repeated(&by_id, &mut left);
+        if !self.tables.access_keys.is_empty()? {
+            for &(id, at) in &by_id {
+                if self.tables.access_keys.get(id.text)?.is_some() {
+                    left.insert(at);
+                }
             }
         }
-        self.note_all(by_identity, arrivals, &mut left)?;
-        self.issue_all(by_id, arrivals, &mut left)?;
+        self.note_all(&by_identity, arrivals, &mut left)?;
+        self.issue_all(&by_id, arrivals, &mut left)?;
         let taken = arrivals.iter().enumerate().filter(|(at, _)| !left.contains(at));
         self.write_log(&taken.map(|(_, arrival)| *arrival).collect::<Vec<_>>())?;
         if let Some(last) = arrivals.last() {
@@ -79,14 +79,13 @@ impl Batch<'_, '_> {
     /// Writes what events are known by. Those that are known stay so.
     fn note_all(
         &mut self,
-        order: Vec<usize>,
+        order: &[(u128, usize)],
         arrivals: &[Arrival<'_>],
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
-        for at in others(order, left) {
-            let Arrival { seq, issuance, .. } = arrivals[at];
-            let place = self.place(seq);
-            if !put_if_absent(&mut self.tables.known, issuance.identity, place)? {
+        for &(identity, at) in order {
+            let place = self.place(arrivals[at].seq);
+            if !left.contains(&at) && !put_if_absent(&mut self.tables.known, identity, place)? {
                 left.insert(at);
             }
         }
@@ -96,14 +95,14 @@ impl Batch<'_, '_> {
     /// Writes where sessions are. Those that are issued stay so.
     fn issue_all(
         &mut self,
-        order: Vec<usize>,
+        order: &[(ById<'_>, usize)],
         arrivals: &[Arrival<'_>],
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
-        for at in others(order, left) {
+        for &(id, at) in order {
             let Arrival { seq, issuance, .. } = arrivals[at];
             let place = self.place(seq);
-            if !put_if_absent(&mut self.tables.issued, issuance.access_key_id.as_str(), place)? {
+            if !left.contains(&at) && !put_if_absent(&mut self.tables.issued, id.text, place)? {
                 self.tables.known.remove(issuance.identity)?;
                 left.insert(at);
             }
@@ -130,9 +129,27 @@ impl Batch<'_, '_> {
     }
 }
 
-/// What is not left out, in its order.
-fn others(mut order: Vec<usize>, left: &BTreeSet<usize>) -> Vec<usize> {
-    order.retain(|at| !left.contains(at));
+/// An access key id in the order of ids. Its first letters lie beside it, since sorting by what is elsewhere in memory is slow.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ById<'a> {
+    first: [u8; 16],
+    text: &'a str,
+}
+
+impl<'a> ById<'a> {
+    fn new(id: &'a AccessKeyId) -> Self {
+        let text = id.as_str();
+        let mut first = [0; 16];
+        let taken = text.len().min(first.len());
+        first[..taken].copy_from_slice(&text.as_bytes()[..taken]);
+        Self { first, text }
+    }
+}
+
+/// Keys in their order, each with its place among those that came.
+fn in_order<K: Ord>(keys: impl Iterator<Item = K>) -> Vec<(K, usize)> {
+    let mut order: Vec<_> = keys.enumerate().map(|(at, key)| (key, at)).collect();
+    order.sort_unstable();
     order
 }
 
@@ -153,10 +170,10 @@ where
 }
 
 /// Adds what has the key of one of its neighbours.
-fn repeated<K: PartialEq>(order: &[usize], left: &mut BTreeSet<usize>, key: impl Fn(usize) -> K) {
+fn repeated<K: PartialEq>(order: &[(K, usize)], left: &mut BTreeSet<usize>) {
     for pair in order.windows(2) {
-        if key(pair[0]) == key(pair[1]) {
-            left.extend(pair);
+        if pair[0].0 == pair[1].0 {
+            left.extend([pair[0].1, pair[1].1]);
         }
     }
 }

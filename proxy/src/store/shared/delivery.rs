@@ -30,6 +30,8 @@ pub(in crate::store) struct Delivery {
     pub(in crate::store) messages: Vec<ReadMessage>,
     /// The log holds nothing else up to here.
     pub(in crate::store) upto: u64,
+    /// Whether so much follows that nobody relies on these messages before.
+    pub(in crate::store) much_follows: bool,
 }
 
 /// A message of the log, read and proved; what is left to do concerns the file.
@@ -86,6 +88,12 @@ impl ReadMessage {
             message.body = Bytes::copy_from_slice(&message.body);
         }
         Self { message, content }
+    }
+
+    /// Whether the message grants or says nothing that outlives it: whoever does not have it finds it in the log, or has a
+    /// token that says the same.
+    const fn is_of_session(&self) -> bool {
+        matches!(self.content, Content::Issuance(_) | Content::Over)
     }
 
     fn arrival(&self) -> Option<Arrival<'_>> {
@@ -162,6 +170,10 @@ impl Delivery {
         }
         batch.pass(self.upto);
         batch.anchor(anchor);
+        // A revocation or a long-term key is on disk before anything is said of it.
+        if self.much_follows && self.messages.iter().all(ReadMessage::is_of_session) {
+            batch.interim();
+        }
         Ok(outcomes)
     }
 }

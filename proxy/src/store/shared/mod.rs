@@ -118,6 +118,11 @@ impl Shared {
         self.metrics.head.set(i64::try_from(head).unwrap_or(i64::MAX));
     }
 
+    /// How many places the log is known to have behind `seq`.
+    fn due(&self, seq: u64) -> u64 {
+        self.head.load(Ordering::Acquire).saturating_sub(seq)
+    }
+
     /// What was read so far may be of as late as `seq`: what was live at places before that cannot be told.
     fn tells_live_from(&self, seq: u64) {
         self.live_from.fetch_max(seq, Ordering::AcqRel);

@@ -202,7 +202,7 @@ impl Store {
             let messages = shared.feed.compacted(applied, bounds.first).await?;
             tracing::info!(applied, first = bounds.first, kept = messages.len(), "read the compacted state");
             let messages = self.read_all(messages);
-            self.deliver(shared, Delivery { messages, upto: bounds.first - 1 }).await?;
+            self.deliver(shared, Delivery { messages, upto: bounds.first - 1, much_follows: false }).await?;
         }
         // What is compacted is of later than where the log begins, and what was read before may be too.
         shared.tells_live_from(shared.feed.bounds().await?.last);
@@ -264,7 +264,8 @@ impl Store {
         let older = messages.len().saturating_sub(LENGTH);
         let latest = &messages[older..];
         let latest: Vec<_> = latest.iter().map(|read| (read.message.seq, read.message.identity())).collect();
-        let live = self.deliver(shared, Delivery { messages, upto }).await?;
+        let much_follows = shared.due(upto) > FAR_BEHIND;
+        let live = self.deliver(shared, Delivery { messages, upto, much_follows }).await?;
         for ((seq, identity), live) in latest.into_iter().zip(live.into_iter().skip(older)) {
             shared.trail.add(seq, identity, Some(live).filter(|_| shared.tells_live(seq)));
         }
@@ -337,11 +338,8 @@ impl Store {
 /// Waits for more messages while many are due and they keep coming. Nobody waits for one of those: what is appended
 /// now comes behind them.
 async fn gather(shared: &Shared, behind: &mut Receiver<ReadMessage>, messages: &mut Vec<ReadMessage>) {
-    let due = |messages: &[ReadMessage]| {
-        let read = messages.last().map_or(0, |read| read.message.seq);
-        shared.head.load(Ordering::Acquire).saturating_sub(read)
-    };
-    while messages.len() < READ_AHEAD && due(messages) > FAR_BEHIND {
+    let read = |messages: &[ReadMessage]| messages.last().map_or(0, |read| read.message.seq);
+    while messages.len() < READ_AHEAD && shared.due(read(messages)) > FAR_BEHIND {
         let room = READ_AHEAD - messages.len();
         let more = behind.recv_many(messages, room);
         if !tokio::time::timeout(PATIENCE, more).await.is_ok_and(|more| more > 0) {

@@ -9,11 +9,13 @@ use super::fixtures::{NOW, delivered, log_of_all_kinds};
 use super::*;
 use crate::events::{RevocationScope, event_identity};
 use crate::feed::PlainMark;
+use crate::store::apply::Effects;
 use crate::store::fixtures::{HOUR, issued, revoked, session};
 use crate::store::tables::{
     DUE, EVENTS, ISSUED, KNOWN, META, META_APPLIED, META_REVISION, QUARANTINE, REVOCATIONS, SEALS,
     begin_write, meta,
 };
+use crate::store::writer::settle;
 
 fn read(event: &Event, change: impl FnOnce(&mut Delivered)) -> ReadMessage {
     let keyring = Keyring::ephemeral().unwrap();
@@ -58,20 +60,25 @@ impl Follower {
 
     /// What becomes of messages in one transaction.
     fn deliver(&self, log: &[Delivered]) -> Vec<String> {
-        self.deliver_until(log, |txn| txn.commit().unwrap())
+        self.deliver_until(log, false, |effects, txn| drop(settle(effects, txn).unwrap()))
     }
 
-    fn deliver_until(&self, log: &[Delivered], end: impl FnOnce(redb::WriteTransaction)) -> Vec<String> {
+    fn deliver_until(
+        &self,
+        log: &[Delivered],
+        much_follows: bool,
+        end: impl FnOnce(Option<Effects>, redb::WriteTransaction),
+    ) -> Vec<String> {
         let read = |message: &Delivered| ReadMessage::new(message.clone(), &self.keyring, NOW);
         let delivery = Delivery {
             messages: log.iter().map(read).collect(),
             upto: log.last().map_or(0, |last| last.seq),
+            much_follows,
         };
         let txn = begin_write(&self.db).unwrap();
         let mut batch = Batch::begin(&txn, &self.keyring, NOW).unwrap();
         let outcomes = delivery.apply(&mut batch).unwrap();
-        batch.finish().unwrap();
-        end(txn);
+        end(batch.finish().unwrap(), txn);
         outcomes.iter().map(|(outcome, live)| format!("{outcome:?}, {live} live")).collect()
     }
 
@@ -154,7 +161,7 @@ fn who_dies_while_catching_up_goes_on_where_the_file_ends_and_comes_to_the_same(
         let [path, left] = ["file", "left"].map(|name| dir.path().join(format!("{died_at} {name}")));
         let follower = Follower::open(&path, &keyring);
         follower.deliver(&log[..died_at]);
-        follower.deliver_until(&log[died_at..], |uncommitted| {
+        follower.deliver_until(&log[died_at..], false, |_, uncommitted| {
             // As it lies on the disk meanwhile.
             fs::copy(&path, &left).unwrap();
             uncommitted.abort().unwrap();
@@ -165,4 +172,28 @@ fn who_dies_while_catching_up_goes_on_where_the_file_ends_and_comes_to_the_same(
         next.deliver(&log[rest..]);
         assert_eq!(next.content(), undisturbed.content(), "died behind message {died_at}");
     }
+}
+
+#[test]
+fn sessions_that_many_follow_are_on_disk_with_the_next_message_that_must_be_and_revocations_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyring = Keyring::ephemeral().unwrap();
+    let path = dir.path().join("file");
+    let follower = Follower::open(&path, &keyring);
+    let sessions = (1..=6).map(|at| issued(session(&format!("ASIA{at}"), NOW.0)));
+    let revocation = revoked(RevocationScope::Account("1".into()), NOW.0);
+    let log = sessions.chain([revocation]);
+    let log: Vec<_> = (1..).zip(log).map(|(seq, event)| delivered(seq, &event, &keyring)).collect();
+    let deliver = |some: &[Delivered], much_follows| {
+        follower.deliver_until(some, much_follows, |effects, txn| drop(settle(effects, txn).unwrap()));
+        let left = dir.path().join("left");
+        fs::copy(&path, &left).unwrap();
+        (follower.position(), Follower::open(&left, &keyring).position())
+    };
+    assert_eq!(deliver(&log[..1], false), (1, 1));
+    assert_eq!(deliver(&log[1..2], true), (2, 1), "seen, and gone with the process");
+    assert_eq!(deliver(&log[2..3], true), (3, 1));
+    assert_eq!(deliver(&log[3..4], false), (4, 4), "nothing is waited for any more");
+    assert_eq!(deliver(&log[4..5], true), (5, 4));
+    assert_eq!(deliver(&log[5..], true), (7, 7), "a revocation lasts");
 }
