@@ -9,8 +9,8 @@ use super::answer::{self, Answer, ApiError};
 use super::query::Query;
 use super::{Admin, admin_event};
 use crate::clock::UnixMillis;
-use crate::events::{EventData, RevocationScope};
-use crate::iam::{AccessKeyId, Ancestor, Principal, SessionKind};
+use crate::events::{EventData, RevocationScope, cloudevents};
+use crate::iam::{AccessKeyId, Ancestor, Arn, Principal, SessionKind};
 use crate::store::{Reached, RevokedBy, SessionFilter, SessionSummary, WaitFor};
 
 /// Sessions of one answer, unless the query asks for another number.
@@ -239,6 +239,12 @@ impl Revocation {
     }
 
     fn scope(&self) -> Result<RevocationScope, ApiError> {
+        // What names nobody would be taken for a revocation that found nobody yet.
+        check_arn("role", self.role.as_deref())?;
+        check_arn("identity_provider", self.identity_provider.as_deref())?;
+        if self.account.as_deref().is_some_and(|account| !Arn::is_account(account)) {
+            return Err(ApiError::invalid("account", "must be twelve digits"));
+        }
         let role = self.role.clone().map(|role| match &self.session_name {
             Some(name) => RevocationScope::SessionName { role, name: name.clone() },
             None => RevocationScope::Role(role),
@@ -263,5 +269,14 @@ impl Revocation {
                 Err(ApiError::invalid("", message))
             }
         }
+    }
+}
+
+fn check_arn(path: &'static str, given: Option<&str>) -> Result<(), ApiError> {
+    match given {
+        Some(text) if !cloudevents::is_arn(text) => {
+            Err(ApiError::invalid(path, "must be an ARN: arn:partition:service:region:account:resource"))
+        }
+        Some(_) | None => Ok(()),
     }
 }

@@ -291,19 +291,30 @@ async fn refuses_unclear_revocations() {
     let api = Api::new();
     for body in [
         json!({}),
-        json!({ "role": "a", "account": "b" }),
-        json!({ "account": "b", "session_name": "a" }),
+        json!({ "account": "111122223333", "session_name": "a" }),
         json!({ "session_name": "a" }),
-        json!({ "role": "a", "cascade": "yes" }),
-        json!({ "role": "a", "issued_before": "yesterday" }),
-        json!({ "role": "a", "issued_before": "2027-01-01T00:00:00Z" }),
-        json!({ "role": "a", "force": true }),
+        json!({ "role": "arn:aws:iam::111122223333:role/a", "cascade": "yes" }),
+        json!({ "role": "arn:aws:iam::111122223333:role/a", "issued_before": "yesterday" }),
+        json!({ "role": "arn:aws:iam::111122223333:role/a", "issued_before": "2027-01-01T00:00:00Z" }),
+        json!({ "role": "arn:aws:iam::111122223333:role/a", "force": true }),
         json!({ "access_key_id": "a b" }),
         json!({ "account": "" }),
         json!([]),
     ] {
         let (status, answer) = api.send_json("POST", "/v1/revocations", body.clone()).await;
         assert_eq!(status, 400, "{body}: {answer}");
+    }
+    let role = "arn:aws:iam::111122223333:role/reader";
+    for (body, path) in [
+        (json!({ "account": "11112222333" }), "account"),
+        (json!({ "role": "reader" }), "role"),
+        (json!({ "role": "role/reader", "session_name": "job" }), "role"),
+        (json!({ "identity_provider": "idp.example.com" }), "identity_provider"),
+        (json!({ "role": role, "account": "111122223333" }), ""),
+    ] {
+        let (status, answer) = api.send_json("POST", "/v1/revocations", body.clone()).await;
+        let named = answer["error"]["path"].as_str().unwrap_or_default();
+        assert_eq!((status, named), (400, path), "{body}: {answer}");
     }
     assert_eq!(api.admin.store.position(), 0);
 }

@@ -10,6 +10,7 @@ use super::client::{AdminArgs, Client};
 use super::table::printable;
 use crate::clock::UnixMillis;
 use crate::config::Environment;
+use crate::iam::AccessKeyId;
 
 /// Scopes that `--session-name` cannot narrow down.
 const NOT_ROLE: [&str; 5] = ["access_key_id", "principal", "account", "identity_provider", "source_identity"];
@@ -59,7 +60,7 @@ fn parse_wait(text: &str) -> Result<Wait, &'static str> {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Scope {
-    /// One credential, long-term or temporary, and the sessions issued to it
+    /// One credential and the sessions issued to it; a long-term key is revoked for good
     #[arg(long, value_name = "ID")]
     access_key_id: Option<String>,
     /// Every session of the principal with this ARN or unique id, and those a user got for others
@@ -108,6 +109,9 @@ pub(super) async fn run(args: &Args, environment: &Environment) -> Result<(), Fa
     let number = |field: &str| answer[field].as_u64().unwrap_or_default();
     let chained = if args.cascade { ", and sessions chained from them" } else { "" };
     writeln!(out, "revoked: {} issued before {}{chained}", args.described(), text("issued_before"))?;
+    if args.scope.access_key_id.as_ref().is_some_and(|id| !id.starts_with(AccessKeyId::TEMPORARY)) {
+        writeln!(out, "a long-term key of this id is revoked for good")?;
+    }
     writeln!(out, "live sessions reached: {}", number("sessions"))?;
     writeln!(out, "log position: {}", number("seq"))?;
     if answer["applied"].is_array() {
@@ -136,8 +140,12 @@ impl Args {
         if enough {
             return Ok(());
         }
-        let lagging = names(&answer["lagging"]);
-        Err(Failure::Lagging(format!("in force on {applied} gateways; not yet on: {lagging}")))
+        let behind = match (lagging, self.wait) {
+            (0, Some(Wait::Count(wanted))) => format!(" of {wanted} gateways; no others have been heard of"),
+            (0, _) => " gateways; none has been heard of".to_owned(),
+            _ => format!(" gateways; not yet on: {}", names(&answer["lagging"])),
+        };
+        Err(Failure::Lagging(format!("in force on {applied}{behind}")))
     }
 
     /// The sessions in words.

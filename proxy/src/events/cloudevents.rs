@@ -26,6 +26,7 @@ mod read;
 mod session;
 mod write;
 
+pub(crate) use fields::is_arn;
 pub use read::parse;
 pub use write::to_json;
 pub(crate) use write::{data_to_json, is_type, type_of};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::UnixMillis;
 use crate::events::EventError;
-use crate::iam::{AccessKeyId, Principal};
+use crate::iam::{AccessKeyId, Arn, Principal};
 
 /// The members of one JSON object and where it stands.
 pub(super) struct Fields {
@@ -80,7 +80,7 @@ impl Fields {
 
     pub(super) fn account(&mut self) -> Result<String, EventError> {
         let account = self.text("account")?;
-        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+        if !Arn::is_account(&account) {
             return Err(self.fault("account", "must be twelve digits"));
         }
         Ok(account)
@@ -133,7 +133,7 @@ impl Fields {
 }
 
 /// `arn:partition:service:region:account:resource`, up to 2,048 bytes.
-pub(super) fn is_arn(text: &str) -> bool {
+pub(crate) fn is_arn(text: &str) -> bool {
     let resource = text.strip_prefix("arn:").and_then(|rest| rest.splitn(5, ':').nth(4));
     let printable = text.len() <= 2_048 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     printable && resource.is_some_and(|resource| !resource.is_empty())

@@ -30,7 +30,7 @@ pub(in crate::store) struct Delivery {
     pub(in crate::store) messages: Vec<ReadMessage>,
     /// The log holds nothing else up to here.
     pub(in crate::store) upto: u64,
-    /// Whether so much follows that nobody relies on these messages before.
+    /// Whether so much follows that these messages need not outlast the process before that.
     pub(in crate::store) much_follows: bool,
 }
 
@@ -90,8 +90,8 @@ impl ReadMessage {
         Self { message, content }
     }
 
-    /// Whether the message grants or says nothing that outlives it: whoever does not have it finds it in the log, or has a
-    /// token that says the same.
+    /// Whether it is about a session only: a gateway that loses it reads it from the log again, and meanwhile the session's
+    /// token says as much.
     const fn is_of_session(&self) -> bool {
         matches!(self.content, Content::Issuance(_) | Content::Over)
     }

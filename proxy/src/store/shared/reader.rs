@@ -36,6 +36,9 @@ const READ_AHEAD: usize = 49_152;
 /// While so many messages are yet to come, a transaction waits until it can take as many as it may.
 const FAR_BEHIND: u64 = 16_384;
 
+/// How many places of the log a gateway that catches up reads again at most, and another transaction's worth, after it died.
+const READ_AGAIN: u64 = 4 * READ_AHEAD as u64;
+
 /// Why the reader begins anew, or ends.
 pub(super) enum Interrupted {
     /// The store is closed or cannot be written.
@@ -264,7 +267,7 @@ impl Store {
         let older = messages.len().saturating_sub(LENGTH);
         let latest = &messages[older..];
         let latest: Vec<_> = latest.iter().map(|read| (read.message.seq, read.message.identity())).collect();
-        let much_follows = shared.due(upto) > FAR_BEHIND;
+        let much_follows = shared.due(upto) > FAR_BEHIND && applied / READ_AGAIN == upto / READ_AGAIN;
         let live = self.deliver(shared, Delivery { messages, upto, much_follows }).await?;
         for ((seq, identity), live) in latest.into_iter().zip(live.into_iter().skip(older)) {
             shared.trail.add(seq, identity, Some(live).filter(|_| shared.tells_live(seq)));
