@@ -38,6 +38,9 @@ impl Phase {
     }
 }
 
+/// Why requests are not welcome.
+pub(super) struct Unwelcome(String);
+
 impl Readiness {
     /// Requests are welcome from now on, unless the process is draining already.
     pub fn set_ready(&self) {
@@ -63,29 +66,34 @@ pub(super) fn livez() -> Answer {
 }
 
 /// `/readyz`: 503 with the reason unless requests are welcome.
+pub(super) fn readyz(welcome: Result<(), Unwelcome>) -> Answer {
+    let (status, reason) = match welcome {
+        Ok(()) => (StatusCode::OK, Phase::Ready.as_str().to_owned()),
+        Err(Unwelcome(why)) => (StatusCode::SERVICE_UNAVAILABLE, why),
+    };
+    answer::json(status, &serde_json::json!({ "status": reason }))
+}
+
+/// Whether requests are welcome.
 ///
 /// A log that cannot be written takes the process out: it could still verify, but neither issue nor revoke.
 ///
 /// With a shared log it has to be caught up with once; losing it later takes nobody out, or it would take out all.
 ///
 /// So with sources of keys: each has to be read once.
-pub(super) fn readyz(readiness: &Readiness, store: &Store, key_sources: &KeySources) -> Answer {
-    let (status, reason) = match readiness.phase() {
-        Phase::Ready if !store.writable() => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the event log cannot be written".to_owned())
+pub(super) fn welcome(
+    readiness: &Readiness,
+    store: &Store,
+    key_sources: &KeySources,
+) -> Result<(), Unwelcome> {
+    match readiness.phase() {
+        Phase::Ready if !store.writable() => Err(Unwelcome("the event log cannot be written".to_owned())),
+        Phase::Ready => {
+            store.ready().map_err(|why| Unwelcome(why.to_string()))?;
+            key_sources.ready().map_err(|why| Unwelcome(why.to_string()))
         }
-        Phase::Ready => match store.ready() {
-            Ok(()) => match key_sources.ready() {
-                Ok(()) => (StatusCode::OK, Phase::Ready.as_str().to_owned()),
-                Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
-            },
-            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
-        },
-        phase @ (Phase::Starting | Phase::Draining) => {
-            (StatusCode::SERVICE_UNAVAILABLE, phase.as_str().to_owned())
-        }
-    };
-    answer::json(status, &serde_json::json!({ "status": reason }))
+        phase @ (Phase::Starting | Phase::Draining) => Err(Unwelcome(phase.as_str().to_owned())),
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
+use prometheus::IntGauge;
 use sigv4::uri::decode_path;
 
 use access::Access;
@@ -69,6 +70,7 @@ pub struct Admin {
     key_sources: KeySources,
     clock: Clock,
     metrics: Metrics,
+    ready: IntGauge,
     readiness: Readiness,
 }
 
@@ -124,7 +126,8 @@ impl Admin {
     pub fn new(parts: AdminParts) -> Self {
         let AdminParts { settings, store, identities, key_sources, clock, metrics, readiness } = parts;
         let access = Access::new(settings.token.as_ref());
-        Self { access, store, identities, key_sources, clock, metrics, readiness }
+        let ready = metrics.gauge("ready", "1 while /readyz answers 200, else 0.");
+        Self { access, store, identities, key_sources, clock, metrics, ready, readiness }
     }
 
     /// Answers one request.
@@ -149,6 +152,10 @@ impl Admin {
         answer
     }
 
+    fn welcome(&self) -> Result<(), health::Unwelcome> {
+        health::welcome(&self.readiness, &self.store, &self.key_sources)
+    }
+
     async fn route<B>(&self, parts: &Parts, peer: &Peer, body: B) -> Result<Answer, ApiError>
     where
         B: Body<Data = Bytes>,
@@ -167,8 +174,9 @@ impl Admin {
         let headers = &parts.headers;
         match route {
             Route::Livez => Ok(health::livez()),
-            Route::Readyz => Ok(health::readyz(&self.readiness, &self.store, &self.key_sources)),
+            Route::Readyz => Ok(health::readyz(self.welcome())),
             Route::Metrics => {
+                self.ready.set(i64::from(self.welcome().is_ok()));
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
                 Ok(answer::with_type(StatusCode::OK, content_type, self.metrics.render()))
             }

@@ -142,6 +142,20 @@ async fn readiness_follows_the_process() {
 }
 
 #[tokio::test]
+async fn the_gauge_of_readiness_says_what_readyz_says() {
+    let api = Api::new().from(ELSEWHERE, false);
+    let gauge = async || {
+        assert_eq!(api.get("/metrics").await.0, 200);
+        api.admin.ready.get()
+    };
+    assert_eq!(gauge().await, 0, "starting");
+    api.admin.readiness.set_ready();
+    assert_eq!(gauge().await, 1, "ready");
+    api.admin.readiness.set_draining();
+    assert_eq!(gauge().await, 0, "draining");
+}
+
+#[tokio::test]
 async fn everything_under_v1_needs_leave() {
     for target in ["/v1/events", "/v1/sessions", "/v1/access-keys", "/v1/revocations", "/v1/nothing", "/v1"] {
         assert_eq!(Api::new().from(ELSEWHERE, true).get(target).await.0, 403, "{target}");
