@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks what is shipped for running Sigward: configurations, the systemd unit, the Kubernetes base.
+# Checks what is shipped for running Sigward: configurations, the systemd unit, the Kubernetes base, what Prometheus and
+# Grafana load.
 # A check whose tool is missing is skipped loudly, and is a failure where CI=true.
 set -euo pipefail
 
@@ -71,6 +72,23 @@ if command -v kubectl > /dev/null; then
   check "the network policy admits Prometheus" grep -q 'app.kubernetes.io/name: prometheus' "$scratch/rendered.yaml"
 else
   skipped "kubectl kustomize (kubectl is missing)"
+fi
+
+if command -v promtool > /dev/null; then
+  quietly() { "$@" > "$scratch/said" 2>&1 || { cat "$scratch/said" >&2; return 1; }; }
+  check "promtool check rules" quietly promtool check rules --lint-fatal deploy/prometheus/rules.yaml
+  check "promtool test rules" quietly promtool test rules deploy/prometheus/rules_test.yaml
+  dashboard() {
+    deploy/grafana/expressions.py deploy/grafana/sigward.json > "$scratch/expressions.yaml" &&
+      quietly promtool check rules --lint-fatal "$scratch/expressions.yaml"
+  }
+  if command -v python3 > /dev/null; then
+    check "the dashboard's expressions" dashboard
+  else
+    skipped "the dashboard's expressions (python3 is missing)"
+  fi
+else
+  skipped "promtool: rules and dashboard (promtool is missing)"
 fi
 
 [ "$failures" = 0 ] || { printf 'deploy: %s failed or skipped\n' "$failures" >&2; exit 1; }

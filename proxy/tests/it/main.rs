@@ -10,6 +10,7 @@ mod gateway;
 mod layers;
 mod limits;
 mod log;
+mod monitoring;
 mod permissions;
 mod policy;
 mod post_object;
