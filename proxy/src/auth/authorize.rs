@@ -12,7 +12,7 @@ use super::{Authenticated, Circumstances, Nobody, Standing, Unsigned};
 use crate::iam::directory::Directory;
 use crate::iam::policy::{Decision, Layer, Name, Request, Value, evaluate};
 use crate::iam::{Arn, Credential};
-use crate::s3::{Asked, Need, Unclear};
+use crate::s3::{Asked, Facts, Need, Unclear};
 use crate::store::{Headers, Record, RevokedBy, Store};
 
 /// A request that may be forwarded. The upstream takes nothing else. Made by [`Unrevoked::authorize`] and
@@ -216,6 +216,20 @@ impl Unrevoked {
             Ok(facts) => facts,
             Err(unclear) => return Some(Refusal::Unclear(unclear)),
         };
+        let otherwise = facts.without_empty_segments();
+        let readings = [Some(&facts), otherwise.as_ref()].into_iter().flatten();
+        readings.into_iter().find_map(|facts| self.not_permitted(&needs, facts, &standing, circumstances))
+    }
+
+    /// The first permission that is not given.
+    fn not_permitted(
+        &self,
+        needs: &[Need],
+        facts: &Facts,
+        standing: &Standing<'_>,
+        circumstances: &Circumstances<'_>,
+    ) -> Option<Refusal> {
+        let principal = &self.credential().principal;
         let tags = facts.tags();
         let mut context = circumstances.context();
         standing.describe(&mut context, circumstances.now);
@@ -223,7 +237,7 @@ impl Unrevoked {
         context.set(Name::ResourceAccount, Value::Text(&principal.account));
         context.set(Name::S3ResourceAccount, Value::Text(&principal.account));
         let (requester, layers) = (standing.requester(), standing.layers(None));
-        needs.into_iter().find_map(|need| {
+        needs.iter().find_map(|need| {
             let mut context = context;
             context.set(Name::S3VersionId, need.version.as_deref().map(Value::Text));
             let request = Request {
@@ -241,7 +255,7 @@ impl Unrevoked {
                     (by.layer, Some(DenyingStatement { policy, index: by.index(), sid }))
                 }
             };
-            Some(Refusal::NotPermitted(Box::new(NotPermitted { need, layer, denied_by })))
+            Some(Refusal::NotPermitted(Box::new(NotPermitted { need: need.clone(), layer, denied_by })))
         })
     }
 }

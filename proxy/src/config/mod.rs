@@ -254,6 +254,9 @@ pub struct Backend {
     pub auth: BackendAuth,
     /// How requests name their bucket to it.
     pub addressing: Addressing,
+    /// Names that are no buckets to it, but ways to other interfaces, which take the gateway's own credential as well as a
+    /// request for S3 does. Nothing goes there, except with [`Passthrough`](BackendAuth::Passthrough).
+    pub reserved_buckets: Vec<String>,
     /// Whether it understands `STREAMING-UNSIGNED-PAYLOAD-TRAILER`.
     pub trailers: bool,
     /// TLS with it.
@@ -347,6 +350,7 @@ impl Backend {
             endpoints,
             auth,
             addressing: Addressing::Path,
+            reserved_buckets: raw.reserved_buckets,
             trailers: raw.trailers,
             tls: BackendTls::default(),
             connect_timeout: raw.connect_timeout.0,

@@ -182,6 +182,8 @@ pub(super) struct Backend {
     pub(super) region: Option<String>,
     /// How requests name their bucket to the backend.
     pub(super) addressing: Addressing,
+    /// Names that are no buckets to the backend, but ways to other interfaces of it.
+    pub(super) reserved_buckets: Vec<String>,
     /// `resign`: whether the backend understands `STREAMING-UNSIGNED-PAYLOAD-TRAILER`.
     pub(super) trailers: bool,
     /// Certificate authorities that sign the backend's certificate, PEM; the web's when absent.
@@ -430,6 +432,7 @@ impl Default for Backend {
             secret_access_key_env: None,
             region: None,
             addressing: Addressing::Path,
+            reserved_buckets: ["admin", "minio", "rustfs"].map(str::to_owned).into(),
             trailers: true,
             ca_file: None,
             server_name: None,

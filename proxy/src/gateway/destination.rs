@@ -21,7 +21,7 @@ use super::plan::{Backend, Plan, Route};
 use super::{UpstreamAnswer, host};
 use crate::fault::Fault;
 use crate::s3::rename::{self, Mapping, Rewriter};
-use crate::s3::{self, Action, Asked, Deletions, ObjectVersion, Target, TargetError, Unclear};
+use crate::s3::{self, Action, Asked, Deletions, Key, ObjectVersion, Target, TargetError, Unclear};
 use crate::upstream::Content;
 
 /// Where one request goes.
@@ -58,6 +58,7 @@ impl Plan {
     ) -> Result<Destination<'p>, GatewayError> {
         asked.within_bounds(route.upstream.is_passthrough()).map_err(GatewayError::Unrouted)?;
         let names = mapping(route, asked.target)?;
+        keep_out(route, asked, names.as_ref())?;
         if let Some(names) = &names {
             let prefixed = !names.key_prefix.as_str().is_empty();
             if !rename::is_offered(asked.action, prefixed) {
@@ -99,10 +100,32 @@ fn mapping(route: &Route, target: &Target) -> Result<Option<Mapping>, GatewayErr
     let (Some(rule), Some(bucket)) = (&route.rule.rename, target.bucket()) else { return Ok(None) };
     let names = rule.mapping(bucket, &route.rule.selector.buckets);
     let names = names.ok_or_else(|| GatewayError::Unrouted(s3::no_such_bucket(bucket)))?;
-    if !names.key_prefix.as_str().is_empty() && rename::could_climb(target) {
+    if rename::could_climb(target) {
         return Err(unclear(Unclear::Ambiguous("key")));
     }
     Ok(Some(names))
+}
+
+/// Refuses what would be no request for S3 to the backend.
+fn keep_out(route: &Route, asked: &Asked<'_>, names: Option<&Mapping>) -> Result<(), GatewayError> {
+    let Some(bucket) = asked.target.bucket() else {
+        // There are others who understand more than a list of buckets, and ask for nothing but a signature.
+        let is_action = |(name, _): (&[u8], _)| {
+            sigv4::uri::decode_query(name).is_ok_and(|name| name.eq_ignore_ascii_case(b"Action"))
+        };
+        let foreign = !matches!(asked.action, Action::ListBuckets | Action::Options)
+            || sigv4::uri::pairs(asked.query.unwrap_or_default()).any(is_action);
+        return if foreign && !route.upstream.is_passthrough() { Err(GatewayError::Method) } else { Ok(()) };
+    };
+    let key = asked.target.key().map(Key::as_str);
+    let (there, prefixed) = match names {
+        Some(names) => (&names.backend, key.map(|key| format!("{}{key}", names.key_prefix.as_str()))),
+        None => (bucket, None),
+    };
+    if route.upstream.reserves(there.as_str(), prefixed.as_deref().or(key)) {
+        return Err(TargetError::InvalidBucketName(bucket.to_string()).into());
+    }
+    Ok(())
 }
 
 fn unclear(unclear: Unclear) -> GatewayError {

@@ -234,7 +234,8 @@ impl Serving<'_> {
         if is_preflight(parts) {
             return Box::pin(self.preflight(parts, incoming, call)).await;
         }
-        if [Method::CONNECT, Method::TRACE].contains(&parts.method) {
+        // S3 knows no others, and a backend might have an interface of its own behind them.
+        if !METHODS.contains(&parts.method) {
             return Err(GatewayError::Method);
         }
         if let Some(target) = self.upload_target(parts, call.peer.listener) {
@@ -337,6 +338,10 @@ impl Serving<'_> {
     }
 }
 
+/// The methods of S3.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE, Method::OPTIONS];
+
 /// By how much a head may exceed its limit and still be read, to be refused in the words of S3. The listener ends the
 /// connection of what is larger than that.
 pub const HEAD_SLACK: usize = 16 << 10;
@@ -361,15 +366,16 @@ fn is_plainly_framed(parts: &Parts) -> bool {
     }
 }
 
-/// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them. It is
-/// spelt as what the signature says it means, since that is what is authorised and must be what the backend sees.
+/// The path as received but for each raw `+`, which some backends read as a space, Amazon S3 among them, and each raw
+/// `;`, behind which some see parameters of a segment. A `+` is spelt as what the signature says it means, since that is
+/// what is authorised and must be what the backend sees.
 fn unambiguous_path(parts: &Parts, plus_is_space: bool) -> Cow<'_, [u8]> {
     let path = parts.uri.path();
-    match plus_is_space {
-        _ if !path.contains('+') => path.as_bytes().into(),
-        true => path.replace('+', "%20").into_bytes().into(),
-        false => path.replace('+', "%2B").into_bytes().into(),
+    if !path.contains(['+', ';']) {
+        return path.as_bytes().into();
     }
+    let plus = if plus_is_space { "%20" } else { "%2B" };
+    path.replace('+', plus).replace(';', "%3B").into_bytes().into()
 }
 
 /// Whether a target in absolute form, where there is one, and `Host` name the same host. A server is to believe the

@@ -2,7 +2,8 @@
 //!
 //! Whoever is limited by policies may be out to be read in two ways: a parameter or header that comes twice, or that
 //! does not decode to text, might mean one thing here and another to the backend. So might a key with `.` or `..`
-//! between slashes, which intermediaries and file systems resolve. Such a request is refused.
+//! between slashes, which intermediaries and file systems resolve. Such a request is refused. A key with a slash at its
+//! beginning or two in a row is another one to backends that leave such slashes out: both must be permitted.
 //!
 //! What only a body says is not known here: the location of a new bucket, the tags of `PutObjectTagging`. Neither are
 //! the tags that objects have. To conditions all of that is missing. The objects of `DeleteObjects` are told apart.
@@ -121,10 +122,15 @@ impl Asked<'_> {
                 needs.push(of(action, resource.clone()));
             }
         }
-        match needs.iter().find(|need| has_dot_segment(&need.resource)) {
-            None => Ok(needs),
-            Some(_) => Err(Unclear::Ambiguous("key")),
+        if needs.iter().any(|need| has_dot_segment(&need.resource)) {
+            return Err(Unclear::Ambiguous("key"));
         }
+        for at in 0..needs.len() {
+            if let Some(resource) = without_empty_segments(&needs[at].resource)? {
+                needs.push(Need { resource, ..needs[at].clone() });
+            }
+        }
+        Ok(needs)
     }
 
     /// Permissions that the presence of a header asks for.
@@ -302,10 +308,35 @@ fn has_dot_segment(resource: &str) -> bool {
     resource.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
 }
 
-/// `x-amz-tagging`: pairs as in a query.
+/// The resource of an object to a backend that leaves out slashes which separate nothing; `None`: the same.
+///
+/// # Errors
+/// Nothing else is left of the key: that would be the bucket.
+fn without_empty_segments(resource: &str) -> Result<Option<String>, Unclear> {
+    let Some((bucket, key)) = resource.split_once('/') else { return Ok(None) };
+    let Some(plain) = collapsed(key) else { return Ok(None) };
+    if plain.is_empty() { Err(Unclear::Ambiguous("key")) } else { Ok(Some(format!("{bucket}/{plain}"))) }
+}
+
+/// A key, or the beginning of one, without slashes at its beginning and without one that follows another; `None`: the same.
+fn collapsed(key: &str) -> Option<String> {
+    if !key.starts_with('/') && !key.contains("//") {
+        return None;
+    }
+    let end = if key.ends_with('/') { "/" } else { "" };
+    let segments: Vec<_> = key.split('/').filter(|segment| !segment.is_empty()).collect();
+    Some(if segments.is_empty() { String::new() } else { segments.join("/") + end })
+}
+
+/// `x-amz-tagging`: pairs as in a query. `None` for what could be read in two ways: keys of tags differ by case, and
+/// policies compare them without.
 fn tags(header: &str) -> Option<Vec<(String, String)>> {
     let decoded = |text| String::from_utf8(uri::decode_query(text).ok()?.into_owned()).ok();
-    uri::pairs(header.as_bytes()).map(|(key, value)| Some((decoded(key)?, decoded(value)?))).collect()
+    let tags = uri::pairs(header.as_bytes()).map(|(key, value)| Some((decoded(key)?, decoded(value)?)));
+    let tags = tags.collect::<Option<Vec<_>>>()?;
+    let mut keys: Vec<_> = tags.iter().map(|(key, _)| key.to_lowercase()).collect();
+    keys.sort_unstable();
+    keys.windows(2).all(|pair| pair[0] != pair[1]).then_some(tags)
 }
 
 /// What is known of a request beside who makes it, decoded.
@@ -324,6 +355,15 @@ impl Facts {
         if let Some(value) = value {
             self.texts.push((name, value.into_owned()));
         }
+    }
+
+    /// The same to a backend that leaves out slashes which separate nothing, if a prefix has such.
+    pub fn without_empty_segments(&self) -> Option<Self> {
+        let at = self.texts.iter().position(|(name, _)| *name == Name::S3Prefix)?;
+        let prefix = collapsed(&self.texts[at].1)?;
+        let mut facts = self.clone();
+        facts.texts[at].1 = prefix;
+        Some(facts)
     }
 
     /// The tags an object is to have.

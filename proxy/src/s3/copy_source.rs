@@ -23,6 +23,10 @@ impl CopySource {
         let path = raw.strip_prefix('/').unwrap_or(raw);
         let (path, version) =
             path.split_once("?versionId=").map_or((path, None), |(path, version)| (path, Some(version)));
+        // To some, what follows either is no part of the key.
+        if path.contains(['?', '#']) {
+            return None;
+        }
         // Some read a `+` as a space, and some look for the version when the rest is decoded.
         let decoded = |text: &str| {
             let bytes = uri::decode_path(text.as_bytes()).ok()?.into_owned();
@@ -34,7 +38,10 @@ impl CopySource {
         let (bucket, key) = path.split_once('/').filter(|(_, key)| !key.is_empty())?;
         let bucket = Bucket::parse(bucket).ok()?;
         let version = match version {
-            Some(version) => Some(decoded(version).filter(|text| !text.is_empty())?),
+            Some(raw) => {
+                let one = |text: &str| !text.is_empty() && !text.contains(['?', '#', '&']);
+                Some(decoded(raw).filter(|version| one(raw) && one(version))?)
+            }
             None => None,
         };
         Some(Self { bucket, key: key.to_owned(), version })

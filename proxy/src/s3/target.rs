@@ -95,7 +95,7 @@ impl Target {
     }
 }
 
-/// The name of a bucket: 1 to 255 letters, digits, `.`, `-`, `_` or `:`.
+/// The name of a bucket: 1 to 255 letters, digits, `.`, `-`, `_`, and one `:` between others.
 ///
 /// Wider than what S3 lets one create today (old buckets, and backends whose tenants look like `tenant:bucket`,
 /// have such names), but no byte in it means anything else in a path.
@@ -103,10 +103,15 @@ impl Target {
 pub struct Bucket(Box<str>);
 
 impl Bucket {
-    /// Checks length and characters; `.` and `..` are refused, since intermediaries resolve them.
+    /// Checks length and characters; `.` and `..` are refused, since intermediaries resolve them, and so is a `:` without
+    /// a tenant before it or a bucket behind it: `:bucket` is the same as `bucket` to some backends.
     pub fn parse(name: &str) -> Result<Self, TargetError> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:".contains(&b);
-        if matches!(name, "" | "." | "..") || name.len() > 255 || !name.bytes().all(legal) {
+        let tenant = name.split_once(':');
+        let whole = tenant.is_none_or(|(tenant, rest)| {
+            !tenant.is_empty() && !matches!(rest, "" | "." | "..") && !rest.contains(':')
+        });
+        if matches!(name, "" | "." | "..") || name.len() > 255 || !name.bytes().all(legal) || !whole {
             return Err(TargetError::InvalidBucketName(name.to_owned()));
         }
         Ok(Self(name.into()))
@@ -362,14 +367,27 @@ mod tests {
 
     #[test]
     fn no_byte_of_a_bucket_name_has_a_second_meaning() {
-        for path in
-            ["//k", "/a%2Fb/k", "/./k", "/../k", "/%2e%2e/k", "/a%00/k", "/a b/k", "/a%3Fx/k", "/\u{e9}/k"]
-        {
+        for path in [
+            "//k",
+            "/:a/k",
+            "/a:/k",
+            "/a:b:c/k",
+            "/a:../k",
+            "/a%2Fb/k",
+            "/./k",
+            "/../k",
+            "/%2e%2e/k",
+            "/a%00/k",
+            "/a b/k",
+            "/a%3Fx/k",
+            "/\u{e9}/k",
+        ] {
             assert!(matches!(parse(path, "localhost"), Err(TargetError::InvalidBucketName(_))), "{path}");
         }
         for host in [".example.com", "...example.com", "a/b.example.com", "a@b.example.com"] {
             assert!(matches!(parse("/k", host), Err(TargetError::InvalidBucketName(_))), "{host}");
         }
+        assert!(Bucket::parse("tenant:bucket").is_ok());
         assert!(Bucket::parse(&"b".repeat(255)).is_ok());
         assert!(Bucket::parse(&"b".repeat(256)).is_err());
     }

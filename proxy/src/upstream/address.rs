@@ -15,7 +15,8 @@ pub(super) struct Address<'a> {
 
 impl<'a> Address<'a> {
     /// Of a path-style `path`, as the backend at `authority` wants it. A bucket that cannot be part of a host name
-    /// stays in the path, as with AWS.
+    /// stays in the path, as with AWS; so it does before a key that begins with a slash, since some backends leave out
+    /// what is then more than one at the beginning of the path.
     pub(super) fn new(
         style: Addressing,
         authority: &HeaderValue,
@@ -41,7 +42,9 @@ fn virtual_hosted(path: &[u8]) -> Option<(&[u8], &[u8])> {
     // A dot would take the bucket out of the wildcard of the certificate.
     let named = (3..=63).contains(&bucket.len()) && bucket.iter().all(legal);
     let inner = [bucket.first(), bucket.last()].iter().all(|edge| edge.is_some_and(|&byte| byte != b'-'));
-    (named && inner).then_some((bucket, if key.is_empty() { b"/" } else { key }))
+    let plain =
+        key.get(1) != Some(&b'/') && !key.get(1..4).is_some_and(|escape| escape.eq_ignore_ascii_case(b"%2f"));
+    (named && inner && plain).then_some((bucket, if key.is_empty() { b"/" } else { key }))
 }
 
 /// The target of the request line. The bytes of path and query stand there as they stood in the client's.
@@ -69,7 +72,9 @@ mod tests {
         let authority = HeaderValue::from_static("s3.test:9000");
         for (path, host, rest) in [
             ("/bucket/a/b", "bucket.s3.test:9000", "/a/b"),
-            ("/bucket//a", "bucket.s3.test:9000", "//a"),
+            ("/bucket//a", "s3.test:9000", "/bucket//a"),
+            ("/bucket/%2fa", "s3.test:9000", "/bucket/%2fa"),
+            ("/bucket/a//", "bucket.s3.test:9000", "/a//"),
             ("/bucket/", "bucket.s3.test:9000", "/"),
             ("/bucket", "bucket.s3.test:9000", "/"),
             ("/", "s3.test:9000", "/"),

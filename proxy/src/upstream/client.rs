@@ -194,6 +194,18 @@ where
         matches!(self.shared.auth, Auth::Passthrough)
     }
 
+    /// Whether an object, or a bucket where there is no key, stands where the backend has another interface than S3: that
+    /// would take the credential of the gateway, which may be everything there. Names are those of the backend.
+    pub fn reserves(&self, bucket: &str, key: Option<&str>) -> bool {
+        let settings = &self.shared.settings;
+        let is_reserved =
+            |name: &str| settings.reserved_buckets.iter().any(|known| name.eq_ignore_ascii_case(known));
+        // A bucket that becomes part of the host leaves the key alone in the path.
+        let first = key.filter(|_| settings.addressing == Addressing::Virtual);
+        let first = first.and_then(|key| key.split('/').find(|segment| !matches!(*segment, "" | "." | "..")));
+        !self.is_passthrough() && (is_reserved(bucket) || first.is_some_and(is_reserved))
+    }
+
     /// Whether the backend understands chunks with a trailing checksum.
     pub fn takes_trailers(&self) -> bool {
         matches!(self.shared.auth, Auth::Resign(_)) && self.shared.settings.trailers

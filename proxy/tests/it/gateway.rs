@@ -308,6 +308,41 @@ async fn what_acts_beyond_the_operation_goes_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_reaches_another_interface_of_the_backend_with_its_credential() {
+    let rig = Rig::resigning().await;
+    for (method, path, query, status) in [
+        ("GET", "/minio/admin/v3/info", None, 400),
+        ("PUT", "/m%69nio/admin/v3/import-iam", None, 400),
+        ("GET", "/MinIO/admin/v3/info", None, 400),
+        ("PUT", "/admin/user", Some("uid=x"), 400),
+        ("POST", "/rustfs/admin/v3/info", None, 400),
+        ("PATCH", "/list-users", None, 405),
+        ("POST", "/", None, 405),
+        ("DELETE", "/", None, 405),
+        ("GET", "/", Some("Action=ListUsers&Version=2010-05-08"), 400),
+        ("GET", "/bucket/minio/admin/v3/info", None, 200),
+        ("GET", "/minio-data/k", None, 200),
+        ("GET", "/", None, 200),
+    ] {
+        let call = Call { query, ..Call::new(method, path) };
+        let answer = rig.send(&call.signed(&ALICE, UNSIGNED, "").0).await;
+        assert_eq!(answer.status(), status, "{method} {path} {query:?}: {}", answer.0);
+        assert_eq!(rig.backend.take().len(), usize::from(status == 200), "{method} {path} at the backend");
+    }
+    let passthrough = Rig::start(BackendAuth::Passthrough).await;
+    let call = Call::new("GET", "/minio/admin/v3/info");
+    assert_eq!(passthrough.send(&call.signed(&ALICE, UNSIGNED, "").0).await.status(), 200, "for it to judge");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_has_no_parameters_for_anybody() {
+    let rig = Rig::resigning().await;
+    let call = Call::new("GET", "/bucket/a;x=1/..;/k");
+    assert_eq!(rig.send(&call.signed(&ALICE, UNSIGNED, "").0).await.status(), 200);
+    assert_eq!(rig.backend.only().head.uri, "/bucket/a%3Bx=1/..%3B/k");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_names_one_host() {
     let rig = Rig::resigning().await;
     for second in ["other.test", "gateway.test"] {

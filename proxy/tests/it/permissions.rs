@@ -51,7 +51,14 @@ async fn only_what_a_policy_allows_reaches_the_backend() {
         ("GET", "/bucket", None, 403),
         ("GET", "/bucket", Some("prefix=home%2Falice%2F&prefix="), 400),
         ("GET", "/", None, 403),
-        ("PATCH", "/bucket/home/alice/k", None, 403),
+        ("PATCH", "/bucket/home/alice/k", None, 405),
+        ("GET", "/bucket/home/alice//k", None, 200),
+        ("GET", "/bucket/home/alice//secret/k", None, 403),
+        ("GET", "/bucket/home//alice/secret%2F%2Fk", None, 403),
+        ("DELETE", "//bucket/home/alice/k", None, 400),
+        ("GET", "/:bucket/home/alice/k", None, 400),
+        ("GET", "/bucket", Some("prefix=home%2Falice%2F%2Fa"), 200),
+        ("GET", "/bucket", Some("prefix=%2Fhome%2Fbob%2F"), 403),
         ("GET", "/bucket", Some("acl&policy"), 403),
     ] {
         let answer = ask(&rig, method, path, query).await;
@@ -98,6 +105,9 @@ async fn a_copy_must_be_allowed_to_read_its_source() {
         ("/bucket/home/alice/secret/a", 403),
         ("/other/home/alice/a", 403),
         ("/bucket/home/bob/a+b", 400),
+        ("/bucket/home/alice//secret/a", 403),
+        ("/bucket/home/alice/secret/a?x=1", 400),
+        ("/bucket/home/alice/a#1", 400),
     ] {
         let call = Call::new("PUT", "/bucket/home/alice/k").with("x-amz-copy-source", source);
         let answer = rig.send(&call.signed(&ALICE, UNSIGNED, "content-length: 0\r\n").0).await;

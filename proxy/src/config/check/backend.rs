@@ -11,6 +11,7 @@ use super::super::{
     Addressing, Backend, BackendAuth, BackendEndpoint, BackendTls, Ejection, HealthCheck, raw,
 };
 use super::{Check, MOST_CONNECTIONS, region};
+use crate::s3::Bucket;
 
 const ENDPOINT: &str = "http://host[:port] or https://host[:port]";
 /// More attempts help nobody who waits for an answer.
@@ -37,12 +38,15 @@ impl Check<'_> {
         let resolve_interval = self.wait("backend.resolve_interval", raw.resolve_interval);
         let ejection = self.ejection(&raw);
         let health_check = self.health_check(&raw.health_check);
+        let reserved_buckets =
+            self.each("backend.reserved_buckets", &raw.reserved_buckets, "the name of a bucket", bucket);
         let trailers = raw.trailers;
         let auth = self.backend_auth(raw, default_region);
         Some(Backend {
             endpoints: endpoints?,
             auth: auth?,
             addressing: addressing?,
+            reserved_buckets: reserved_buckets?,
             trailers,
             tls: tls?,
             connect_timeout: connect_timeout?,
@@ -194,6 +198,10 @@ fn endpoint(text: &str) -> Option<BackendEndpoint> {
     };
     let parts = text.parse::<Uri>().ok().filter(good)?.into_parts();
     Some(BackendEndpoint { scheme: parts.scheme?, authority: parts.authority? })
+}
+
+fn bucket(text: &str) -> Option<String> {
+    Bucket::parse(text).ok().map(|bucket| bucket.to_string())
 }
 
 fn statuses(text: &str) -> Option<RangeInclusive<u16>> {

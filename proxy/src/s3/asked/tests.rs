@@ -48,6 +48,9 @@ fn operations_need_what_the_service_authorization_reference_says() {
         ("DELETE /b?cors", "PutBucketCORS b"),
         ("GET /b/a/k", "GetObject b/a/k"),
         ("GET /b/a%2Fk%20", "GetObject b/a/k "),
+        ("GET /b//a//k", "GetObject b//a//k, GetObject b/a/k"),
+        ("DELETE /b/%2Fa/", "DeleteObject b//a/, DeleteObject b/a/"),
+        ("PUT /b/k | x-amz-copy-source: s/a%2F/c", "PutObject b/k, GetObject s/a//c, GetObject s/a/c"),
         ("HEAD /b/k", "GetObject b/k"),
         ("GET /b/k?versionId=v1", "GetObjectVersion b/k@v1"),
         ("HEAD /b/k?versionId=null", "GetObjectVersion b/k@null"),
@@ -138,6 +141,16 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("PUT /b/k | x-amz-copy-source: s/a%3FversionId=b", "x-amz-copy-source"),
         ("PUT /b/k | x-amz-copy-source: s/a?versionId=", "x-amz-copy-source"),
         ("PUT /b/k | x-amz-copy-source: s%zz/a", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: s/a?x=1", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: s/a#1", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: s/a?b=c&versionId=v", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: s/a?versionId=v&versionId=w", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: s/a?versionId=v%26x", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: http://x/s/a", "x-amz-copy-source"),
+        ("PUT /b/k | x-amz-copy-source: :s/a", "x-amz-copy-source"),
+        ("GET /b//", "key"),
+        ("DELETE /b/%2F/", "key"),
+        ("PUT /b/k | x-amz-copy-source: s//", "key"),
     ] {
         assert_eq!(needs(request), Err(Unclear::Ambiguous(name)), "{request}");
     }
@@ -149,6 +162,8 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "PUT /b/k | x-amz-acl: private | x-amz-acl: public-read",
         "PUT /b/k?x-amz-acl=private | x-amz-acl: public-read",
         "PUT /b/k | x-amz-tagging: a=%ff",
+        "PUT /b/k | x-amz-tagging: a=b&a=c",
+        "PUT /b/k | x-amz-tagging: Key=b&c=d&key=e",
     ] {
         let facts = with(request, |asked| asked.facts(Mechanism::Header, UnixMillis(0)).map(|_| ()));
         assert!(matches!(facts, Err(Unclear::Ambiguous(_))), "{request}");
