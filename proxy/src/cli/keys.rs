@@ -39,15 +39,19 @@ enum Command {
 
 /// Whom the new key speaks for: a user of an account, or an ARN.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "sigward keys create [OPTIONS] <--user <NAME> --account <ID>|--arn <ARN>>",
+    group = clap::ArgGroup::new("principal").args(["user", "arn"]).required(true)
+)]
 struct Create {
     /// Name of an IAM user
-    #[arg(long, value_name = "NAME", requires = "account", required_unless_present = "arn")]
+    #[arg(long, value_name = "NAME", requires = "account")]
     user: Option<String>,
     /// Account of the user: twelve digits
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "user")]
     account: Option<String>,
     /// ARN of an IAM user or of an account's root
-    #[arg(long, value_name = "ARN", conflicts_with_all = ["user", "account"])]
+    #[arg(long, value_name = "ARN", conflicts_with = "account")]
     arn: Option<String>,
     /// Unique id of the principal; derived from its ARN when absent
     #[arg(long, value_name = "ID")]
@@ -202,7 +206,32 @@ impl Named {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Keys {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_key_is_created_for_a_user_of_an_account_or_for_an_arn() {
+        let refused = |arguments: &[&str]| {
+            let parsed = Keys::try_parse_from([&["keys", "create"], arguments].concat());
+            parsed.err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(&["--user=alice", "--account=1"]), None);
+        assert_eq!(refused(&["--arn=arn:a"]), None);
+        let nobody = refused(&[]).unwrap();
+        assert!(nobody.contains("  <--user <NAME>|--arn <ARN>>"), "{nobody}");
+        assert!(nobody.contains("<--user <NAME> --account <ID>|--arn <ARN>>"), "{nobody}");
+        for halves in [&["--user=alice"][..], &["--account=1"], &["--arn=a", "--user=b", "--account=1"]] {
+            assert!(refused(halves).is_some(), "{halves:?}");
+        }
+        assert!(refused(&["--arn=a", "--account=1"]).is_some());
+    }
 
     #[test]
     fn a_revoked_key_is_listed_as_revoked() {

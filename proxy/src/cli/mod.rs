@@ -57,7 +57,7 @@ enum Command {
     Explain(explain::Args),
     /// Long-term access keys of a running gateway: create, list, disable, enable, delete.
     Keys(keys::Args),
-    /// List the live sessions of a running gateway.
+    /// List the sessions of a running gateway that have not expired.
     Sessions(Box<sessions::Args>),
     /// Revoke sessions of a running gateway.
     Revoke(revoke::Args),

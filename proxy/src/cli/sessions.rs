@@ -27,7 +27,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List live sessions, as `sessions` alone does
+    /// List sessions that have not expired, as `sessions` alone does
     List(ListArgs),
 }
 

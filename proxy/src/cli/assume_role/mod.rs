@@ -50,7 +50,7 @@ pub(super) struct Args {
 /// What the session is to be.
 #[derive(Debug, clap::Args)]
 struct SessionArgs {
-    /// Name of the session [default: the user's name]
+    /// Name of the session [default: $USER, else $LOGNAME, else sigward]
     #[arg(long, value_name = "NAME")]
     role_session_name: Option<String>,
     /// How long it lasts, in seconds [default: as STS has it]
