@@ -40,11 +40,13 @@ check "config/sigward.toml" env \
   SIGWARD__BACKEND__ENDPOINT=http://127.0.0.1:9000 \
   SIGWARD__BACKEND__ACCESS_KEY_ID=backend \
   SIGWARD__BACKEND__SECRET_ACCESS_KEY_FILE="$secrets/backend" \
+  SIGWARD__STORE__PATH="$scratch/events.redb" \
   SIGWARD__STORE__SEALING_KEY_FILES="$secrets/sealing.key" \
   "$sigward" check-config --config config/sigward.toml
 
 sed -E "s|/run/secrets/sigward(-sealing-key)?/|$secrets/|" deploy/kubernetes/base/sigward.toml > "$scratch/kubernetes.toml"
-check "deploy/kubernetes/base/sigward.toml" "$sigward" check-config --config "$scratch/kubernetes.toml"
+check "deploy/kubernetes/base/sigward.toml" env SIGWARD__STORE__PATH="$scratch/events.redb" \
+  "$sigward" check-config --config "$scratch/kubernetes.toml"
 
 if command -v systemd-analyze > /dev/null; then
   # The unit names the program where it will be installed; verify wants it to exist.

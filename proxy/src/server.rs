@@ -5,6 +5,7 @@ mod log;
 mod reload;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +49,13 @@ pub enum ServerError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The file of the audit trail.
-    #[error("audit.file: {0}")]
-    Audit(std::io::Error),
+    #[error("audit.file: {}: {source}", path.display())]
+    Audit {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// A listener's certificate.
     #[error("{listener}.tls: {source}")]
     Tls {
@@ -368,7 +374,9 @@ fn identities(config: &Config, clock: Clock, metrics: &Metrics) -> Result<Identi
 /// Opens the audit trail.
 pub(crate) fn audit(config: &config::Audit, metrics: &Metrics) -> Result<Audit, ServerError> {
     let config::Audit { log, file, strict } = config.clone();
-    Audit::start(&AuditOptions { log, file, strict }, metrics).map_err(ServerError::Audit)
+    let path = file.clone().unwrap_or_default();
+    Audit::start(&AuditOptions { log, file, strict }, metrics)
+        .map_err(|source| ServerError::Audit { path, source })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `sigward check-config`
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -34,9 +36,10 @@ pub(super) fn run(args: &Args, environment: &Environment) -> Result<(), Failure>
     Ok(())
 }
 
-/// Files that are there, but do not hold what a start would look for in them.
+/// Files that are there, but do not hold what a start would look for in them, and places where it could make none.
 fn unusable_files(config: Config) -> Vec<ConfigFault> {
     let (identities, tls) = (identities_faults(&config), tls_faults(&config));
+    let missing = missing_directories(&config);
     let metrics = UpstreamMetrics::register(&Metrics::new());
     let keyring = Keyring::load(&config.store.sealing_key_files);
     let sources = keyring.as_ref().map(|keyring| key_source_faults(&config, keyring)).unwrap_or_default();
@@ -44,8 +47,14 @@ fn unusable_files(config: Config) -> Vec<ConfigFault> {
     let fault = |(key, message): (&str, Option<String>)| {
         Some(ConfigFault { key: key.to_owned(), message: message?, origin: None })
     };
-    let found: Vec<_> =
-        found.into_iter().filter_map(fault).chain(tls).chain(identities).chain(sources).collect();
+    let found: Vec<_> = found
+        .into_iter()
+        .filter_map(fault)
+        .chain(missing)
+        .chain(tls)
+        .chain(identities)
+        .chain(sources)
+        .collect();
     let named = config.backends.into_iter().map(|(name, backend)| (format!("backends ({name})"), backend));
     let backends = config.backend.into_iter().map(|backend| ("backend".to_owned(), backend)).chain(named);
     let backends = backends.filter_map(|(key, backend)| {
@@ -53,6 +62,24 @@ fn unusable_files(config: Config) -> Vec<ConfigFault> {
         Some(ConfigFault { key, message: error.to_string(), origin: None })
     });
     found.into_iter().chain(backends).collect()
+}
+
+/// What keeps the gateway from making its own files: their directories it does not make.
+fn missing_directories(config: &Config) -> Vec<ConfigFault> {
+    let files = [("store.path", Some(&config.store.path)), ("audit.file", config.audit.file.as_ref())];
+    let fault = |key: &str, file: &Path| {
+        let directory = match file.parent()? {
+            nothing if nothing.as_os_str().is_empty() => Path::new("."),
+            directory => directory,
+        };
+        let message = match fs::metadata(directory) {
+            Ok(found) if found.is_dir() => return None,
+            Ok(_) => format!("{} is not a directory", directory.display()),
+            Err(error) => format!("{}: {error}", directory.display()),
+        };
+        Some(ConfigFault { key: key.to_owned(), message, origin: None })
+    };
+    files.into_iter().filter_map(|(key, file)| fault(key, file?)).collect()
 }
 
 /// Certificates, keys and authorities that a listener could not use.
@@ -177,6 +204,31 @@ mod tests {
         let [told] = &told[..] else { panic!("{told:?}") };
         assert!(told.starts_with("key_sources[1]: AKIA1.json: "), "{told}");
         write("keys/AKIA1.json", "{\"access_keys\": []}");
+        assert_eq!(faults(), [""; 0]);
+    }
+
+    #[test]
+    fn a_directory_that_a_start_would_need_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        Keyring::create(&at("sealing.key")).unwrap();
+        let faults = || {
+            let config = Config::load(&at("sigward.toml"), &Environment::default()).unwrap();
+            unusable_files(config).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let text = "store = { path = \"state/events.redb\", sealing_key_files = [\"sealing.key\"] }\n\
+                    audit.file = \"audit/trail.jsonl\"\n\
+                    backend = { endpoint = \"http://127.0.0.1:9\", auth = \"identity\" }\n";
+        fs::write(at("sigward.toml"), text).unwrap();
+        fs::write(at("audit"), "").unwrap();
+        let (state, audit) = (at("state").display().to_string(), at("audit").display().to_string());
+        let [missing, no_directory] = &faults()[..] else { panic!("{:?}", faults()) };
+        assert!(missing.starts_with(&format!("store.path: {state}: ")), "{missing}");
+        assert_eq!(no_directory, &format!("audit.file: {audit} is not a directory"));
+        fs::remove_file(at("audit")).unwrap();
+        for name in ["state", "audit"] {
+            fs::create_dir(at(name)).unwrap();
+        }
         assert_eq!(faults(), [""; 0]);
     }
 
