@@ -162,6 +162,7 @@ fn fault(error: Error) -> ConfigFault {
     let origin = error.metadata.as_ref().map(place);
     let message = match error.kind {
         Kind::UnknownField(_, known) => format!("no such key here; there are {}", known.join(", ")),
+        Kind::UnknownVariant(found, known) => format!("{found:?} is none of {}", known.join(", ")),
         kind => kind.to_string(),
     };
     ConfigFault { key, message, origin }

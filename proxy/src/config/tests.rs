@@ -259,10 +259,27 @@ fn names_the_key_that_breaks_a_rule() {
         ("log.filter = \"sigward=loud\"", "log.filter"),
         ("log.format = \"xml\"", "log.format"),
         ("drain.timeout = \"48h\"", "drain.timeout"),
+        ("feed.replicas = 6", "feed.replicas"),
+        ("feed.stale.warn = \"1s\"", "feed.stale.warn"),
     ];
     for (line, key) in cases {
         assert_eq!(faulty_keys_with(line), [key], "{line}");
     }
+}
+
+#[test]
+fn says_what_a_value_could_be() {
+    let told = |line: &str| {
+        let error = load(&format!("{line}\n{GOOD}"), &[]).unwrap_err();
+        let [fault] = &error.faults[..] else { panic!("{error}") };
+        fault.message.clone()
+    };
+    assert!(told("gateway.max_head_size = 65536").starts_with("65536 is not a size such as \"512 B\""));
+    assert!(told("drain.delay = 2.5").starts_with("2.5 is not a duration such as \"500ms\""));
+    assert!(told("limits.requests_per_address = 100").starts_with("100 is not a rate such as \"100/s\""));
+    assert!(told("drain.delay = [5]").contains("neither text nor a number"));
+    assert_eq!(told("log.format = \"xml\""), "\"xml\" is none of json, text");
+    assert_eq!(told("admin.tls.client_auth = \"maybe\""), "\"maybe\" is none of none, optional, required");
 }
 
 #[test]

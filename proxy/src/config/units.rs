@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 /// A length of time: an integer and one of `ms`, `s`, `m`, `h`, `d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Written", into = "String")]
 pub(super) struct Span(pub(super) Duration);
 
 /// An amount of memory in bytes: an integer and one of `B`, `KiB`, `MiB`, `GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Written", into = "String")]
 pub(super) struct Size(pub(super) u64);
 
 /// How often something may happen: `"100/s"`, `"20/m"`, `"5/h"`, or with a burst of its own, `"100/s burst 500"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "Written", into = "String")]
 pub struct Rate {
     /// Times in each [`per`](Self::per).
     pub count: NonZeroU32,
@@ -26,6 +26,31 @@ pub struct Rate {
     pub per: Duration,
     /// Times at once after a pause; `count` where nothing else is said.
     pub burst: NonZeroU32,
+}
+
+/// What stands in the place of one of these. Numbers are read as well, so that one without a unit is refused in the same words
+/// as every other text that says nothing.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither text nor a number")]
+enum Written {
+    Text(String),
+    Integer(i64),
+    Decimal(f64),
+}
+
+impl Written {
+    /// What `read` makes of the text. Else the fault: that it is not a `kind`.
+    fn read<T>(self, kind: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
+        let shown = match self {
+            Self::Text(text) => match read(&text) {
+                Some(value) => return Ok(value),
+                None => format!("{text:?}"),
+            },
+            Self::Integer(number) => number.to_string(),
+            Self::Decimal(number) => number.to_string(),
+        };
+        Err(format!("{shown} is not a {kind}"))
+    }
 }
 
 const PERIODS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
@@ -46,42 +71,38 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, &SPANS).map(Duration::from_millis)
 }
 
-impl TryFrom<String> for Span {
+impl TryFrom<Written> for Span {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let millis = parse(&text, &SPANS)
-            .ok_or_else(|| format!("{text:?} is not a duration such as \"500ms\", \"30s\" or \"15m\""))?;
-        Ok(Self(Duration::from_millis(millis)))
+    fn try_from(written: Written) -> Result<Self, String> {
+        let read = |text: &str| parse_duration(text).map(Self);
+        written.read("duration such as \"500ms\", \"30s\" or \"15m\"", read)
     }
 }
 
-impl TryFrom<String> for Size {
+impl TryFrom<Written> for Size {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        parse(&text, &SIZES)
-            .map(Self)
-            .ok_or_else(|| format!("{text:?} is not a size such as \"512 B\", \"64 KiB\" or \"1 GiB\""))
+    fn try_from(written: Written) -> Result<Self, String> {
+        let read = |text: &str| parse(text, &SIZES).map(Self);
+        written.read("size such as \"512 B\", \"64 KiB\" or \"1 GiB\"", read)
     }
 }
 
-impl TryFrom<String> for Rate {
+impl TryFrom<Written> for Rate {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let read = || {
+    fn try_from(written: Written) -> Result<Self, String> {
+        let read = |text: &str| {
             let (rate, burst) =
-                text.split_once(" burst ").map_or((&*text, None), |(rate, burst)| (rate, Some(burst)));
+                text.split_once(" burst ").map_or((text, None), |(rate, burst)| (rate, Some(burst)));
             let (count, unit) = rate.split_once('/')?;
             let (_, seconds) = PERIODS.iter().find(|(name, _)| *name == unit.trim())?;
             let count = count.trim().parse().ok()?;
             let burst = burst.map_or(Some(count), |burst| burst.trim().parse().ok())?;
             Some(Self { count, per: Duration::from_secs(*seconds), burst })
         };
-        read().ok_or_else(|| {
-            format!("{text:?} is not a rate such as \"100/s\", \"20/m\" or \"100/s burst 500\"")
-        })
+        written.read("rate such as \"100/s\", \"20/m\" or \"100/s burst 500\"", read)
     }
 }
 
@@ -145,11 +166,11 @@ mod tests {
     use super::*;
 
     fn span(text: &str) -> Option<Duration> {
-        Span::try_from(text.to_owned()).ok().map(|span| span.0)
+        Span::try_from(Written::Text(text.to_owned())).ok().map(|span| span.0)
     }
 
     fn size(text: &str) -> Option<u64> {
-        Size::try_from(text.to_owned()).ok().map(|size| size.0)
+        Size::try_from(Written::Text(text.to_owned())).ok().map(|size| size.0)
     }
 
     #[test]
@@ -174,8 +195,22 @@ mod tests {
     }
 
     #[test]
+    fn a_number_without_a_unit_is_refused_as_such_a_text_is() {
+        let size = |written| Size::try_from(written).unwrap_err();
+        assert_eq!(
+            size(Written::Integer(65536)),
+            "65536 is not a size such as \"512 B\", \"64 KiB\" or \"1 GiB\""
+        );
+        assert!(size(Written::Text("65536".to_owned())).starts_with("\"65536\" is not a size such as"));
+        assert!(
+            Span::try_from(Written::Decimal(1.5)).unwrap_err().starts_with("1.5 is not a duration such as")
+        );
+        assert!(Rate::try_from(Written::Integer(-1)).unwrap_err().starts_with("-1 is not a rate such as"));
+    }
+
+    #[test]
     fn a_rate_has_a_period_and_may_have_a_burst() {
-        let rate = |text: &str| Rate::try_from(text.to_owned()).ok();
+        let rate = |text: &str| Rate::try_from(Written::Text(text.to_owned())).ok();
         let parts = |text| rate(text).map(|rate| (rate.count.get(), rate.per.as_secs(), rate.burst.get()));
         assert_eq!(parts("100/s"), Some((100, 1, 100)));
         assert_eq!(parts("20 / m burst 5"), Some((20, 60, 5)));
@@ -191,10 +226,16 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         for text in ["500ms", "90s", "15m", "1h", "2d", "0ms"] {
-            assert_eq!(Span::try_from(text.to_owned()).map(|span| span.to_string()).as_deref(), Ok(text));
+            assert_eq!(
+                Span::try_from(Written::Text(text.to_owned())).map(|span| span.to_string()).as_deref(),
+                Ok(text)
+            );
         }
         for text in ["512 B", "64 KiB", "3 MiB", "1 GiB"] {
-            assert_eq!(Size::try_from(text.to_owned()).map(|size| size.to_string()).as_deref(), Ok(text));
+            assert_eq!(
+                Size::try_from(Written::Text(text.to_owned())).map(|size| size.to_string()).as_deref(),
+                Ok(text)
+            );
         }
     }
 }

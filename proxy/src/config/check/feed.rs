@@ -13,9 +13,16 @@ const LONGEST_NAME: usize = 32;
 impl Check<'_> {
     /// The inner `None`: the log is embedded.
     pub(super) fn feed(&mut self, raw: raw::Feed) -> Option<Option<Feed>> {
-        if raw.kind == raw::FeedKind::Embedded {
-            return self.unused(&raw).then_some(None);
+        let is_embedded = raw.kind == raw::FeedKind::Embedded;
+        if is_embedded && !self.unused(&raw) {
+            return None;
         }
+        // Values that nothing looks at yet are checked all the same.
+        let feed = self.jetstream(raw)?;
+        Some((!is_embedded).then_some(feed))
+    }
+
+    fn jetstream(&mut self, raw: raw::Feed) -> Option<Feed> {
         let servers = self.each("feed.servers", &raw.servers, "nats://host:port or tls://host:port", server);
         let prefix = self.parsed("feed.prefix", &raw.prefix, "1 to 32 letters, digits, - and _", name);
         let gateway = match &raw.gateway {
@@ -35,7 +42,7 @@ impl Check<'_> {
         let login = self.feed_login(&raw);
         let tls = self.feed_tls(raw.tls);
         let stale = self.stale(&raw.stale, raw.heartbeat.0);
-        Some(Some(Feed {
+        Some(Feed {
             servers: servers?,
             prefix: prefix?,
             gateway: gateway?,
@@ -45,7 +52,7 @@ impl Check<'_> {
             tls: tls?,
             heartbeat: heartbeat?,
             stale: stale?,
-        }))
+        })
     }
 
     /// A login that would silently not be used is a misunderstanding.
