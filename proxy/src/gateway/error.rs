@@ -178,7 +178,9 @@ impl GatewayError {
                 UpstreamError::Unresolved(_)
                 | UpstreamError::Connect(_)
                 | UpstreamError::Broken(_)
-                | UpstreamError::Switched,
+                | UpstreamError::Switched
+                | UpstreamError::Refused(_)
+                | UpstreamError::Unread(_),
             )
             | Self::UpstreamHasty => s3::service_unavailable(),
             Self::Upstream(UpstreamError::Unwritable(_)) => s3::internal_error(),
@@ -229,6 +231,13 @@ impl GatewayError {
     /// Logs, once, what only the operator may know.
     fn tell_operator(&self, call: &mut Call) {
         match self {
+            Self::Upstream(UpstreamError::Refused(code)) => {
+                tracing::error!(
+                    request_id = call.request_id.as_str(),
+                    code,
+                    "the backend refuses the gateway's credential: check backend.access_key_id, its secret and backend.region"
+                );
+            }
             Self::Upstream(error) => {
                 tracing::warn!(request_id = call.request_id.as_str(), error = %with_causes(error), "no answer from the backend");
             }

@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -29,6 +30,8 @@ pub enum AnswerError {
 /// The body of an answer, as it comes. Its connection serves the next request once it has ended.
 pub struct Answer<B: Send + 'static> {
     body: Incoming,
+    /// What has been read of it and is still to be handed on.
+    ahead: Option<Bytes>,
     lease: Option<Lease<B>>,
     /// Longest time without a byte.
     stall: Duration,
@@ -42,11 +45,28 @@ pub struct Answer<B: Send + 'static> {
 impl<B: Send + 'static> Answer<B> {
     pub(super) fn new(body: Incoming, lease: Lease<B>, stall: Duration, deadline: Option<Instant>) -> Self {
         let alarm = Alarm::default();
-        let mut answer = Self { body, lease: Some(lease), stall, deadline, waiting_since: None, alarm };
+        let lease = Some(lease);
+        let mut answer = Self { body, ahead: None, lease, stall, deadline, waiting_since: None, alarm };
         if answer.body.is_end_stream() {
             answer.end();
         }
         answer
+    }
+
+    /// Waits for the beginning of the body: `enough` bytes, or all if there are fewer. They are handed on all the same.
+    pub(super) async fn peek(&mut self, enough: usize) -> Result<&[u8], AnswerError>
+    where
+        B: Unpin,
+    {
+        let mut read = BytesMut::new();
+        while read.len() < enough {
+            match self.frame().await.transpose()? {
+                Some(frame) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                None => break,
+            }
+        }
+        self.ahead = (!read.is_empty()).then(|| read.freeze());
+        Ok(self.ahead.as_deref().unwrap_or_default())
     }
 
     fn end(&mut self) {
@@ -77,6 +97,9 @@ impl<B: Send + Unpin + 'static> Body for Answer<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         let this = self.get_mut();
+        if let Some(ahead) = this.ahead.take() {
+            return Poll::Ready(Some(Ok(Frame::data(ahead))));
+        }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
             return this.wait(context).map(|error| {
                 this.lease = None;
@@ -98,10 +121,16 @@ impl<B: Send + Unpin + 'static> Body for Answer<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.ahead.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, ahead) = (self.body.size_hint(), self.ahead.as_ref().map_or(0, Bytes::len) as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(rest.lower().saturating_add(ahead));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(ahead)) {
+            whole.set_upper(upper);
+        }
+        whole
     }
 }

@@ -15,13 +15,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::address::{Address, target};
-use super::answer::Answer;
+use super::answer::{Answer, AnswerError};
 use super::balance::{Endpoints, Unresolved, keep_resolved};
 use super::connect::{ConnectError, Connector};
 use super::endpoint::{Endpoint, EndpointId, NoServerName, Origin, Slot};
 use super::health::{self, Finding};
 use super::metrics::UpstreamMetrics;
 use super::pool::{Lease, Pool};
+use super::refusal;
 use super::request_body::RequestBody;
 use super::resign::BackendSigner;
 use super::retry::{Budget, is_repeatable};
@@ -67,6 +68,12 @@ pub enum UpstreamError {
     /// It answered 101: no client's request to change the protocol ever reaches it.
     #[error("the backend switches to a protocol that nobody asked for")]
     Switched,
+    /// It refuses the gateway's own credential, with this code: the client can do nothing about it.
+    #[error("the backend refuses the gateway's credential: {0}")]
+    Refused(&'static str),
+    /// It refused something, and broke off before it had said what.
+    #[error("the backend's refusal cannot be read: {0}")]
+    Unread(#[source] AnswerError),
     /// It has as many requests as it may, and none ended in time.
     #[error("the backend has {0} requests under way already")]
     Busy(usize),
@@ -258,7 +265,14 @@ where
             let failed = match self.exchange(slot, request, stale).await {
                 Ok((answer, lease)) => {
                     let stall = settings.stall_timeout;
-                    return Ok(answer.map(|body| Answer::new(body, lease, stall, deadline)));
+                    let answer = answer.map(|body| Answer::new(body, lease, stall, deadline));
+                    return match &self.shared.auth {
+                        // What is rare lies apart, so that it is not room in the future of every request.
+                        Auth::Resign(_) if refusal::is_possible(&outbound.parts.method, answer.status()) => {
+                            Box::pin(unless_refused(answer)).await
+                        }
+                        Auth::Resign(_) | Auth::Identity | Auth::Passthrough => Ok(answer),
+                    };
                 }
                 Err(failed) => failed,
             };
@@ -393,6 +407,17 @@ where
         *request.uri_mut() = target(path, query.as_deref())?;
         *request.headers_mut() = headers;
         Ok(request)
+    }
+}
+
+/// The answer to what the gateway signed, unless that is what the backend does not take.
+async fn unless_refused<B: Send + Unpin + 'static>(
+    mut answer: Response<Answer<B>>,
+) -> Result<Response<Answer<B>>, UpstreamError> {
+    match refusal::code(&mut answer).await {
+        Ok(None) => Ok(answer),
+        Ok(Some(code)) => Err(UpstreamError::Refused(code)),
+        Err(error) => Err(UpstreamError::Unread(error)),
     }
 }
 

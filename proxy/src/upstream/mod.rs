@@ -24,6 +24,7 @@ mod identity;
 mod metrics;
 mod pool;
 mod query;
+mod refusal;
 mod request_body;
 mod resign;
 mod retry;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 
+mod refusal;
+
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -78,6 +80,16 @@ impl Connection {
     async fn obey(mut self) {
         while self.head().await.is_some() {
             self.write(OK).await;
+        }
+    }
+
+    /// Answers every request in these pieces.
+    async fn repeat(mut self, pieces: Vec<String>) {
+        while self.head().await.is_some() {
+            for piece in &pieces {
+                self.write(piece).await;
+                tokio::task::yield_now().await;
+            }
         }
     }
 
