@@ -423,10 +423,10 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_path_that_was_signed_is_the_path_that_goes_on(gateway, sink, path):
-    """Byte for byte, so that no two readers can differ about what they were sent; or it is refused."""
+    """Byte for byte but for a `;`, behind which some see parameters, so that no two readers can differ; or it is refused."""
     headers, _ = Signer(gateway.credentials, gateway.region).headers(
         "PUT", path, "", [("Host", authority(gateway.endpoint)), ("Content-Length", "0")]
     )
     status = statuses(answers(gateway, head("PUT", path, headers)))
     targets = [request["target"] for request in recorded(sink)]
-    assert (status, targets) in (([200], [path]), ([400], [])), (status, targets)
+    assert (status, targets) in (([200], [path.replace(";", "%3B")]), ([400], [])), (status, targets)
