@@ -2,6 +2,7 @@
 //!
 //! Everything before this knows the client's names only: they are what is signed, authorised and logged.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -63,6 +64,10 @@ impl Plan {
             let prefixed = !names.key_prefix.as_str().is_empty();
             if !rename::is_offered(asked.action, prefixed) {
                 return Err(not_implemented("The operation is not offered for a bucket under another name."));
+            }
+            if prefixed {
+                // What only the backend knows could reach beyond the part of the bucket that is meant.
+                asked.has_known_parameters().map_err(unclear)?;
             }
         }
         let (is_alone, source) = match asked.action {
@@ -170,7 +175,8 @@ impl Destination<'_> {
         Ok(Some(RenamedList { document: renamed.into(), md5, sha256 }))
     }
 
-    /// The head with the names of the backend; `None`: they are the client's. `path` is as authorised.
+    /// The head with the names of the backend, and with the headers that parameters stand for; `None`: it is the client's
+    /// own. `path` is as authorised.
     pub(super) fn head(
         &self,
         parts: &Parts,
@@ -178,23 +184,34 @@ impl Destination<'_> {
         path: &[u8],
         list: Option<&RenamedList>,
     ) -> Result<Option<Parts>, GatewayError> {
-        if self.names.is_none() && self.source.is_none() {
+        let hoisted = match self.upstream.is_passthrough() {
+            true => Vec::new(),
+            false => asked.hoisted().map_err(unclear)?,
+        };
+        let is_renamed = self.names.is_some() || self.source.is_some();
+        if !is_renamed && hoisted.is_empty() {
             return Ok(None);
         }
         let (mut renamed, ()) = http::Request::new(()).into_parts();
         renamed.method = parts.method.clone();
         renamed.headers = parts.headers.clone();
-        // A document that is compressed could not be read on its way back.
-        renamed.headers.remove(ACCEPT_ENCODING);
-        let (path, mut query) = match &self.names {
+        if is_renamed {
+            // A document that is compressed could not be read on its way back.
+            renamed.headers.remove(ACCEPT_ENCODING);
+        }
+        let query = match parts.uri.query() {
+            Some(query) if !hoisted.is_empty() => s3::without_hoisted(query).map(Cow::Owned),
+            query => query.map(Cow::Borrowed),
+        };
+        renamed.headers.extend(hoisted);
+        let (path, query) = match &self.names {
             Some(names) => (
                 names.path(asked.target, path),
-                names.query(asked.action, parts.uri.query()).map_err(unclear)?,
+                names.query(asked.action, query.as_deref()).map_err(unclear)?.map(Cow::Owned),
             ),
-            None => (asked.target.backend_path(path).into_owned(), parts.uri.query().map(str::to_owned)),
+            None => (asked.target.backend_path(path).into_owned(), query),
         };
         if let Some((_, source)) = &self.source {
-            query = query.map(|query| without_copy_source(&query)).filter(|query| !query.is_empty());
             let value = HeaderValue::from_str(source)
                 .map_err(|_| unclear(Unclear::Ambiguous("x-amz-copy-source")))?;
             renamed.headers.insert(COPY_SOURCE, value);
@@ -277,16 +294,6 @@ fn describe(list: &RenamedList, headers: &mut HeaderMap) {
     headers.extend(
         HeaderValue::from_str(&list.md5).ok().map(|md5| (HeaderName::from_static("content-md5"), md5)),
     );
-}
-
-/// Presigned requests may carry the header as a parameter.
-fn without_copy_source(query: &str) -> String {
-    let is_source = |piece: &&str| {
-        let name = piece.split('=').next().unwrap_or_default();
-        sigv4::uri::decode_query(name.as_bytes())
-            .is_ok_and(|name| name.eq_ignore_ascii_case(COPY_SOURCE.as_str().as_bytes()))
-    };
-    query.split('&').filter(|piece| !is_source(piece)).collect::<Vec<_>>().join("&")
 }
 
 /// The URL under which the client addressed the object.

@@ -65,6 +65,9 @@ pub enum Unclear {
     /// A parameter or header could be read in two ways.
     #[error("{0} comes twice, is empty, is no plain text, or could be read in two ways")]
     Ambiguous(&'static str),
+    /// A parameter is none of S3. Holds its name, decoded.
+    #[error("{0:?} is no query parameter of this operation")]
+    Parameter(String),
     /// No IAM action names the operation.
     #[error("the operation is unknown")]
     Unnamed,
@@ -79,6 +82,8 @@ impl Unclear {
         match self {
             Self::Ambiguous(name) => Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", self.to_string())
                 .with("ArgumentName", *name),
+            Self::Parameter(name) => Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", self.to_string())
+                .with("ArgumentName", name),
             Self::Unnamed | Self::Unread => super::access_denied(),
         }
     }
@@ -96,6 +101,7 @@ const ACL_HEADERS: [&str; 6] = [
 impl Asked<'_> {
     /// Every permission that the request needs, in `partition`, for example `aws`: at least one.
     pub fn needs(&self, partition: &str) -> Result<Vec<Need>, Unclear> {
+        self.has_known_parameters()?;
         let of = |action, resource| Need { action, resource, version: None };
         let resource = arn(partition, self.target.bucket(), self.target.key().map(Key::as_str));
         let version = self.parameter("versionId", "versionId")?.map(Cow::into_owned);
@@ -134,7 +140,7 @@ impl Asked<'_> {
     }
 
     /// Permissions that the presence of a header asks for.
-    fn beside(&self) -> &'static [(&'static str, &'static [&'static str])] {
+    pub(super) fn beside(&self) -> &'static [(&'static str, &'static [&'static str])] {
         match self.action {
             Action::PutObject | Action::CopyObject | Action::CreateMultipartUpload | Action::PostObject => &[
                 ("s3:PutObjectAcl", &ACL_HEADERS),
@@ -198,7 +204,7 @@ impl Asked<'_> {
                 facts.set(name, self.parameter(parameter, parameter)?);
             }
         }
-        for (name, header) in HEADERS {
+        for (name, header) in CONDITIONS {
             facts.set(*name, self.header(header)?);
         }
         if let Some(tagging) = self.header("x-amz-tagging")? {
@@ -216,14 +222,21 @@ impl Asked<'_> {
         Ok(facts)
     }
 
-    /// A header, or the parameter that a presigned request has in its place.
-    fn header(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, Unclear> {
+    /// Whether parameters stand for no headers.
+    pub(super) fn is_signed_by_header(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION)
+    }
+
+    /// A header, or the parameter that a presigned request has in its place. Beside a signature in a header such a
+    /// parameter is a header to some readers and nothing to others.
+    pub(super) fn header(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, Unclear> {
         let mut values = self.headers.get_all(name).iter();
         let (value, more) = (values.next(), values.next().is_some());
         let parameter =
             self.parameter_by(name, |found| found.eq_ignore_ascii_case(name.as_bytes()), false)?;
         match (value, parameter) {
             (Some(_), Some(_)) => Err(Unclear::Ambiguous(name)),
+            (None, Some(_)) if self.is_signed_by_header() => Err(Unclear::Ambiguous(name)),
             _ if more => Err(Unclear::Ambiguous(name)),
             (Some(value), None) => match std::str::from_utf8(value.as_bytes()) {
                 Ok(text) => Ok(Some(text.into())),
@@ -275,7 +288,8 @@ impl Asked<'_> {
     }
 }
 
-const HEADERS: &[(Name, &str)] = &[
+/// Headers by the conditions that see them.
+pub(super) const CONDITIONS: &[(Name, &str)] = &[
     (Name::S3Acl, "x-amz-acl"),
     (Name::S3ContentSha256, "x-amz-content-sha256"),
     (Name::S3CopySource, "x-amz-copy-source"),

@@ -7,6 +7,7 @@ use sigv4::uri;
 
 use super::action::Action;
 use super::asked::Asked;
+use super::parameters::{begins_with, is_plain, vendor_prefix};
 use crate::fault::Fault;
 
 const COPY_SOURCE: &str = "x-amz-copy-source";
@@ -18,16 +19,23 @@ impl Asked<'_> {
     /// do what.
     ///
     /// # Errors
-    /// A copy source of what is no copy: some backends look for it before they look which operation is asked. An upload
-    /// that is to be unpacked: what it holds would be objects that nobody authorised.
+    /// A parameter whose name some backends read otherwise. A copy source of what is no copy: some backends look for it
+    /// before they look which operation is asked. An upload that is to be unpacked: what it holds would be objects that
+    /// nobody authorised. A parameter that some backends take for a header which only they act upon.
     pub fn within_bounds(&self, passthrough: bool) -> Result<(), Fault> {
         let headers = self.headers.keys().map(|name| Cow::Borrowed(name.as_str().as_bytes()));
         // A parameter stands for a header in presigned requests.
-        let parameters = uri::pairs(self.query.unwrap_or_default());
-        let parameters = parameters.filter_map(|(name, _)| uri::decode_query(name).ok());
+        let mut parameters = Vec::new();
+        for (name, _) in uri::pairs(self.query.unwrap_or_default()) {
+            let name = uri::decode_query(name).ok().filter(|name| is_plain(name));
+            parameters.push(name.ok_or_else(ambiguous_name)?);
+        }
+        if let (false, Some(prefix)) = (passthrough, parameters.iter().find_map(|name| vendor_prefix(name))) {
+            return Err(Fault::not_implemented(prefix));
+        }
         let mut names_source = false;
         for name in headers.chain(parameters) {
-            if !passthrough && is_spelt(&name, UNPACK) {
+            if !passthrough && name.len() == UNPACK.len() && begins_with(&name, UNPACK) {
                 return Err(Fault::not_implemented(UNPACK));
             }
             names_source |= name.eq_ignore_ascii_case(COPY_SOURCE.as_bytes());
@@ -41,10 +49,9 @@ impl Asked<'_> {
     }
 }
 
-/// In any case, and with `_` for `-`, which are one to some backends.
-fn is_spelt(name: &[u8], known: &str) -> bool {
-    let same = |(have, want): (&u8, u8)| have.to_ascii_lowercase() == want || (*have == b'_' && want == b'-');
-    name.len() == known.len() && name.iter().zip(known.bytes()).all(same)
+fn ambiguous_name() -> Fault {
+    let message = "The name of a query parameter could be read in two ways.";
+    Fault::new(StatusCode::BAD_REQUEST, "InvalidArgument", message).with("ArgumentName", "query")
 }
 
 #[cfg(test)]
@@ -92,6 +99,38 @@ mod tests {
             assert_eq!(code(&parameter, ""), expected, "{parameter}");
             assert_eq!(code(other, ""), Ok(()), "{other}");
         }
+    }
+
+    #[test]
+    fn no_parameter_has_a_name_that_could_be_read_in_two_ways() {
+        for request in [
+            "PUT /b/k?acl%3D",
+            "PUT /b/k?acl%3d=x",
+            "DELETE /b/k?versionId%3Dv1",
+            "GET /b?prefix=mine/&prefix%3Dsecret/",
+            "PUT /b/k??acl",
+            "GET /b?%3Fpolicy",
+            "GET /b?%26policy",
+            "GET /b?a;policy",
+            "GET /b?policy+",
+            "GET /b?policy%00",
+            "GET /b?%zz",
+            "GET /b?a%25",
+        ] {
+            assert_eq!(within(request, ""), Err(ambiguous_name()), "{request}");
+        }
+        for request in ["GET /b?prefix=a%3Db%26c+d?;", "GET /b?&&prefix", "GET /b/k?X-Amz-Meta-a.b_c=%00"] {
+            assert_eq!(within(request, ""), Ok(()), "{request}");
+        }
+    }
+
+    #[test]
+    fn no_parameter_is_a_vendors_header() {
+        let fault = within("PUT /b/k?X-Minio-Meta%2Da=b", "");
+        assert_eq!(fault, Err(Fault::not_implemented("x-minio-")));
+        let fault = within("PUT /b/k?seaweed_x-amz-acl", "");
+        assert_eq!(fault, Err(Fault::not_implemented("seaweed-")));
+        assert_eq!(within("PUT /b/k", "x-minio-meta-a"), Ok(()));
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod copy_source;
 mod cors;
 mod deletions;
 mod error;
+mod hoisted;
+mod parameters;
 mod post_object;
 pub mod rename;
 mod route;
@@ -26,7 +28,8 @@ pub use error::{
     missing_content_length, no_such_bucket, nowhere, request_timeout, respond, service_unavailable,
     slow_down,
 };
+pub use hoisted::without_hoisted;
+pub use parameters::{Parameter, vendor_prefix};
 pub use post_object::{Stored, Success, object_key, put_headers, stored};
-pub use route::is_parameter;
 pub use selector::{BucketPattern, HostPattern, PathPrefix, Selector, resolved};
 pub use target::{Bucket, Domains, Key, Target, TargetError, without_port};

@@ -95,37 +95,10 @@ impl Action {
     }
 }
 
-/// Parameters of operations that select none.
-const PARAMETERS: &[&str] = &[
-    "continuation-token",
-    "delimiter",
-    "encoding-type",
-    "fetch-owner",
-    "id",
-    "key-marker",
-    "list-type",
-    "marker",
-    "max-keys",
-    "max-parts",
-    "max-uploads",
-    "part-number-marker",
-    "partNumber",
-    "prefix",
-    "select-type",
-    "start-after",
-    "upload-id-marker",
-    "version-id-marker",
-    "versionId",
-    "x-id",
-];
-
-/// Whether `name`, decoded, is a parameter of some operation on what `target` is. Any other might select an operation
-/// that only the backend knows.
-pub fn is_parameter(target: &Target, name: &[u8]) -> bool {
+/// Whether `name`, decoded, selects an operation on what `target` is.
+pub(super) fn is_subresource(target: &Target, name: &[u8]) -> bool {
     let table = if target.key().is_some() { OF_OBJECTS } else { OF_BUCKETS };
-    let mut subresources = table.iter().map(|row| row.name);
-    PARAMETERS.iter().any(|known| known.as_bytes() == name)
-        || subresources.any(|known| known.as_bytes() == name)
+    table.iter().any(|row| row.name.as_bytes() == name)
 }
 
 /// What of a query decides which operation a request is.

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Content;
+use crate::s3;
 
 /// Prefix of the identity headers. A client's own headers of that name never reach a backend.
 pub(super) const IDENTITY_PREFIX: &str = "x-sigward-";
@@ -131,7 +132,7 @@ fn is_of_authentication(name: &str) -> bool {
 /// Whether some backends take the header as an order of their own, such as to unpack an archive, or as said by another
 /// server of theirs. The gateway, which speaks of S3 only, cannot say what it would permit by it.
 fn is_of_vendor(name: &str) -> bool {
-    ["x-minio-", "x-rustfs-"].iter().any(|prefix| begins_with_either_spelling(name, prefix))
+    s3::vendor_prefix(name.as_bytes()).is_some()
 }
 
 /// Whether some backends take the header's value for the method or the target of the request. What was verified and
@@ -274,6 +275,11 @@ mod tests {
             ("x-minio-extract", "true"),
             ("x_minio_source_mtime", "1"),
             ("x-rustfs-source_version-id", "1"),
+            ("x-seaweedfs-principal", "1"),
+            ("seaweed-x-amz-acl", "1"),
+            ("x-rgw-a", "1"),
+            ("rgwx-uid", "1"),
+            ("x-amz-replication-status", "REPLICA"),
             ("x-amz-meta-minio", "kept"),
         ]);
         assert_eq!(unauthenticated(&received, |_| true), map(&[("x-amz-meta-minio", "kept")]));

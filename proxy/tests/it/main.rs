@@ -14,6 +14,7 @@ mod monitoring;
 mod permissions;
 mod policy;
 mod post_object;
+mod query;
 mod rig;
 mod store;
 mod sts;

@@ -151,6 +151,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
         ("GET /b//", "key"),
         ("DELETE /b/%2F/", "key"),
         ("PUT /b/k | x-amz-copy-source: s//", "key"),
+        ("PUT /b/k?x-amz-copy-source=s/a | authorization: AWS4-HMAC-SHA256", "x-amz-copy-source"),
     ] {
         assert_eq!(needs(request), Err(Unclear::Ambiguous(name)), "{request}");
     }
@@ -161,12 +162,34 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "GET /b?list-type=2&max-keys=1&max-keys=2",
         "PUT /b/k | x-amz-acl: private | x-amz-acl: public-read",
         "PUT /b/k?x-amz-acl=private | x-amz-acl: public-read",
+        "PUT /b/k?x-amz-server-side-encryption=aws%3Akms | authorization: AWS4-HMAC-SHA256",
         "PUT /b/k | x-amz-tagging: a=%ff",
         "PUT /b/k | x-amz-tagging: a=b&a=c",
         "PUT /b/k | x-amz-tagging: Key=b&c=d&key=e",
     ] {
         let facts = with(request, |asked| asked.facts(Mechanism::Header, UnixMillis(0)).map(|_| ()));
         assert!(matches!(facts, Err(Unclear::Ambiguous(_))), "{request}");
+    }
+}
+
+#[test]
+fn a_parameter_that_s3_has_not_makes_a_request_unclear() {
+    for (request, name) in [
+        ("GET /b?events=a", "events"),
+        ("GET /b?replication-metrics", "replication-metrics"),
+        ("GET /b/k?lambd%61Arn=a", "lambdaArn"),
+        ("GET /b/k?policy", "policy"),
+        ("PUT /b/k?content-type=a", "content-type"),
+        ("PUT /b/k?X-Minio-Meta-a=b", "X-Minio-Meta-a"),
+    ] {
+        assert_eq!(needs(request), Err(Unclear::Parameter(name.to_owned())), "{request}");
+    }
+    for request in [
+        "GET /?max-buckets=1&bucket-region=r&continuation-token=t&prefix=p",
+        "GET /b/k?response-content-type=a&response-expires=b&x-id=GetObject&x-trace=1",
+        "GET /b/k?X-Amz-Signature=0&x-amz-checksum-mode=ENABLED&X-Amz-Meta-a=b",
+    ] {
+        assert!(needs(request).is_ok(), "{request}");
     }
 }
 
