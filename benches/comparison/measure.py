@@ -14,6 +14,8 @@ from .contenders import ACCESS_KEY_ID, LOAD_CORE, PROXY_CORE, RELEASE, SECRET_AC
 
 # A core that takes so much longer than at its best for the same work is disturbed.
 DISTURBED = 1.15
+# Seconds after which an idle connection of the gateway has given its buffers back.
+RESTING = 4.0
 RETRIES = 4
 PROBE = bytes(1 << 20)
 
@@ -61,6 +63,8 @@ def run(arena: Arena, contender: Contender, case: Case, seconds: float) -> dict 
         return None
     command = ["taskset", "-c", str(LOAD_CORE), str(RELEASE / "load"), target, "--json", *case.arguments]
     command += ["--access-key-id", ACCESS_KEY_ID, "--secret-access-key", SECRET_ACCESS_KEY]
+    if case.unit == "idle":
+        seconds = max(seconds, RESTING)
     command += ["--seconds", str(seconds), "--warmup", str(min(1.0, seconds / 3)), "--ca", str(arena.certificate)]
     for pid in pids:
         command += ["--pid", str(pid)]
