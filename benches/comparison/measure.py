@@ -14,10 +14,10 @@ from .contenders import ACCESS_KEY_ID, LOAD_CORE, PROXY_CORE, RELEASE, SECRET_AC
 
 # A core that takes so much longer than at its best for the same work is disturbed.
 DISTURBED = 1.15
-# Seconds after which an idle connection of the gateway has given its buffers back.
-RESTING = 4.0
 RETRIES = 4
 PROBE = bytes(1 << 20)
+# Seconds after which an idle connection of the gateway has given its buffers back.
+RESTING = 4.0
 
 
 class Quiet:
