@@ -3,8 +3,8 @@
 //! Revocation is asked first and of every request; what is left is [`Unrevoked`], and may do nothing yet. STS decides
 //! for itself what it may do, S3 by [`Unrevoked::authorize`].
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, iter};
 
 use sigv4::{Mechanism, PayloadMode, ReplayKey, SignedNames, Timestamp};
 
@@ -217,8 +217,8 @@ impl Unrevoked {
             Err(unclear) => return Some(Refusal::Unclear(unclear)),
         };
         let otherwise = facts.without_empty_segments();
-        let readings = [Some(&facts), otherwise.as_ref()].into_iter().flatten();
-        readings.into_iter().find_map(|facts| self.not_permitted(&needs, facts, &standing, circumstances))
+        let mut readings = iter::once(&facts).chain(&otherwise);
+        readings.find_map(|facts| self.not_permitted(&needs, facts, &standing, circumstances))
     }
 
     /// The first permission that is not given.

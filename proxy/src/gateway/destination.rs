@@ -200,7 +200,7 @@ impl Destination<'_> {
             renamed.headers.remove(ACCEPT_ENCODING);
         }
         let query = match parts.uri.query() {
-            Some(query) if !hoisted.is_empty() => s3::without_hoisted(query).map(Cow::Owned),
+            Some(query) if !hoisted.is_empty() => s3::without_hoisted(query),
             query => query.map(Cow::Borrowed),
         };
         renamed.headers.extend(hoisted);

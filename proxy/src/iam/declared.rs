@@ -2,7 +2,7 @@
 
 use ring::digest;
 
-use super::Principal;
+use super::{Arn, Principal};
 
 /// What is known of an IAM user or of an account's root. Either `user` and `account`, or `arn`.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,7 @@ impl DeclaredPrincipal {
             (Some(arn), None) => (arn.clone(), arn.split(':').nth(4).unwrap_or_default().to_owned()),
         };
         let by_arn = self.arn.is_some();
-        if !is_account(&account) {
+        if !Arn::is_account(&account) {
             let problem = format!("{account:?} is not an account of twelve digits");
             return Err(PrincipalError::new(if by_arn { "arn" } else { "account" }, problem));
         }
@@ -74,10 +74,6 @@ impl DeclaredPrincipal {
         };
         Ok(Principal { arn, user_id, account })
     }
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 pub(super) fn is_unique_id(text: &str) -> bool {

@@ -19,7 +19,7 @@ use sigv4::{Mechanism, Timestamp, uri};
 
 use super::action::Action;
 use super::copy_source::CopySource;
-use super::target::{Bucket, Key, Target};
+use super::target::{Bucket, Key, Target, has_dot_segment};
 use crate::clock::UnixMillis;
 use crate::fault::Fault;
 use crate::iam::policy::{Context, Name, TagFamily, Tags, Value};
@@ -315,11 +315,6 @@ fn arn(partition: &str, bucket: Option<&Bucket>, key: Option<&str>) -> String {
         (Some(bucket), None) => format!("arn:{partition}:s3:::{bucket}"),
         (Some(bucket), Some(key)) => format!("arn:{partition}:s3:::{bucket}/{key}"),
     }
-}
-
-/// Whether an intermediary or a file system may take the resource for another one.
-fn has_dot_segment(resource: &str) -> bool {
-    resource.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
 }
 
 /// The resource of an object to a backend that leaves out slashes which separate nothing; `None`: the same.

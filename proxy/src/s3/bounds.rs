@@ -7,7 +7,7 @@ use sigv4::uri;
 
 use super::action::Action;
 use super::asked::Asked;
-use super::parameters::{begins_with, is_plain, vendor_prefix};
+use super::parameters::{begins_with_either_spelling, is_plain, vendor_prefix};
 use crate::fault::Fault;
 
 const COPY_SOURCE: &str = "x-amz-copy-source";
@@ -35,7 +35,7 @@ impl Asked<'_> {
         }
         let mut names_source = false;
         for name in headers.chain(parameters) {
-            if !passthrough && name.len() == UNPACK.len() && begins_with(&name, UNPACK) {
+            if !passthrough && name.len() == UNPACK.len() && begins_with_either_spelling(&name, UNPACK) {
                 return Err(Fault::not_implemented(UNPACK));
             }
             names_source |= name.eq_ignore_ascii_case(COPY_SOURCE.as_bytes());

@@ -6,10 +6,13 @@
 //!
 //! Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue};
 use sigv4::uri;
 
 use super::asked::{Asked, CONDITIONS, Unclear};
+use super::parameters::without_parameters;
 
 /// Belongs to the signature, which does not go on.
 const OF_SIGNATURE: &str = "x-amz-content-sha256";
@@ -30,11 +33,10 @@ const OTHERS: &[&str] = &[
     "x-amz-tagging-directive",
 ];
 
-/// The header that a parameter, by its name as received, stands for in a presigned request.
+/// The header that a parameter, by its decoded name, stands for in a presigned request.
 fn stands_for(parameter: &[u8]) -> Option<&'static str> {
-    let name = uri::decode_query(parameter).ok()?;
     let known = CONDITIONS.iter().map(|(_, header)| *header).filter(|header| *header != OF_SIGNATURE);
-    known.chain(OTHERS.iter().copied()).find(|header| name.eq_ignore_ascii_case(header.as_bytes()))
+    known.chain(OTHERS.iter().copied()).find(|header| parameter.eq_ignore_ascii_case(header.as_bytes()))
 }
 
 impl Asked<'_> {
@@ -47,7 +49,8 @@ impl Asked<'_> {
             return Ok(Vec::new());
         }
         let mut hoisted = Vec::new();
-        for name in uri::pairs(self.query.unwrap_or_default()).filter_map(|(name, _)| stands_for(name)) {
+        let parameters = uri::pairs(self.query.unwrap_or_default());
+        for name in parameters.filter_map(|(name, _)| stands_for(&uri::decode_query(name).ok()?)) {
             let text = self.header(name)?.unwrap_or_default();
             // Receivers take white space off the ends: the backend would see another value than policies did.
             let keeps = text.trim_matches([' ', '\t']) == text;
@@ -59,12 +62,8 @@ impl Asked<'_> {
 }
 
 /// The query without the parameters that [`Asked::hoisted`] makes headers of; `None`: nothing is left.
-pub fn without_hoisted(query: &str) -> Option<String> {
-    let stays = |piece: &&str| {
-        let name = piece.split('=').next().unwrap_or_default();
-        stands_for(name.as_bytes()).is_none()
-    };
-    let rest = query.split('&').filter(stays).collect::<Vec<_>>().join("&");
+pub fn without_hoisted(query: &str) -> Option<Cow<'_, str>> {
+    let rest = without_parameters(query, |name| stands_for(name).is_some());
     Some(rest).filter(|rest| !rest.is_empty())
 }
 

@@ -29,7 +29,7 @@ pub use error::{
     slow_down,
 };
 pub use hoisted::without_hoisted;
-pub use parameters::{Parameter, vendor_prefix};
+pub use parameters::{Parameter, begins_with_either_spelling, vendor_prefix, without_parameters};
 pub use post_object::{Stored, Success, object_key, put_headers, stored};
 pub use selector::{BucketPattern, HostPattern, PathPrefix, Selector, resolved};
 pub use target::{Bucket, Domains, Key, Target, TargetError, without_port};

@@ -6,6 +6,8 @@
 //! Sources: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html> ("Custom access log information")
 
+use std::borrow::Cow;
+
 use sigv4::uri;
 
 use super::asked::{Asked, Unclear};
@@ -79,11 +81,11 @@ const OF_VENDORS: &[&str] = &[
 /// What `name`, of a header or decoded of a parameter, begins with if only one vendor's servers act upon it: in any case,
 /// and with `_` for `-`, which are one to some backends.
 pub fn vendor_prefix(name: &[u8]) -> Option<&'static str> {
-    OF_VENDORS.iter().copied().find(|prefix| begins_with(name, prefix))
+    OF_VENDORS.iter().copied().find(|prefix| begins_with_either_spelling(name, prefix))
 }
 
-/// In any case, and with `_` for `-`.
-pub(super) fn begins_with(name: &[u8], prefix: &str) -> bool {
+/// Whether a name begins with `prefix`, which is in lower case, as those read it that take `_` for `-`: in any case.
+pub fn begins_with_either_spelling(name: &[u8], prefix: &str) -> bool {
     let same = |(have, want): (&u8, u8)| have.to_ascii_lowercase() == want || (*have == b'_' && want == b'-');
     name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(same)
 }
@@ -110,6 +112,19 @@ impl Parameter {
 /// S3 sends another.
 pub(super) fn is_plain(name: &[u8]) -> bool {
     name.iter().all(|byte| byte.is_ascii_graphic() && !b"=&?;#+%".contains(byte))
+}
+
+/// The query without the parameters whose decoded names `goes` is true of; everything else keeps its bytes and its order,
+/// names that do not decode as well.
+pub fn without_parameters(query: &str, goes: impl Fn(&[u8]) -> bool) -> Cow<'_, str> {
+    let stays = |piece: &&str| {
+        let name = piece.split('=').next().unwrap_or_default();
+        !uri::decode_query(name.as_bytes()).is_ok_and(|name| goes(&name))
+    };
+    if query.split('&').all(|piece| stays(&piece)) {
+        return Cow::Borrowed(query);
+    }
+    Cow::Owned(query.split('&').filter(stays).collect::<Vec<_>>().join("&"))
 }
 
 impl Asked<'_> {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
 use sigv4::{VerifiedForm, uri};
 
 use super::tagging;
+use super::target::has_dot_segment;
 use crate::fault::Fault;
 use crate::xml::XmlWriter;
 
@@ -17,7 +18,7 @@ use crate::xml::XmlWriter;
 /// Source: "relative path elements" in <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 pub fn object_key(form: &VerifiedForm) -> Result<&str, Fault> {
     let key = form.key();
-    if is_relative(key) {
+    if has_dot_segment(key) {
         Err(invalid_argument("The key has relative path elements.", KEY, key))
     } else {
         Ok(key)
@@ -25,10 +26,6 @@ pub fn object_key(form: &VerifiedForm) -> Result<&str, Fault> {
 }
 
 const KEY: &str = "key";
-
-fn is_relative(key: &str) -> bool {
-    key.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
-}
 
 /// The headers of the `PutObject` that a form stands for.
 ///
@@ -216,7 +213,7 @@ mod tests {
             ("../x", true),
             ("..", true),
         ] {
-            assert_eq!(is_relative(key), expected, "{key}");
+            assert_eq!(has_dot_segment(key), expected, "{key}");
         }
     }
 

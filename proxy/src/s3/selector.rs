@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::target::{Bucket, Key, Target};
+use super::target::{Bucket, Key, Target, has_dot_segment};
 
 /// Which requests a route is for. What is left out leaves the choice open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -194,8 +194,7 @@ impl fmt::Debug for PathPrefix {
 /// goes elsewhere than the target itself, nobody can say where the target goes.
 pub fn resolved(target: &Target) -> Option<Target> {
     let key = target.key().map(Key::as_str)?;
-    let is_dot = |segment: &str| matches!(segment, "." | "..");
-    if !key.starts_with('/') && !key.contains("//") && !key.split(['/', '\\']).any(is_dot) {
+    if !key.starts_with('/') && !key.contains("//") && !has_dot_segment(key) {
         return None;
     }
     let mut kept: Vec<&str> = Vec::new();

@@ -106,15 +106,13 @@ impl Bucket {
     /// Checks length and characters; `.` and `..` are refused, since intermediaries resolve them, and so is a `:` without
     /// a tenant before it or a bucket behind it: `:bucket` is the same as `bucket` to some backends.
     pub fn parse(name: &str) -> Result<Self, TargetError> {
-        let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:".contains(&b);
-        let tenant = name.split_once(':');
-        let whole = tenant.is_none_or(|(tenant, rest)| {
-            !tenant.is_empty() && !matches!(rest, "" | "." | "..") && !rest.contains(':')
-        });
-        if matches!(name, "" | "." | "..") || name.len() > 255 || !name.bytes().all(legal) || !whole {
-            return Err(TargetError::InvalidBucketName(name.to_owned()));
-        }
-        Ok(Self(name.into()))
+        let legal = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+        let (tenant, own) = name.split_once(':').map_or((None, name), |(tenant, own)| (Some(tenant), own));
+        let good = tenant.is_none_or(|tenant| !tenant.is_empty() && legal(tenant))
+            && !matches!(own, "" | "." | "..")
+            && legal(own)
+            && name.len() <= 255;
+        good.then(|| Self(name.into())).ok_or_else(|| TargetError::InvalidBucketName(name.to_owned()))
     }
 
     /// The name as text.
@@ -193,6 +191,11 @@ impl Domains {
         }
         None
     }
+}
+
+/// Whether a path or a key has segments that intermediaries and file systems resolve; some take `\` for a slash.
+pub(super) fn has_dot_segment(path: &str) -> bool {
+    path.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
 }
 
 /// `None` for a broken escape and for what is not UTF-8.

@@ -2,8 +2,8 @@
 //!
 //! What is dropped: a session one hour after it expired, with its event; a revocation and its event 37 hours after
 //! its time, or 64 if it cascades, when every session it could reach has expired; what of a shared log cannot be read,
-//! 40 hours after it came. What stays: events of long-term keys, readable or not, and their idempotency keys, so that replaying an old
-//! event cannot bring a deleted key back; and a mark on an id that is not a session's, though not its event.
+//! 40 hours after it came. What stays: events of long-term keys, readable or not, and their idempotency keys, so that
+//! replaying an old event cannot bring a deleted key back; and a mark on an id that is not a session's, though not its event.
 
 use redb::ReadableTable;
 

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Content;
-use crate::s3;
+use crate::s3::{self, begins_with_either_spelling};
 
 /// Prefix of the identity headers. A client's own headers of that name never reach a backend.
 pub(super) const IDENTITY_PREFIX: &str = "x-sigward-";
@@ -108,7 +108,8 @@ fn is_disguised(name: &str, signed: impl Fn(&str) -> bool) -> bool {
         ["x-amz-", "content-length", "transfer-encoding", "x-forwarded-", "x-real-ip"];
     name.contains('_')
         && !name.starts_with("x-amz-meta-")
-        && (!signed(name) || ACTED_UPON.iter().any(|prefix| begins_with_either_spelling(name, prefix)))
+        && (!signed(name)
+            || ACTED_UPON.iter().any(|prefix| begins_with_either_spelling(name.as_bytes(), prefix)))
 }
 
 /// Whether a header authenticated the request to the gateway, only described its framing, or is not the client's to say.
@@ -146,7 +147,9 @@ fn is_override(name: &str) -> bool {
         "x-original-uri",
         "x-rewrite-url",
     ];
-    OVERRIDES.iter().any(|known| known.len() == name.len() && begins_with_either_spelling(name, known))
+    OVERRIDES
+        .iter()
+        .any(|known| known.len() == name.len() && begins_with_either_spelling(name.as_bytes(), known))
 }
 
 /// Where a trailing checksum was proved here and does not go on, nothing may announce it.
@@ -195,12 +198,7 @@ fn strip_aws_chunked(headers: &mut HeaderMap) {
 
 /// Some backends read `_` and `-` in header names as one: both spellings are claims.
 fn is_identity(name: &str) -> bool {
-    begins_with_either_spelling(name, IDENTITY_PREFIX)
-}
-
-fn begins_with_either_spelling(name: &str, prefix: &str) -> bool {
-    let same = |(have, want)| have == want || (have == b'_' && want == b'-');
-    name.len() >= prefix.len() && name.bytes().zip(prefix.bytes()).all(same)
+    begins_with_either_spelling(name.as_bytes(), IDENTITY_PREFIX)
 }
 
 #[cfg(test)]

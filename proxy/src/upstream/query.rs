@@ -3,30 +3,19 @@
 use std::borrow::Cow;
 
 use crate::auth::SIGNATURE_PARAMETERS;
+use crate::s3;
 
 /// Removes the parameters of presigned requests; everything else keeps its bytes and its order, but for each raw `;`.
 /// It is part of a name or a value here and in what was signed, and to some backends it separates parameters.
 pub(super) fn without_authentication(query: &str) -> Cow<'_, str> {
-    if query.contains(';') {
-        return Cow::Owned(unauthenticated(query).replace(';', "%3B"));
-    }
-    unauthenticated(query)
-}
-
-fn unauthenticated(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_authentication) {
-        return Cow::Borrowed(query);
-    }
-    Cow::Owned(query.split('&').filter(|pair| !is_authentication(pair)).collect::<Vec<_>>().join("&"))
-}
-
-/// The names may be percent-encoded on the wire, as `X%2DAmz-Date`.
-fn is_authentication(pair: &str) -> bool {
-    let name = pair.split('=').next().unwrap_or_default();
-    let decoded = sigv4::uri::decode_query(name.as_bytes());
-    decoded.is_ok_and(|name| {
+    let unauthenticated = s3::without_parameters(query, |name| {
         SIGNATURE_PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-    })
+    });
+    if unauthenticated.contains(';') {
+        Cow::Owned(unauthenticated.replace(';', "%3B"))
+    } else {
+        unauthenticated
+    }
 }
 
 #[cfg(test)]

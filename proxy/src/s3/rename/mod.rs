@@ -11,7 +11,7 @@ pub use document::Rewriter;
 pub use request::{is_offered, is_url_encoded, names_in_answer};
 
 use super::selector::BucketPattern;
-use super::target::{Bucket, Target};
+use super::target::{Bucket, Target, has_dot_segment};
 
 /// How a route names buckets and keys to its backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +93,10 @@ impl Rename {
     }
 }
 
-/// Whether a key has segments that a file system would resolve: behind a prefix, they could lead out of it.
+/// Whether a key has segments that a file system would resolve: they could lead out of its bucket, or of what is behind a
+/// prefix.
 pub fn could_climb(target: &Target) -> bool {
-    target
-        .key()
-        .is_some_and(|key| key.as_str().split(['/', '\\']).any(|segment| matches!(segment, "." | "..")))
+    target.key().is_some_and(|key| has_dot_segment(key.as_str()))
 }
 
 #[cfg(test)]
