@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use ring::digest;
 use sigv4::{Checksum, ChecksumAlgorithm, ChunkEncoder, ChunkSigner, Signature};
-use sigward::config::BackendAuth;
+use sigward::config::{Addressing, Backend, BackendAuth};
 use sigward::events::{EventData, RevocationScope};
 use sigward::iam::AccessKeyId;
 
@@ -332,6 +332,29 @@ async fn nobody_reaches_another_interface_of_the_backend_with_its_credential() {
     let passthrough = Rig::start(BackendAuth::Passthrough).await;
     let call = Call::new("GET", "/minio/admin/v3/info");
     assert_eq!(passthrough.send(&call.signed(&ALICE, UNSIGNED, "").0).await.status(), 200, "for it to judge");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_gateway_without_sts_nor_a_bucket_in_the_host_lets_anybody_in_there() {
+    let without_sts = Rig::configured(|config| config.gateway.sts = false).await;
+    let virtual_hosted = Rig::configured(|config| {
+        config.backend =
+            config.backend.take().map(|backend| Backend { addressing: Addressing::Virtual, ..backend });
+    });
+    let virtual_hosted = virtual_hosted.await;
+    for (rig, path, query, status) in [
+        (&without_sts, "/", Some("Action=ListUsers&Version=2010-05-08"), 405),
+        (&without_sts, "/", Some("%41ction=ListUsers"), 405),
+        (&without_sts, "/", Some("prefix=Action"), 200),
+        (&virtual_hosted, "/bucket/minio/admin/v3/info", None, 400),
+        (&virtual_hosted, "/bucket/%2E/Admin/user", None, 400),
+        (&virtual_hosted, "/bucket/data/minio/k", None, 200),
+    ] {
+        let call = Call { query, ..Call::new("GET", path) };
+        let answer = rig.send(&call.signed(&ALICE, UNSIGNED, "").0).await;
+        assert_eq!(answer.status(), status, "{path} {query:?}: {}", answer.0);
+        assert_eq!(rig.backend.take().len(), usize::from(status == 200), "{path} {query:?} at the backend");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
