@@ -1,6 +1,9 @@
 //! What is counted about the way to backends. Labels are names of the configuration: never an address that was
 //! resolved, never a bucket.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::metrics::Metrics;
@@ -14,6 +17,8 @@ pub struct UpstreamMetrics {
     retries: IntCounterVec,
     ejections: IntCounterVec,
     healthy: IntGaugeVec,
+    /// How many have taken the gauges of a backend's endpoint.
+    taken: Arc<Mutex<HashMap<[Box<str>; 2], usize>>>,
 }
 
 /// What is counted about one endpoint of the configuration.
@@ -29,6 +34,31 @@ pub(super) struct OriginMetrics {
     pub(super) ejections: IntCounter,
     /// Addresses that are not known to be bad.
     pub(super) healthy: IntGauge,
+    _taken: Taken,
+}
+
+/// Drops the gauges of an endpoint when the last one that took them is gone: a backend that the configuration no longer has is
+/// neither well nor ill.
+struct Taken {
+    labels: [Box<str>; 2],
+    families: UpstreamMetrics,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let UpstreamMetrics { open, idle, healthy, taken, .. } = &self.families;
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.labels) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.labels);
+                for gauges in [open, idle, healthy] {
+                    // There is nothing to drop where nothing is.
+                    let _ = gauges.remove_label_values(&self.labels.each_ref().map(|label| &**label));
+                }
+            }
+        }
+    }
 }
 
 /// How an attempt to connect ended.
@@ -89,12 +119,16 @@ impl UpstreamMetrics {
                 "Addresses of an endpoint that are not known to be bad.",
                 &LABELS,
             ),
+            taken: Arc::default(),
         }
     }
 
     pub(super) fn origin(&self, backend: &str, endpoint: &str) -> OriginMetrics {
         let labels = [backend, endpoint];
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken.entry(labels.map(Box::from)).or_default() += 1;
         OriginMetrics {
+            _taken: Taken { labels: labels.map(Box::from), families: self.clone() },
             open: self.open.with_label_values(&labels),
             idle: self.idle.with_label_values(&labels),
             connects: Connect::ALL
@@ -127,5 +161,33 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_of_an_endpoint_are_there_as_long_as_somebody_has_it() {
+        let metrics = Metrics::new();
+        let families = UpstreamMetrics::register(&metrics);
+        let shown =
+            || String::from_utf8(metrics.render()).unwrap().contains("healthy_addresses{backend=\"a\"");
+        let before = families.origin("a", "host:1");
+        before.healthy.inc();
+        before.connected(Connect::Opened);
+        let after = families.origin("a", "host:1");
+        drop(before);
+        assert!(shown(), "reloaded as it was");
+        after.healthy.inc();
+        drop(after);
+        assert!(!shown());
+        assert!(
+            String::from_utf8(metrics.render()).unwrap().contains("outcome=\"opened\"} 1"),
+            "counters stay"
+        );
+        let again = families.origin("a", "host:1");
+        assert!(shown() && again.healthy.get() == 0);
     }
 }
