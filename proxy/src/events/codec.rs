@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use sigv4::SecretAccessKey;
 
 use super::envelope::{self, Form, Row, RowError, RowKind};
-use super::{Event, EventData, Keyring, RevocationScope, issuance};
+use super::issuance::{self, Brief};
+use super::{Event, EventData, Keyring, RevocationScope};
 use crate::clock::UnixMillis;
 use crate::iam::{
     AccessKeyId, Ancestor, Credential, Federation, KeyStatus, Principal, SamlSubject, Session, SessionKind,
@@ -243,6 +244,16 @@ pub(crate) fn read_issuance(bytes: &[u8]) -> Result<Option<IssuanceHeader<'_>>, 
     let Event { source, id, data, .. } = logged.event;
     let EventData::CredentialIssued(credential) = data else { return Ok(None) };
     Ok(Some(IssuanceHeader { identity: (source, id), credential, sealed_by }))
+}
+
+/// What the file needs to know of an issuance that somebody has proved, if its secret can be unsealed here.
+pub(crate) fn read_proved<'a>(bytes: &'a [u8], keyring: &Keyring) -> Result<Brief<'a>, RowError> {
+    let row = Row::parse(RowKind::Event, bytes)?;
+    match (row.form, row.key_id()) {
+        (Form::Json, _) | (Form::Compact, None) => Err(RowError::Malformed("no issuance".into())),
+        (Form::Compact, Some(key)) if !keyring.contains(key) => Err(RowError::MissingKey(key.into())),
+        (Form::Compact, Some(_)) => issuance::brief(row.header),
+    }
 }
 
 /// When the session expires that a row of the log issues, as its header, unproved, says.

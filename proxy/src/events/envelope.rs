@@ -44,6 +44,10 @@ pub(crate) enum RowKind {
     Secret,
     /// The end of an exported log: its header alone counts, the secret is empty.
     Archive,
+    /// Messages of a shared log, all of them in the header; the secret is empty.
+    Pack,
+    /// Which part of a shared log a pack covers; the secret is empty.
+    Part,
 }
 
 /// Why a row cannot be written or read. Never holds anything of the secret.
@@ -167,6 +171,8 @@ fn authenticated((kind, form): (RowKind, Form), key_id: &str, header: &[u8]) -> 
         RowKind::Credential => b'c',
         RowKind::Secret => b's',
         RowKind::Archive => b'a',
+        RowKind::Pack => b'p',
+        RowKind::Part => b'r',
     };
     let key_id_length = u8::try_from(key_id.len()).unwrap_or(u8::MAX);
     [&[form as u8, kind, key_id_length], key_id.as_bytes(), header].concat()

@@ -21,7 +21,7 @@ use super::compact::{Reader, Writer};
 use super::envelope::RowError;
 use super::{Event, EventData};
 use crate::clock::UnixMillis;
-use crate::iam::{Credential, KeyStatus, Session, SessionTokenHash};
+use crate::iam::{AccessKeyId, Credential, KeyStatus, Session, SessionTokenHash};
 
 /// Writes the header of the issuance of `session`, which is that of `credential`.
 pub(super) fn write(
@@ -48,6 +48,29 @@ pub(super) fn write(
 /// The issuance of a header, with this secret.
 pub(super) fn read(header: &[u8], secret: SecretAccessKey) -> Result<LoggedEvent, RowError> {
     parse(header, secret).ok_or_else(malformed)
+}
+
+/// What of an issuance the file is sorted by.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Brief<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) recorded_at: UnixMillis,
+    pub(crate) access_key_id: AccessKeyId,
+    pub(crate) issued_at: UnixMillis,
+    pub(crate) expires_at: UnixMillis,
+}
+
+/// The first of what a header says.
+pub(super) fn brief(header: &[u8]) -> Result<Brief<'_>, RowError> {
+    let mut from = Reader::new(header);
+    let brief = from.life().and_then(|(_, issued_at, expires_at)| {
+        let (source, id) = (from.text()?, from.text()?);
+        let (_, recorded_at) = (from.time()?, from.time()?);
+        let access_key_id = from.access_key_id()?;
+        Some(Brief { source, id, recorded_at, access_key_id, issued_at, expires_at })
+    });
+    brief.ok_or_else(malformed)
 }
 
 /// When the session expires.
