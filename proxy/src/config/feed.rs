@@ -18,6 +18,8 @@ pub struct Feed {
     pub replicas: usize,
     /// Whether streams that do not exist are created.
     pub create_streams: bool,
+    /// Whether the log is packed for gateways that start, and read from there.
+    pub packs: bool,
     /// As whom to connect.
     pub login: FeedLogin,
     /// TLS towards the servers.

@@ -6,14 +6,16 @@
 //!            <prefix>.log.state.mark.<hash>   ┘  │ sourced by the server
 //!                                                ▼
 //!                      stream <prefix>_state: the last message of each key and each mark that matters ──► compacted
+//! packs ───► <prefix>.pack ─ stream <prefix>_packs: the log once more, many messages in one ─────────────► packs
 //! beats ───► <prefix>.beat.*                     core messages: the list of marks, and who has applied how much
 //! ```
 //!
 //! - `message`: the form of one event: subject, CloudEvents attributes as headers, sealed body.
 //! - `publish`: putting events into the log.
-//! - `streams`: what the two streams must be like; they are created or checked.
+//! - `streams`: what the streams must be like; they are created or checked.
 //! - `retained`: revocations that only the compacted stream still holds.
 //! - `tail`: reading in order: what is compacted first, then the log.
+//! - `packs`: the log, many messages in one, for who has much to read.
 //! - `beat`: what is said again and again, so that silence is noticed and a lost revocation comes back.
 //! - `connection`: addresses, credentials, TLS.
 //!
@@ -27,6 +29,7 @@
 mod beat;
 mod connection;
 mod message;
+mod packs;
 mod publish;
 mod retained;
 mod streams;
@@ -41,6 +44,7 @@ use async_nats::jetstream::{self, Context};
 
 pub(crate) use beat::{Beat, Checkpoint, MarkList, Presence};
 pub(crate) use message::{Outgoing, PlainMark, message_id};
+pub(crate) use packs::{Listed, SealedPack};
 pub(crate) use publish::Ack;
 pub(crate) use streams::Bounds;
 pub(crate) use tail::{Delivered, Tail};

@@ -1,4 +1,4 @@
-//! The two streams: their names, what they must be like, and how far they reach.
+//! The streams: their names, what they must be like, and how far they reach.
 
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ pub(super) struct Names {
     prefix: String,
     pub(super) log: String,
     pub(super) state: String,
+    pub(super) packs: String,
 }
 
 /// Which log it is and how far it reaches.
@@ -50,11 +51,14 @@ pub(crate) struct Bounds {
     pub(crate) first: u64,
     /// Last sequence number.
     pub(crate) last: u64,
+    /// Whether all messages in between are there.
+    pub(crate) whole: bool,
 }
 
 impl Names {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned(), log: format!("{prefix}_log"), state: format!("{prefix}_state") }
+        let stream = |what: &str| format!("{prefix}_{what}");
+        Self { prefix: prefix.to_owned(), log: stream("log"), state: stream("state"), packs: stream("packs") }
     }
 
     pub(super) fn subject(&self, place: &Place) -> String {
@@ -63,6 +67,14 @@ impl Names {
 
     pub(super) fn beat(&self, what: &str) -> String {
         format!("{}.beat.{what}", self.prefix)
+    }
+
+    pub(super) fn pack(&self) -> String {
+        format!("{}.pack", self.prefix)
+    }
+
+    fn state_filter(&self) -> String {
+        format!("{}.log.state.>", self.prefix)
     }
 
     fn log_config(&self, replicas: usize) -> Config {
@@ -98,8 +110,20 @@ impl Names {
         }
     }
 
-    fn state_filter(&self) -> String {
-        format!("{}.log.state.>", self.prefix)
+    fn packs_config(&self, replicas: usize) -> Config {
+        Config {
+            name: self.packs.clone(),
+            description: Some("Sigward: the log once more, many events to a message".to_owned()),
+            subjects: vec![self.pack()],
+            retention: RetentionPolicy::Limits,
+            storage: StorageType::File,
+            // What is missing is read from the log.
+            discard: DiscardPolicy::Old,
+            max_age: RETENTION,
+            num_replicas: replicas,
+            allow_direct: true,
+            ..Config::default()
+        }
     }
 }
 
@@ -118,6 +142,27 @@ pub(super) async fn prepare(
     };
     check_state(&state.config, names, options.replicas).map_err(|problem| wrong(&names.state, problem))?;
     Ok(Bounds::of(&log))
+}
+
+/// The stream of packs, made or checked.
+pub(super) async fn packs(
+    context: &Context,
+    names: &Names,
+    options: &config::Feed,
+) -> Result<Info, FeedError> {
+    let packs = match find(context, &names.packs).await? {
+        Some(packs) => packs,
+        None => create(context, names.packs_config(options.replicas), options.create_streams).await?,
+    };
+    check_packs(&packs.config, names).map_err(|problem| wrong(&names.packs, problem))?;
+    Ok(packs)
+}
+
+/// The stream of packs, if there is one that is what it must be.
+pub(super) async fn existing_packs(context: &Context, names: &Names) -> Result<Option<Info>, FeedError> {
+    let Some(packs) = find(context, &names.packs).await? else { return Ok(None) };
+    check_packs(&packs.config, names).map_err(|problem| wrong(&names.packs, problem))?;
+    Ok(Some(packs))
 }
 
 /// How far the log reaches now.
@@ -293,6 +338,17 @@ fn check_state(found: &Config, names: &Names, replicas: usize) -> Result<(), Str
     Ok(())
 }
 
+/// Packs hold nothing that the log does not hold: how long they are kept, and by how many servers, is nobody's business.
+fn check_packs(found: &Config, names: &Names) -> Result<(), String> {
+    if found.subjects != [names.pack()] {
+        return Err(format!("takes {:?}; it must take {} and nothing else", found.subjects, names.pack()));
+    }
+    if !found.allow_direct {
+        return Err("must allow direct access".to_owned());
+    }
+    Ok(())
+}
+
 fn check_common(found: &Config, replicas: usize) -> Result<(), String> {
     if found.storage != StorageType::File {
         return Err("must be kept in files".to_owned());
@@ -306,18 +362,20 @@ fn check_common(found: &Config, replicas: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn wrong(stream: &str, problem: String) -> FeedError {
+pub(super) fn wrong(stream: &str, problem: String) -> FeedError {
     FeedError::Stream { stream: stream.to_owned(), problem }
 }
 
 impl Bounds {
     fn of(info: &Info) -> Self {
         let nanos = info.created.unix_timestamp_nanos();
+        let (first, last) = (info.state.first_sequence.max(1), info.state.last_sequence);
         Self {
             // Never 0, which stands for no stream.
             identity: u64::try_from(nanos).unwrap_or(1).max(1),
-            first: info.state.first_sequence.max(1),
-            last: info.state.last_sequence,
+            first,
+            last,
+            whole: info.state.messages == (last + 1).saturating_sub(first),
         }
     }
 }
@@ -336,6 +394,7 @@ mod tests {
         let names = Names::new("sigward");
         assert_eq!(check_log(&names.log_config(3), &names, 3), Ok(()));
         assert_eq!(check_state(&names.state_config(3), &names, 3), Ok(()));
+        assert_eq!(check_packs(&names.packs_config(3), &names), Ok(()));
     }
 
     #[test]
@@ -360,5 +419,12 @@ mod tests {
         assert!(state(|config| config.max_age = RETENTION).contains("by age"));
         assert!(state(|config| config.max_messages_per_subject = 2).contains("the last message"));
         assert!(state(|config| config.sources = None).contains("sigward_log"));
+        let packs = |change: fn(&mut Config)| {
+            let mut config = names.packs_config(1);
+            change(&mut config);
+            check_packs(&config, &names).unwrap_err()
+        };
+        assert!(packs(|config| config.subjects.push("other".into())).contains("nothing else"));
+        assert!(packs(|config| config.allow_direct = false).contains("direct"));
     }
 }

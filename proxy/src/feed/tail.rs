@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
@@ -94,8 +95,22 @@ impl Feed {
         config: OrderedConfig,
         mut take: impl FnMut(&Message, u64, &Info<'_>),
     ) -> Result<(), FeedError> {
-        let name = &self.0.names.state;
         let config = OrderedConfig { deliver_policy: DeliverPolicy::All, ..config };
+        let take = |message: &Message, info: &Info<'_>| {
+            if let Some(seq) = copied_from(message) {
+                take(message, seq, info);
+            }
+        };
+        self.read_present(&self.0.names.state, config, take).await
+    }
+
+    /// Hands on what a stream holds now, as `config` says, in the stream's order.
+    pub(super) async fn read_present(
+        &self,
+        name: &str,
+        config: OrderedConfig,
+        mut take: impl FnMut(&Message, &Info<'_>),
+    ) -> Result<(), FeedError> {
         let consumer = self.0.context.create_consumer_on_stream(config, name).await;
         let consumer = consumer.map_err(|error| broken(&error))?;
         if consumer.cached_info().num_pending == 0 {
@@ -108,9 +123,7 @@ impl Feed {
                 Ok(None) | Err(_) => return Err(FeedError::Unreachable(format!("{name} fell silent"))),
             };
             let info = message.info().map_err(|error| broken(&error))?;
-            if let Some(seq) = copied_from(&message) {
-                take(&message, seq, &info);
-            }
+            take(&message, &info);
             if info.pending == 0 {
                 return Ok(());
             }
@@ -139,14 +152,15 @@ impl Feed {
         }
     }
 
-    /// Which message the log has at a place; `None`: none.
-    pub(crate) async fn identity_at(&self, seq: u64) -> Result<Option<u64>, FeedError> {
-        let stream = self.0.context.get_stream(&self.0.names.log).await;
+    /// The message that the log has at a place; `None`: none.
+    pub(crate) async fn message_at(&self, seq: u64) -> Result<Option<Delivered>, FeedError> {
+        let stream = self.0.context.get_stream_no_info(&self.0.names.log).await;
         let stream = stream.map_err(|error| broken(&error))?;
         match stream.get_raw_message(seq).await {
             Ok(message) => {
-                let id = message.headers.get(MESSAGE_ID).map(|id| id.as_str());
-                Ok(Some(identity(id, &message.payload)))
+                let published = millis(message.time.unix_timestamp_nanos());
+                let parts = (&*message.subject, Some(&message.headers), message.payload);
+                Ok(Some(Delivered::from_parts(parts, seq, published, 0)))
             }
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -155,6 +169,11 @@ impl Feed {
                 | RawMessageErrorKind::Other => Err(broken(&error)),
             },
         }
+    }
+
+    /// Which message the log has at a place; `None`: none.
+    pub(crate) async fn identity_at(&self, seq: u64) -> Result<Option<u64>, FeedError> {
+        Ok(self.message_at(seq).await?.map(|message| message.identity()))
     }
 
     async fn ordered(&self, stream: &str, start: DeliverPolicy) -> Result<Ordered, FeedError> {
@@ -218,16 +237,25 @@ impl Delivered {
 
     /// `late`: by how many milliseconds `published` may be later than the log took the message in.
     fn of(message: &Message, seq: u64, published: UnixMillis, late: i64) -> Self {
-        let headers = message.headers.as_ref();
+        let parts = (&*message.subject, message.headers.as_ref(), message.payload.clone());
+        Self::from_parts(parts, seq, published, late)
+    }
+
+    fn from_parts(
+        (subject, headers, body): (&str, Option<&HeaderMap>, Bytes),
+        seq: u64,
+        published: UnixMillis,
+        late: i64,
+    ) -> Self {
         Self {
             seq,
             published,
             sealed_since: published.plus(-late.saturating_add(MAX_AHEAD_MILLIS)),
             id: headers.and_then(|headers| headers.get(MESSAGE_ID)).map(|id| id.as_str().into()),
-            revocation: is_mark(&message.subject),
-            of_key: is_key(&message.subject),
+            revocation: is_mark(subject),
+            of_key: is_key(subject),
             mark: plain_mark(headers),
-            body: message.payload.clone(),
+            body,
         }
     }
 }

@@ -48,6 +48,7 @@ impl Check<'_> {
             gateway: gateway?,
             replicas: replicas?,
             create_streams: raw.create_streams,
+            packs: raw.packs,
             login: login?,
             tls: tls?,
             heartbeat: heartbeat?,

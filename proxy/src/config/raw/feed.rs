@@ -22,6 +22,8 @@ pub(in crate::config) struct Feed {
     pub(in crate::config) replicas: usize,
     /// Whether streams that do not exist are created.
     pub(in crate::config) create_streams: bool,
+    /// Whether the log is packed for gateways that start, and read from there.
+    pub(in crate::config) packs: bool,
     /// File of credentials as `nsc` writes it.
     pub(in crate::config) credentials_file: Option<PathBuf>,
     /// File with the seed of an nkey, instead.
@@ -87,6 +89,7 @@ impl Default for Feed {
             gateway: None,
             replicas: 1,
             create_streams: true,
+            packs: true,
             credentials_file: None,
             nkey_file: None,
             user: None,
