@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use redb::{ReadableTable, WriteTransaction};
 
-pub(super) use self::bulk::{Arrival, Issuance};
+pub(super) use self::bulk::{Arrival, Issuance, Packed, Staged};
 
 use super::error::{Conflict, StoreError};
 use super::issued;

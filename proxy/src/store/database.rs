@@ -13,8 +13,8 @@ use super::revocations::Mark;
 use super::shared::Past;
 use super::tables::{
     EVENTS, META, META_ANCHOR, META_APPLIED, META_INFORMED, META_LIVE, META_LOG, META_LOGS, META_NEWEST,
-    META_REVISION, META_SCHEMA, META_SINCE, META_UNSURE, MOST_LOGS, REVOCATIONS, SCHEMA, SEALS, Tables,
-    begin_write, meta,
+    META_REVISION, META_SCHEMA, META_SINCE, META_UNPACKED, META_UNSURE, MOST_LOGS, REVOCATIONS, SCHEMA,
+    SEALS, Tables, begin_write, meta,
 };
 use crate::clock::UnixMillis;
 use crate::events::{
@@ -76,7 +76,11 @@ pub(super) fn load(db: &redb::Database) -> Result<Loaded, StoreError> {
 
 /// From now on the file is a view of this shared log, read from its beginning. What is known stays, and its places stand
 /// before all that are to come.
-pub(super) fn adopt(db: &redb::Database, log: u64, revision: u64) -> Result<(), redb::Error> {
+pub(super) fn adopt(
+    db: &redb::Database,
+    (log, unpacked): (u64, u64),
+    revision: u64,
+) -> Result<(), redb::Error> {
     let txn = begin_write(db)?;
     let mut tables = Tables::open(&txn)?;
     tables.meta.insert(META_REVISION, revision)?;
@@ -92,6 +96,7 @@ pub(super) fn adopt(db: &redb::Database, log: u64, revision: u64) -> Result<(), 
     }
     tables.meta.insert(META_APPLIED, 0)?;
     tables.meta.insert(META_ANCHOR, 0)?;
+    tables.meta.insert(META_UNPACKED, unpacked)?;
     drop(tables);
     Ok(txn.commit()?)
 }

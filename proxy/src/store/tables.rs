@@ -48,6 +48,8 @@ pub(super) const META_LOGS: &str = "logs";
 pub(super) const META_SINCE: &str = "log_since";
 /// Which message of the shared log was applied last; 0: it came from the compacted state.
 pub(super) const META_ANCHOR: &str = "anchor";
+/// Up to where the shared log is read itself, whatever is packed: what was wrong before may be so by a pack.
+pub(super) const META_UNPACKED: &str = "unpacked_upto";
 /// How many long-term keys there are that the log made: counted at every start, and kept up from there.
 pub(super) const META_LIVE: &str = "live_access_keys";
 /// 1: there was a time when all was known that the shared log and its gateways knew.

@@ -15,7 +15,7 @@ use super::compaction::{self, Compacted};
 use super::database;
 use super::error::StoreError;
 use super::revocations::Mark;
-use super::shared::{self, Delivery, Outcome};
+use super::shared::{self, Delivery, Outcome, Taken, Unpacking};
 use super::tables::begin_write;
 use crate::events::{Event, Keyring, Receipt};
 
@@ -29,12 +29,14 @@ pub(super) enum Command {
     Append(Append),
     /// Applies what the shared log says.
     Deliver(Delivery, oneshot::Sender<Result<Vec<(Outcome, u64)>, StoreError>>),
+    /// Applies packs of the shared log as they come: other commands wait meanwhile.
+    Unpack(Unpacking, oneshot::Sender<Result<Taken, StoreError>>),
     /// Raises marks that another gateway holds.
     Raise(Vec<Mark>, oneshot::Sender<Result<(), StoreError>>),
     /// Applies what could not be read before and can be now.
     Retry(oneshot::Sender<Result<Vec<Outcome>, StoreError>>),
-    /// Follows this shared log from now on, from its beginning.
-    Adopt(u64, oneshot::Sender<Result<(), StoreError>>),
+    /// Follows this shared log from now on, from its beginning, and itself up to some place, whatever is packed.
+    Adopt((u64, u64), oneshot::Sender<Result<(), StoreError>>),
     /// This gateway knows as much as the shared log and its gateways.
     NoteInformed(oneshot::Sender<Result<(), StoreError>>),
     /// Drops one portion of what is no longer needed.
@@ -90,11 +92,14 @@ impl Writer {
             Some(Command::Deliver(delivery, reply)) => {
                 drop(reply.send(self.change(|batch| delivery.apply(batch))))
             }
+            Some(Command::Unpack(unpacking, reply)) => {
+                drop(reply.send(self.change(|batch| unpacking.apply(batch))));
+            }
             Some(Command::Raise(marks, reply)) => drop(reply.send(self.raise(&marks))),
             Some(Command::Retry(reply)) => {
                 drop(reply.send(self.change(|batch| shared::retry(batch, &self.keyring))));
             }
-            Some(Command::Adopt(log, reply)) => drop(reply.send(self.adopt(log))),
+            Some(Command::Adopt((log, unpacked), reply)) => drop(reply.send(self.adopt(log, unpacked))),
             Some(Command::NoteInformed(reply)) => drop(reply.send(self.note_informed())),
             Some(Command::Compact(reply)) => drop(reply.send(self.compact())),
             Some(Command::Close) => self.commands.close(),
@@ -176,11 +181,11 @@ impl Writer {
         Ok(answer)
     }
 
-    fn adopt(&self, log: u64) -> Result<(), StoreError> {
+    fn adopt(&self, log: u64, unpacked: u64) -> Result<(), StoreError> {
         self.check_writable()?;
         // A file that begins to count anew must not fall behind what the cache has seen.
         let revision = self.state.revision.load(Ordering::Acquire);
-        let written = self.state.with_db(|db| Ok(database::adopt(db, log, revision)))?;
+        let written = self.state.with_db(|db| Ok(database::adopt(db, (log, unpacked), revision)))?;
         written.map_err(|error| self.fail(error))?;
         self.state.rewind(log);
         Ok(())

@@ -2,13 +2,15 @@
 //! of the file is changed once for all of it, and not once for each session.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
+use bytes::Bytes;
 use redb::{ReadableTable, ReadableTableMetadata, Table};
 
-use super::super::tables::identity;
-use super::{Batch, dropped_after};
+use super::super::tables::{identity, place};
+use super::{Batch, EXPIRED_FOR_MILLIS, dropped_after};
 use crate::clock::UnixMillis;
-use crate::events::{EventData, LoggedEvent, MAX_ROW_BYTES, sealed_by};
+use crate::events::{EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, RowError, read_proved, sealed_by};
 use crate::iam::AccessKeyId;
 
 /// An issuance that has been read, proved and checked: what is left to do concerns the file.
@@ -45,6 +47,43 @@ impl Issuance {
     }
 }
 
+/// An issuance that whoever packed it has proved and checked.
+#[derive(Debug)]
+pub(in crate::store) struct Packed {
+    pub(in crate::store) seq: u64,
+    issuance: Issuance,
+    row: Bytes,
+}
+
+impl Packed {
+    /// `None`: the session has been over for so long that nobody keeps it.
+    pub(in crate::store) fn read(
+        (seq, row): (u64, Bytes),
+        keyring: &Keyring,
+        now: UnixMillis,
+    ) -> Result<Option<Self>, RowError> {
+        let brief = read_proved(&row, keyring)?;
+        let issuance = Issuance {
+            identity: identity(brief.source, brief.id),
+            access_key_id: brief.access_key_id,
+            issued_at: brief.issued_at,
+            dropped_after: brief.expires_at.plus(EXPIRED_FOR_MILLIS),
+        };
+        Ok((now < issuance.dropped_after).then_some(Self { seq, issuance, row }))
+    }
+}
+
+/// Issuances whose rows are in the log, while what finds them there is not written yet: the more of them are sorted at once
+/// the less it costs.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Staged(Vec<(u64, Issuance)>);
+
+impl Staged {
+    pub(in crate::store) const fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Batch<'_, '_> {
     /// Applies issuances that follow one another in the shared log, in its order and behind all that was applied, except
     /// for those that have to do with what the file holds or with each other: it returns which, for
@@ -54,8 +93,61 @@ impl Batch<'_, '_> {
         &mut self,
         arrivals: &[Arrival<'_>],
     ) -> Result<BTreeSet<usize>, redb::Error> {
-        let by_identity = in_order(arrivals.iter().map(|arrival| arrival.issuance.identity));
-        let by_id = in_order(arrivals.iter().map(|arrival| ById::new(&arrival.issuance.access_key_id)));
+        let issuances: Vec<_> = arrivals.iter().map(|arrival| (arrival.seq, arrival.issuance)).collect();
+        let left = self.index(&issuances)?;
+        let taken = arrivals.iter().enumerate().filter(|(at, _)| !left.contains(at));
+        let rows: Vec<_> = taken.map(|(_, arrival)| (self.place(arrival.seq), arrival.row)).collect();
+        self.write_rows(&rows)?;
+        if let Some(last) = arrivals.last() {
+            self.pass(last.seq);
+        }
+        Ok(left)
+    }
+
+    /// Writes the rows of issuances that follow one another in the shared log, behind all that was applied.
+    /// [`take_staged`](Self::take_staged) does what is left to do, before anything is applied that asks who has a session.
+    pub(in crate::store) fn stage(
+        &mut self,
+        run: Vec<Packed>,
+        staged: &mut Staged,
+    ) -> Result<(), redb::Error> {
+        let rows: Vec<_> = run.iter().map(|packed| (self.place(packed.seq), &*packed.row)).collect();
+        self.write_rows(&rows)?;
+        if let Some(last) = run.last() {
+            self.pass(last.seq);
+        }
+        staged.0.extend(run.into_iter().map(|packed| (packed.seq, packed.issuance)));
+        Ok(())
+    }
+
+    /// Applies what is staged, except for what [`take_in`](Self::take_in) leaves as well: that is gone from the log again,
+    /// and returned, as sequence numbers and rows.
+    pub(in crate::store) fn take_staged(&mut self, staged: Staged) -> Result<Vec<(u64, Bytes)>, redb::Error> {
+        let issuances: Vec<_> = staged.0.iter().map(|(seq, issuance)| (*seq, issuance)).collect();
+        let mut left = Vec::new();
+        for at in self.index(&issuances)? {
+            let (seq, _) = issuances[at];
+            let row = self.tables.events.remove(self.place(seq))?;
+            let row = row.map(|row| Bytes::copy_from_slice(row.value()));
+            let row =
+                row.ok_or_else(|| redb::Error::Corrupted("a row that was just written is gone".into()))?;
+            self.count_seal(sealed_by(&row).unwrap_or_default(), -1);
+            left.push((seq, row));
+        }
+        Ok(left)
+    }
+
+    fn write_rows(&mut self, rows: &[(u64, &[u8])]) -> Result<(), redb::Error> {
+        for (_, row) in rows {
+            self.count_seal(sealed_by(row).unwrap_or_default(), 1);
+        }
+        self.tables.append_events(rows)
+    }
+
+    /// Writes all about issuances but their rows, and returns which it left alone.
+    fn index(&mut self, issuances: &[(u64, &Issuance)]) -> Result<BTreeSet<usize>, redb::Error> {
+        let by_identity = in_order(issuances.iter().map(|(_, issuance)| issuance.identity));
+        let by_id = in_order(issuances.iter().map(|(_, issuance)| ById::new(&issuance.access_key_id)));
         let mut left = BTreeSet::new();
         repeated(&by_identity, &mut left);
         repeated(&by_id, &mut left);
@@ -66,13 +158,9 @@ impl Batch<'_, '_> {
                 }
             }
         }
-        self.note_all(&by_identity, arrivals, &mut left)?;
-        self.issue_all(&by_id, arrivals, &mut left)?;
-        let taken = arrivals.iter().enumerate().filter(|(at, _)| !left.contains(at));
-        self.write_log(&taken.map(|(_, arrival)| *arrival).collect::<Vec<_>>())?;
-        if let Some(last) = arrivals.last() {
-            self.pass(last.seq);
-        }
+        self.note_all(&by_identity, issuances, &mut left)?;
+        self.issue_all(&by_id, issuances, &mut left)?;
+        self.make_due(issuances, &left)?;
         Ok(left)
     }
 
@@ -80,13 +168,19 @@ impl Batch<'_, '_> {
     fn note_all(
         &mut self,
         order: &[(u128, usize)],
-        arrivals: &[Arrival<'_>],
+        issuances: &[(u64, &Issuance)],
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
-        for &(identity, at) in order {
-            let place = self.place(arrivals[at].seq);
-            if !left.contains(&at) && !put_if_absent(&mut self.tables.known, identity, place)? {
-                left.insert(at);
+        let logs = self.logs;
+        let entry = |&(identity, at): &(u128, usize)| (identity, place(logs, issuances[at].0));
+        if order.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.known, *first))? {
+            let new = order.iter().filter(|(_, at)| !left.contains(at));
+            return append(&mut self.tables.known, new.map(entry));
+        }
+        for known in order {
+            let (identity, place) = entry(known);
+            if !left.contains(&known.1) && !put_if_absent(&mut self.tables.known, identity, place)? {
+                left.insert(known.1);
             }
         }
         Ok(())
@@ -96,12 +190,18 @@ impl Batch<'_, '_> {
     fn issue_all(
         &mut self,
         order: &[(ById<'_>, usize)],
-        arrivals: &[Arrival<'_>],
+        issuances: &[(u64, &Issuance)],
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
+        let logs = self.logs;
+        if order.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.issued, first.text))? {
+            let new = order.iter().filter(|(_, at)| !left.contains(at));
+            let entries = new.map(|(id, at)| (id.text, place(logs, issuances[*at].0)));
+            return append(&mut self.tables.issued, entries);
+        }
         for &(id, at) in order {
-            let Arrival { seq, issuance, .. } = arrivals[at];
-            let place = self.place(seq);
+            let (seq, issuance) = issuances[at];
+            let place = place(logs, seq);
             if !left.contains(&at) && !put_if_absent(&mut self.tables.issued, id.text, place)? {
                 self.tables.known.remove(issuance.identity)?;
                 left.insert(at);
@@ -110,18 +210,22 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn write_log(&mut self, arrivals: &[Arrival<'_>]) -> Result<(), redb::Error> {
-        let mut due = Vec::with_capacity(arrivals.len());
-        let mut rows = Vec::with_capacity(arrivals.len());
-        for Arrival { seq, issuance, row } in arrivals {
-            let place = self.place(*seq);
-            rows.push((place, *row));
-            due.push(((issuance.dropped_after.0, place), issuance.access_key_id.as_str()));
-            self.count_seal(sealed_by(row).unwrap_or_default(), 1);
-            self.effects.newest = self.effects.newest.max(issuance.issued_at);
+    fn make_due(
+        &mut self,
+        issuances: &[(u64, &Issuance)],
+        left: &BTreeSet<usize>,
+    ) -> Result<(), redb::Error> {
+        let mut due = Vec::with_capacity(issuances.len());
+        for (at, (seq, issuance)) in issuances.iter().enumerate() {
+            if !left.contains(&at) {
+                due.push(((issuance.dropped_after.0, self.place(*seq)), issuance.access_key_id.as_str()));
+                self.effects.newest = self.effects.newest.max(issuance.issued_at);
+            }
         }
-        self.tables.append_events(&rows)?;
         due.sort_unstable();
+        if due.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.due, *first))? {
+            return append(&mut self.tables.due, due.into_iter());
+        }
         for (key, access_key_id) in due {
             self.tables.due.insert(key, access_key_id)?;
         }
@@ -167,6 +271,29 @@ where
         table.insert(key, former)?;
     }
     Ok(former.is_none())
+}
+
+/// Whether a key comes behind all that a table holds.
+fn stands_behind<'k, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &Table<'_, K, V>,
+    key: K::SelfType<'k>,
+) -> Result<bool, redb::Error> {
+    let last = table.last()?;
+    Ok(last.is_none_or(|(last, _)| {
+        K::compare(K::as_bytes(&last.value()).as_ref(), K::as_bytes(&key).as_ref()).is_lt()
+    }))
+}
+
+/// Puts what comes behind all that a table holds there, in its order: pages are filled one after the other.
+fn append<'k, 'v, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &mut Table<'_, K, V>,
+    entries: impl Iterator<Item = (K::SelfType<'k>, V::SelfType<'v>)>,
+) -> Result<(), redb::Error> {
+    let mut end = table.upper_bound_mut(Bound::<K::SelfType<'k>>::Unbounded)?;
+    for (key, value) in entries {
+        end.insert_before(key, value)?;
+    }
+    Ok(end.close()?)
 }
 
 /// Adds what has the key of one of its neighbours.

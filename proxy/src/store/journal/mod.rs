@@ -114,7 +114,7 @@ impl EventLog {
     /// How far the log reaches now.
     pub async fn head(&self) -> Result<Head, StoreError> {
         if let Place::Shared(feed) = &self.place {
-            let feed::Bounds { identity, first, last } = feed.bounds().await?;
+            let feed::Bounds { identity, first, last, whole: _ } = feed.bounds().await?;
             return Ok(Head { identity, first, last });
         }
         self.read(|txn| head_of(&txn).map_err(StoreError::read)).await

@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::apply::{Arrival, Batch, EXPIRED_FOR_MILLIS, Issuance, Rejection};
+use super::super::changes;
 use super::super::error::{Foreign, StoreError};
 use super::super::revocations::Mark;
 use super::is_local;
 use crate::clock::UnixMillis;
 use crate::events::{
     Event, EventData, Keyring, LoggedEvent, MAX_AHEAD_MILLIS, Receipt, RowError, access_key_sealed_at,
-    issued_until, read_event,
+    issued_until, read_event, read_proved,
 };
 use crate::feed::Delivered;
 
@@ -88,6 +89,30 @@ impl ReadMessage {
             message.body = Bytes::copy_from_slice(&message.body);
         }
         Self { message, content }
+    }
+
+    /// Whether it issues a session, has been proved, and is in the form in which nobody needs to prove it again.
+    pub(super) fn is_proved_issuance(&self, keyring: &Keyring) -> bool {
+        matches!(self.content, Content::Issuance(_)) && read_proved(&self.message.body, keyring).is_ok()
+    }
+
+    /// Whether it issues a session that nobody keeps any more.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.content, Content::Over)
+    }
+
+    /// Whether what becomes of it depends on which sessions there are.
+    pub(super) fn asks_for_sessions(&self) -> bool {
+        match &self.content {
+            Content::Event(logged) => changes::about(&logged.event).is_some(),
+            Content::Issuance(_) => true,
+            Content::Over | Content::Replayed | Content::Unreadable(_) => false,
+        }
+    }
+
+    /// Its place in the log.
+    pub(super) const fn seq(&self) -> u64 {
+        self.message.seq
     }
 
     /// Whether it is about a session only: a gateway that loses it reads it from the log again, and meanwhile the session's
@@ -195,7 +220,7 @@ const fn passed(message: &Delivered, duplicate: bool) -> Outcome {
     Outcome::Applied(Receipt { seq: message.seq, duplicate })
 }
 
-fn apply(read: &ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
+pub(super) fn apply(read: &ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
     if read.message.seq <= batch.position() {
         return Ok(passed(&read.message, true));
     }
@@ -218,6 +243,25 @@ fn apply_new(read: &ReadMessage, batch: &mut Batch<'_, '_>) -> Result<Outcome, r
         }
         Content::Replayed => Ok(Outcome::Refused(StoreError::Foreign(Foreign::Replayed))),
         Content::Unreadable(why) => set_aside(message, why.clone(), batch),
+    }
+}
+
+/// Applies an issuance by itself that was packed: it was published when it was recorded.
+pub(super) fn apply_packed(seq: u64, row: Bytes, batch: &mut Batch<'_, '_>) -> Result<Outcome, redb::Error> {
+    let recorded_at = read_proved(&row, batch.keyring()).map_or(UnixMillis(0), |brief| brief.recorded_at);
+    let message = Delivered {
+        seq,
+        published: recorded_at,
+        sealed_since: recorded_at,
+        id: None,
+        revocation: false,
+        of_key: false,
+        mark: None,
+        body: row,
+    };
+    match read_event(&message.body, batch.keyring()) {
+        Ok(logged) => apply_event(&message, &logged, batch),
+        Err(why) => set_aside(&message, why, batch),
     }
 }
 

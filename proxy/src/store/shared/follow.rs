@@ -71,6 +71,7 @@ impl Store {
             () = self.hear_beats(shared) => {}
             () = self.say_beats(shared) => {}
             () = self.keep_tidy(shared) => {}
+            () = self.keep_packed(shared) => {}
         }
     }
 
@@ -204,6 +205,8 @@ impl Store {
             } else {
                 tracing::warn!(count, from, "revocations came by the list and not by the log");
             }
+            // The file may be busy; a list says them again if they do not get there.
+            state.revocations.raise(&unknown);
             self.command(|reply| Command::Raise(unknown, reply)).await?;
         }
         Ok(())

@@ -22,6 +22,8 @@ pub(super) struct SharedMetrics {
     pub(super) asked: IntCounter,
     pub(super) unasked: IntCounter,
     pub(super) unasked_of_source: IntCounter,
+    pub(super) packed: IntGauge,
+    pub(super) unpacked: IntCounter,
     pub(super) age: IntGauge,
     pub(super) gateways: IntGauge,
     pub(super) publish_seconds: Histogram,
@@ -66,6 +68,11 @@ impl SharedMetrics {
                 "feed_marks_ahead_total",
                 "Revocations of lists whose time is further ahead than a clock may be.",
             ),
+            packed: metrics.gauge(
+                "feed_packed",
+                "Last sequence number of the shared log that packs covered when this gateway last looked.",
+            ),
+            unpacked: metrics.counter("feed_unpacked_total", "Sessions that were read from packs."),
             age: metrics.gauge(
                 "feed_age_seconds",
                 "Seconds since the last list of revocations that this gateway could match; -1: never.",

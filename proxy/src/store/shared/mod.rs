@@ -7,6 +7,7 @@
 //! - `follow`: the task that follows the log; it hears the beats.
 //! - `reader`: reading the log; `proving`: proving what it brings.
 //! - `catch_up`: reading all of it once, for who only looks.
+//! - `pack`: packing the log for gateways that start; `unpack`: reading that.
 //! - `freshness`: how old is what this gateway knows, and what follows from that.
 //! - `lookup`: asking the log about a credential that has not arrived; `shares`: who may do so how often in vain.
 //! - `tidy`: dropping what no gateway can need any more.
@@ -24,6 +25,7 @@ mod follow;
 mod freshness;
 mod lookup;
 mod metrics;
+mod pack;
 mod peers;
 mod plan;
 mod proving;
@@ -32,6 +34,7 @@ mod reader;
 mod shares;
 mod tidy;
 mod trail;
+mod unpack;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,6 +54,7 @@ use self::lookup::Lookups;
 use self::metrics::SharedMetrics;
 use self::peers::Peers;
 pub(super) use self::trail::{Comparison, Trail};
+pub(super) use self::unpack::{Taken, Unpacking};
 use super::revocations::Mark;
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
@@ -72,6 +76,8 @@ pub(super) struct Shared {
     peers: Peers,
     lookups: Lookups,
     trail: Trail,
+    /// Up to where packs covered the log when this gateway last looked.
+    packed: AtomicU64,
     /// Place in the log from which on it can be told how many long-term keys are live.
     live_from: AtomicU64,
     /// Messages that could not be read, of which some may be about long-term keys.
@@ -95,6 +101,7 @@ impl Shared {
             peers: Peers::default(),
             lookups: Lookups::default(),
             trail: Trail::default(),
+            packed: AtomicU64::new(0),
             live_from: AtomicU64::new(0),
             unread: AtomicU64::new(0),
             doubted: AtomicBool::new(false),

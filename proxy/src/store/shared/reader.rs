@@ -34,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const READ_AHEAD: usize = 49_152;
 
 /// While so many messages are yet to come, a transaction waits until it can take as many as it may.
-const FAR_BEHIND: u64 = 16_384;
+pub(super) const FAR_BEHIND: u64 = 16_384;
 
 /// How many places of the log a gateway that catches up reads again at most, and another transaction's worth, after it died.
 const READ_AGAIN: u64 = 4 * READ_AHEAD as u64;
@@ -60,7 +60,7 @@ impl From<FeedError> for Interrupted {
 }
 
 /// The reader ends when the other side does, which says why.
-fn ended() -> Interrupted {
+pub(super) fn ended() -> Interrupted {
     Interrupted::Store(StoreError::Closed)
 }
 
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Raises the marks among messages that are on their way into the file.
-    fn enforce(&self, messages: &[ReadMessage]) {
+    pub(super) fn enforce(&self, messages: &[ReadMessage]) {
         let state = self.state();
         let now = state.clock.now();
         let marks = messages.iter().filter(|read| read.message.revocation).filter_map(|read| read.mark(now));
@@ -192,7 +192,8 @@ impl Store {
                 );
             }
             self.raise_compacted(shared).await?;
-            self.command(|reply| Command::Adopt(bounds.identity, reply)).await?;
+            let unpacked = if known == 0 { 0 } else { bounds.last };
+            self.command(|reply| Command::Adopt((bounds.identity, unpacked), reply)).await?;
         }
         shared.replaced.store(false, Ordering::Release);
         shared.reaches(bounds.last);
@@ -207,6 +208,7 @@ impl Store {
             let messages = self.read_all(messages);
             self.deliver(shared, Delivery { messages, upto: bounds.first - 1, much_follows: false }).await?;
         }
+        self.unpack(shared, bounds).await?;
         // What is compacted is of later than where the log begins, and what was read before may be too.
         shared.tells_live_from(shared.feed.bounds().await?.last);
         shared.seen.send_replace(self.position());
@@ -306,7 +308,7 @@ impl Store {
     }
 
     /// Counts what became of messages, and says of those that went wrong what an operator has to know.
-    fn account(&self, shared: &Shared, outcomes: &[Outcome]) {
+    pub(super) fn account(&self, shared: &Shared, outcomes: &[Outcome]) {
         for outcome in outcomes {
             match outcome {
                 Outcome::Applied(Receipt { duplicate: false, .. }) => shared.metrics.applied.inc(),

@@ -48,7 +48,7 @@ impl View {
     }
 
     fn adopt(&self, log: u64) {
-        database::adopt(&self.db, log, 0).unwrap();
+        database::adopt(&self.db, (log, 0), 0).unwrap();
     }
 
     fn batch<T>(&self, work: impl FnOnce(&mut Batch<'_, '_>) -> T) -> T {

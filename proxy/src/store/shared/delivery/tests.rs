@@ -5,9 +5,11 @@ use std::path::Path;
 
 use redb::{ReadableDatabase, ReadableTable};
 
+use super::super::pack::sorted;
+use super::super::unpack::{Unpacked, Unpacking};
 use super::fixtures::{NOW, delivered, log_of_all_kinds};
 use super::*;
-use crate::events::{RevocationScope, event_identity};
+use crate::events::{Part, RevocationScope, event_identity, read_pack, write_pack};
 use crate::feed::PlainMark;
 use crate::store::apply::Effects;
 use crate::store::fixtures::{HOUR, issued, revoked, session};
@@ -148,6 +150,47 @@ fn messages_come_to_the_same_together_and_one_by_one() {
         assert!(again.iter().all(|outcome| outcome.contains("duplicate: true")), "{again:?}");
         assert_eq!(follower.content(), single.content(), "read twice");
     }
+}
+
+#[test]
+fn what_comes_by_packs_comes_to_the_same_as_message_by_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyring = Keyring::ephemeral().unwrap();
+    let kinds = log_of_all_kinds(&keyring);
+    let log: Vec<_> = (1..).zip(kinds).map(|(seq, message)| Delivered { seq, ..message }).collect();
+    let reader = Follower::open(&dir.path().join("reader"), &keyring);
+    reader.deliver(&log);
+    let end = log.last().unwrap();
+    for (known, size) in [(0, 1), (0, 3), (0, 100), (4, 5), (9, 2), (17, 4)] {
+        let starter = Follower::open(&dir.path().join(format!("{known} {size}")), &keyring);
+        starter.deliver(&log[..known]);
+        let packs = log.chunks(size).map(|some| {
+            let (after, upto) = (some[0].seq - 1, some[some.len() - 1].seq);
+            let part = Part { log: 1, after, before: 0, upto, last: end.identity() };
+            let sealed = write_pack(&sorted(part, some.to_vec(), &keyring, NOW), &keyring).unwrap();
+            Unpacked::of(read_pack(&sealed.into(), &keyring).unwrap(), part, &keyring, NOW).unwrap()
+        });
+        let unpacking = Unpacking::fixed(packs.collect());
+        let txn = begin_write(&starter.db).unwrap();
+        let mut batch = Batch::begin(&txn, &keyring, NOW).unwrap();
+        unpacking.apply(&mut batch).unwrap();
+        settle(batch.finish().unwrap(), txn).unwrap();
+        assert_eq!(starter.content(), reader.content(), "{known} known, {size} in a pack");
+    }
+}
+
+#[test]
+fn a_pack_of_sessions_under_a_key_that_is_not_here_is_not_read() {
+    let (keyring, other) = (Keyring::ephemeral().unwrap(), Keyring::ephemeral().unwrap());
+    let log = [delivered(1, &issued(session("ASIA1", NOW.0)), &keyring)];
+    let part = Part { log: 1, after: 0, before: 0, upto: 1, last: 1 };
+    let pack = || sorted(part, log.to_vec(), &keyring, NOW);
+    assert!(Unpacked::of(pack(), part, &keyring, NOW).is_ok());
+    assert!(Unpacked::of(pack(), part, &other, NOW).is_err());
+    assert!(
+        Unpacked::of(pack(), Part { after: 1, ..part }, &keyring, NOW).is_err(),
+        "not what it says it is"
+    );
 }
 
 #[test]
