@@ -19,7 +19,7 @@ from kit import clients, events
 from kit.clients import code
 from kit.credentials import Credentials
 from kit.nats import Nats
-from kit.server import Gateway, resigned_for, sealing_key, sigward, start_again, start_serve
+from kit.server import Gateway, answers, resigned_for, sealing_key, sigward, start_again, start_serve
 from kit.signing import Signer
 
 COUNT = 3
@@ -46,18 +46,19 @@ class Fleet:
             f'secret_access_key_file = "{secret}"',
             'arn = "arn:aws:iam::111122223333:user/leaked"',
         ]
-        self._start = lambda name, **feed: start_serve(
+        self._start = lambda name, ready=True, **feed: start_serve(
             directory / name,
             dev.endpoint,
             backend,
             store={"sealing_key_files": [str(key)], **store},
             feed={**self.nats.feed(name), **feed},
             more="\n".join(leaked),
+            ready=ready,
         )
         self.gateways = [self._start(f"gateway-{at}") for at in range(COUNT)]
 
-    def another(self, name: str, **feed) -> Gateway:
-        self.gateways.append(self._start(name, **feed))
+    def another(self, name: str, ready: bool = True, **feed) -> Gateway:
+        self.gateways.append(self._start(name, ready, **feed))
         return self.gateways[-1]
 
     def stop(self) -> None:
@@ -454,3 +455,28 @@ def test_sealing_keys_are_rotated_one_gateway_after_the_other(dev, tmp_path_fact
                     assert [code(other, session) for session in sessions] == ["OK"] * len(sessions)
     finally:
         fleet.stop()
+
+
+def test_a_gateway_that_is_killed_while_it_reads_packs_comes_to_what_the_others_know(unsealed):
+    issuer = unsealed.gateways[0]
+    sessions = events.issue_many(issuer, 40_000)
+    revoked = sessions[:3]
+    revoke(issuer, "--access-key-id", revoked[0].access_key_id)
+    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in unsealed.gateways[:COUNT]) > 36_000)
+    starts = unsealed.another("starts", ready=False)
+    for at, seconds in enumerate([0.0, 0.1, 0.2, 0.4, 0.7]):
+        time.sleep(seconds)
+        starts.process.kill()
+        if at < 2:
+            revoke(issuer, "--access-key-id", revoked[at + 1].access_key_id)
+        sessions += events.issue_many(issuer, 100)
+        start_again(starts, "livez")
+    starts.process.wait_for(lambda: answers(f"{starts.admin}/readyz"))
+    assert metric(starts, "store_log_position") >= metric(issuer, "store_log_position")
+    assert [code(starts, session) for session in revoked] == ["AccessDenied"] * 3
+    sampled = [*sessions[3:40_000:777], *sessions[40_000:]]
+    assert {code(starts, session) for session in sampled} == {"OK"}
+    fresh = unsealed.another("fresh")
+    assert metric(fresh, "feed_unpacked_total") > 30_000
+    assert [code(fresh, session) for session in revoked] == ["AccessDenied"] * 3
+    assert {code(fresh, session) for session in sampled} == {"OK"}

@@ -39,6 +39,17 @@ PURGE = "$JS.API.STREAM.PURGE.sigward_log"
 CREATE = ["$JS.API.STREAM.CREATE.sigward_log", "$JS.API.STREAM.CREATE.sigward_state", PURGE]
 
 
+# What packs need beyond that, and what makes their stream.
+PACKS = [
+    "sigward.pack",
+    "$JS.API.STREAM.INFO.sigward_packs",
+    "$JS.API.CONSUMER.CREATE.sigward_packs",
+    "$JS.API.CONSUMER.MSG.NEXT.sigward_packs.*",
+    "$JS.API.DIRECT.GET.sigward_packs",
+]
+CREATE_PACKS = "$JS.API.STREAM.CREATE.sigward_packs"
+
+
 class Site:
     """Starts gateways of one log."""
 
@@ -228,7 +239,7 @@ def users(**permissions: tuple[list[str], list[str]]) -> str:
 
 def test_the_readme_lists_these_permissions():
     text = (REPOSITORY / "README.md").read_text()
-    assert [one for one in [*PUBLISH, *SUBSCRIBE, *CREATE] if f"`{one}`" not in text] == []
+    assert [one for one in [*PUBLISH, *SUBSCRIBE, *CREATE, *PACKS, CREATE_PACKS] if f"`{one}`" not in text] == []
 
 
 def without(subjects: list[str], kind: str, less: tuple[str, str]) -> list[str]:
@@ -240,7 +251,7 @@ def limited(site, start_nats):
     """A log, and what starts gateways of users that may do so much; `creator` may make the streams."""
 
     def start(**permissions: tuple[list[str], list[str]]) -> tuple[Nats, Callable[..., Gateway]]:
-        nats = start_nats(users(creator=([*PUBLISH, *CREATE], SUBSCRIBE), **permissions))
+        nats = start_nats(users(creator=([*PUBLISH, *CREATE, *PACKS, CREATE_PACKS], SUBSCRIBE), **permissions))
         file = site.secret("password", PASSWORD)
 
         def gateway(name: str, ready: bool = True) -> Gateway:
@@ -272,6 +283,32 @@ def test_the_permissions_of_the_readme_are_enough(limited):
     shares(second, first)
     for one in (creator, first, second):
         assert "ermissions" not in one.process.output().decode()
+
+
+def metric(gateway: Gateway, name: str) -> float:
+    found = re.search(rf"^sigward_{name} (\S+)$", gateway.metrics(), re.MULTILINE)
+    assert found, name
+    return float(found[1])
+
+
+def test_packs_need_some_permissions_more_and_who_lacks_them_reads_the_log(limited):
+    names = {f"less-{at}": less for at, less in enumerate(PACKS)}
+    less = {name: (without([*PUBLISH, *PACKS], "Publish", ("Publish", one)), SUBSCRIBE) for name, one in names.items()}
+    _, gateway = limited(enough=([*PUBLISH, *PACKS], SUBSCRIBE), none=(PUBLISH, SUBSCRIBE), **less)
+    creator = gateway("creator")
+    # Sessions that little came behind are not packed.
+    sessions = events.issue_many(creator, 18_000)
+    deadline = time.monotonic() + 60
+    while metric(creator, "feed_packed") == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for name in ["enough", "none", *less]:
+        started = gateway(name)
+        takes = name == "enough" or names.get(name) == "sigward.pack"
+        assert (metric(started, "feed_unpacked_total") > 10_000) == takes, name
+        assert {code(started, sessions[at]) for at in range(0, len(sessions), 999)} == {"OK"}
+        assert ("ermissions" in started.process.output().decode()) == (not takes), name
+        started.process.stop()
 
 
 def ready(gateway: Gateway) -> str:

@@ -2,7 +2,7 @@
 //!
 //! `conformance` holds for one gateway on any log, `shared` for several on one, `forged` for what no gateway says,
 //! `checkpoints` for what gateways find out about each other, `journal` for what people see, `keys` for keys that are said
-//! again, `anew` for a log in the place of another one.
+//! again, `anew` for a log in the place of another one, `packs` for what is packed for those who start.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something fails")]
 #![expect(clippy::print_stderr, reason = "a test that cannot be made says so")]
@@ -15,6 +15,7 @@ mod forged;
 mod journal;
 mod keys;
 pub(crate) mod nats;
+mod packs;
 mod shared;
 
 use std::path::PathBuf;

@@ -37,11 +37,12 @@ def event(kind: str, data: dict, source: str = "/interop", identity: str | None 
     }
 
 
-def post(gateway: Gateway, document: dict | bytes) -> Answer:
-    """Sends one event; refusals are answers too."""
+def post(gateway: Gateway, document: dict | list | bytes) -> Answer:
+    """Sends one event, or a list of them; refusals are answers too."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    form = "cloudevents-batch" if isinstance(document, list) else "cloudevents"
     request = urllib.request.Request(
-        f"{gateway.admin}/v1/events", data=body, headers={"Content-Type": "application/cloudevents+json"}
+        f"{gateway.admin}/v1/events", data=body, headers={"Content-Type": f"application/{form}+json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -91,3 +92,13 @@ def issue(gateway: Gateway, lifetime: timedelta = timedelta(minutes=15), **chang
     answer = post(gateway, event("credential.issued", issued(credentials, lifetime, **changes)))
     assert 200 <= answer.status < 300, answer
     return credentials
+
+
+def issue_many(gateway: Gateway, count: int, at_once: int = 200) -> list[Credentials]:
+    """Issues role sessions through events, some at a time; returns when all are acknowledged."""
+    issued_all = [new_credentials() for _ in range(count)]
+    for first in range(0, count, at_once):
+        batch = issued_all[first : first + at_once]
+        answer = post(gateway, [event("credential.issued", issued(one, timedelta(minutes=15))) for one in batch])
+        assert 200 <= answer.status < 300, answer
+    return issued_all

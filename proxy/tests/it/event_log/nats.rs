@@ -66,6 +66,7 @@ impl Nats {
             gateway: Some(gateway.into()),
             replicas: 1,
             create_streams: true,
+            packs: true,
             login: FeedLogin::None,
             tls: FeedTls::default(),
             heartbeat: Duration::from_millis(200),
