@@ -15,6 +15,8 @@ use super::wire::Wire;
 
 /// Sessions that a gateway which has caught up is asked about.
 const ASKED: u64 = 200;
+/// Places of the log that are not worth a pack.
+const UNPACKED: f64 = 16_384.0;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, clap::Args)]
@@ -56,7 +58,7 @@ pub(super) async fn run(directory: &Path, options: &Options) -> Result<(), Failu
     });
     let written = written.await?;
     let line = format!("{} live sessions", options.live);
-    report(directory, &nats, (&line, "live", written), options).await?;
+    report_both(directory, &nats, (&line, "live", written), options).await?;
 
     if options.events > options.live {
         let expired = options.events - options.live;
@@ -66,7 +68,7 @@ pub(super) async fn run(directory: &Path, options: &Options) -> Result<(), Failu
         });
         let written = written.await?;
         let line = format!("{} live sessions, then {expired} that have expired", options.live);
-        report(directory, &nats, (&line, "all", written), options).await?;
+        report_both(directory, &nats, (&line, "all", written), options).await?;
     }
     Ok(())
 }
@@ -87,12 +89,32 @@ async fn write(
     Ok(count as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn report(
+/// A gateway that finds what nobody has packed, and one that comes when the other has.
+async fn report_both(
     directory: &Path,
     nats: &Nats,
     (line, name, written): (&str, &str, f64),
     options: &Options,
 ) -> Result<(), Failure> {
+    let gateway = report(directory, nats, (line, name, written), options).await?;
+    let began = Instant::now();
+    while gateway.metric("feed_packed").await? + UNPACKED < gateway.metric("store_log_position").await? {
+        if began.elapsed() > PATIENCE {
+            return Err("a gateway does not pack".into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(gateway);
+    let (line, name) = (format!("{line}, packed"), format!("{name}-packed"));
+    report(directory, nats, (&line, &name, written), options).await.map(drop)
+}
+
+async fn report(
+    directory: &Path,
+    nats: &Nats,
+    (line, name, written): (&str, &str, f64),
+    options: &Options,
+) -> Result<Gateway, Failure> {
     let bytes_in_log = size(&directory.join("nats"))?;
     let busy = nats.process.cpu()?;
     let began = Instant::now();
@@ -117,7 +139,7 @@ async fn report(
         bytes / options.live,
         super::load()?,
     )?;
-    Ok(())
+    Ok(gateway)
 }
 
 /// Whoever has caught up knows any session.

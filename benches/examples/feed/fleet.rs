@@ -96,6 +96,7 @@ impl Nats {
             gateway: Some(name.into()),
             replicas: 1,
             create_streams: true,
+            packs: true,
             login: FeedLogin::None,
             tls: FeedTls::default(),
             heartbeat: seconds(2),
