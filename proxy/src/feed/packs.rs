@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::{Info, PublishMessage};
@@ -55,21 +56,30 @@ impl Feed {
     /// All packs, in their order; none if there is no stream of them.
     pub(crate) async fn packs(&self, keyring: &Keyring) -> Result<Vec<Listed>, FeedError> {
         match streams::existing_packs(&self.0.context, &self.0.names).await? {
-            Some(info) if info.state.messages > 0 => self.listed(keyring).await,
+            Some(info) if info.state.messages > 0 => self.listed(keyring, 0).await,
             Some(_) | None => Ok(Vec::new()),
         }
     }
 
-    /// Makes or checks the stream of packs; what it holds, and the place of its last message.
-    pub(crate) async fn packs_to_follow(&self, keyring: &Keyring) -> Result<(Vec<Listed>, u64), FeedError> {
+    /// Makes or checks the stream of packs; what it holds from some place on, and the place of its last message.
+    pub(crate) async fn packs_to_follow(
+        &self,
+        keyring: &Keyring,
+        from: u64,
+    ) -> Result<(Vec<Listed>, u64), FeedError> {
         let info = streams::packs(&self.0.context, &self.0.names, &self.0.options).await?;
         // One that comes meanwhile is behind that place, and shows when the next is put there.
-        let listed = if info.state.messages > 0 { self.listed(keyring).await? } else { Vec::new() };
+        let listed = if info.state.messages > 0 && from <= info.state.last_sequence {
+            self.listed(keyring, from).await?
+        } else {
+            Vec::new()
+        };
         Ok((listed, info.state.last_sequence))
     }
 
-    async fn listed(&self, keyring: &Keyring) -> Result<Vec<Listed>, FeedError> {
-        let config = OrderedConfig { headers_only: true, ..OrderedConfig::default() };
+    async fn listed(&self, keyring: &Keyring, from: u64) -> Result<Vec<Listed>, FeedError> {
+        let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: from.max(1) };
+        let config = OrderedConfig { deliver_policy, headers_only: true, ..OrderedConfig::default() };
         let mut found = Vec::new();
         let take = |message: &Message, info: &Info<'_>| {
             let sealed = message.headers.as_ref().and_then(|headers| headers.get(PART));
@@ -119,8 +129,13 @@ impl Feed {
 
 impl Delivered {
     /// Whether it is longer than anything that a gateway keeps, and so better read by itself.
-    pub(crate) const fn is_long(&self) -> bool {
-        self.body.len() > MAX_ROW_BYTES
+    pub(crate) fn is_long(&self) -> bool {
+        self.packed_bytes() > MAX_ROW_BYTES
+    }
+
+    /// Bytes that it takes in a pack, but for a few.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        self.body.len() + self.mark.as_ref().map_or(0, |mark| mark.key.len())
     }
 
     /// As a pack holds it, which says nothing of its id.

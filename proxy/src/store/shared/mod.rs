@@ -59,7 +59,7 @@ use super::revocations::Mark;
 use super::{Store, StoreError};
 use crate::clock::UnixMillis;
 use crate::events::{Event, EventData};
-use crate::feed::{Feed, PlainMark};
+use crate::feed::{Feed, Listed, PlainMark};
 use crate::iam::Credential;
 use crate::metrics::Metrics;
 
@@ -78,6 +78,8 @@ pub(super) struct Shared {
     trail: Trail,
     /// Up to where packs covered the log when this gateway last looked.
     packed: AtomicU64,
+    /// The pack that ended there.
+    last_pack: Mutex<Option<Listed>>,
     /// Place in the log from which on it can be told how many long-term keys are live.
     live_from: AtomicU64,
     /// Messages that could not be read, of which some may be about long-term keys.
@@ -102,6 +104,7 @@ impl Shared {
             lookups: Lookups::default(),
             trail: Trail::default(),
             packed: AtomicU64::new(0),
+            last_pack: Mutex::new(None),
             live_from: AtomicU64::new(0),
             unread: AtomicU64::new(0),
             doubted: AtomicBool::new(false),

@@ -4,6 +4,7 @@
 //! refused, is in it as well, and whoever reads it decides alike.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const PACK_BYTES: usize = 512 << 10;
 /// How long a message may take that is due.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Bytes that a message takes at most beside its body and its revocation in the clear.
+/// What a message takes in a pack at most beside its body and its revocation in the clear.
 const OVERHEAD: usize = 64;
 
 /// The log's messages on their way into packs.
@@ -55,9 +56,9 @@ impl Store {
         if !bounds.whole || bounds.identity != self.state().log() {
             return Ok(0);
         }
-        let (listed, mut end) = shared.feed.packs_to_follow(&self.0.keyring).await?;
-        let packed = packed_upto(shared, bounds, listed).await?;
-        let mut packs = 0;
+        let (former, mut end) = self.packed(shared, bounds).await?;
+        let packed = former.map_or((bounds.first - 1, 0), |former| (former.part.upto, former.part.last));
+        let (mut packs, mut last) = (0, former);
         let (log, mut upto) = (bounds.identity, packed.0);
         if bounds.last.saturating_sub(upto) >= FAR_BEHIND {
             let tail = shared.feed.tail(upto + 1).await?;
@@ -74,14 +75,41 @@ impl Store {
                     break;
                 }
                 let Some(place) = shared.feed.put_pack(end, sealed).await? else { break };
-                (end, upto, packs) = (place, part.upto, packs + 1);
+                (end, upto, packs, last) = (place, part.upto, packs + 1, Some(Listed { part, place }));
                 // Those who are served come first.
                 tokio::time::sleep(began.elapsed()).await;
             }
         }
+        *shared.last_pack.lock().unwrap_or_else(PoisonError::into_inner) = last;
         shared.packed.store(upto, Ordering::Release);
         shared.metrics.packed.set(i64::try_from(upto).unwrap_or(i64::MAX));
         Ok(packs)
+    }
+
+    /// The last of the packs that cover the log without a gap, and where their stream ends. What they say of a log that is
+    /// lost does not count.
+    async fn packed(&self, shared: &Shared, bounds: Bounds) -> Result<(Option<Listed>, u64), FeedError> {
+        let former = *shared.last_pack.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Listed { part, place }) = former.filter(|former| former.part.log == bounds.identity) {
+            let found = self.last_of_chain(shared, bounds, (place, part.after)).await?;
+            if found.0.is_some() {
+                return Ok(found);
+            }
+        }
+        self.last_of_chain(shared, bounds, (0, bounds.first - 1)).await
+    }
+
+    /// The same of the packs from one place of their stream on, which cover the log behind `after`.
+    async fn last_of_chain(
+        &self,
+        shared: &Shared,
+        bounds: Bounds,
+        (from, after): (u64, u64),
+    ) -> Result<(Option<Listed>, u64), FeedError> {
+        let (listed, end) = shared.feed.packs_to_follow(&self.0.keyring, from).await?;
+        let Some(last) = chain(listed, bounds, after).pop() else { return Ok((None, end)) };
+        let there = shared.feed.identity_at(last.part.upto).await?;
+        Ok((Some(last).filter(|last| there == Some(last.part.last)), end))
     }
 
     pub(super) async fn keep_packed(&self, shared: &Shared) {
@@ -133,8 +161,7 @@ impl Packer {
                 return Ok(None);
             }
             upto = message.seq;
-            bytes += OVERHEAD + message.mark.as_ref().map_or(0, |mark| mark.key.len());
-            bytes += if message.is_long() { 0 } else { message.body.len() };
+            bytes += OVERHEAD + if message.is_long() { 0 } else { message.packed_bytes() };
             messages.push(message);
         }
         let worth = bytes >= PACK_BYTES || upto - after >= FAR_BEHIND;
@@ -142,15 +169,6 @@ impl Packer {
         self.packed = (upto, last);
         Ok(Some((Part { log: self.log, after, before, upto, last }, messages)))
     }
-}
-
-/// Up to where packs cover the log, and the message there; what they say of one that is lost does not count.
-async fn packed_upto(shared: &Shared, bounds: Bounds, listed: Vec<Listed>) -> Result<(u64, u64), FeedError> {
-    let none = bounds.first - 1;
-    let Some(last) = chain(listed, bounds, none).pop() else { return Ok((none, 0)) };
-    let Part { upto, last, .. } = last.part;
-    let there = shared.feed.identity_at(upto).await?;
-    Ok(if there == Some(last) { (upto, last) } else { (none, 0) })
 }
 
 /// The packs of this log that cover it without a gap from behind `applied`, no further than `bounds`. Each says which message
