@@ -57,7 +57,7 @@ pub(in crate::store) struct Taken {
     /// What became of the rest.
     outcomes: Vec<Outcome>,
     /// What is left.
-    rest: Option<Unpacking>,
+    pub(super) rest: Option<Unpacking>,
 }
 
 impl Store {
@@ -160,7 +160,16 @@ impl Store {
 
 impl Unpacking {
     /// Applies packs as they come, in one transaction, until there are no more or many sessions are to be sorted.
-    pub(in crate::store) fn apply(mut self, batch: &mut Batch<'_, '_>) -> Result<Taken, redb::Error> {
+    pub(in crate::store) fn apply(self, batch: &mut Batch<'_, '_>) -> Result<Taken, redb::Error> {
+        self.apply_some(batch, TOGETHER)
+    }
+
+    /// The same for so many sessions, and what comes with them.
+    pub(super) fn apply_some(
+        mut self,
+        batch: &mut Batch<'_, '_>,
+        together: usize,
+    ) -> Result<Taken, redb::Error> {
         let mut staged = Staged::default();
         let mut taken = Taken { sessions: 0, outcomes: Vec::new(), rest: None };
         let began = Instant::now();
@@ -179,7 +188,7 @@ impl Unpacking {
             batch.stage(sessions, &mut staged)?;
             batch.pass(part.upto);
             batch.anchor(part.last);
-            if staged.len() >= TOGETHER || began.elapsed() >= LONGEST {
+            if staged.len() >= together || began.elapsed() >= LONGEST {
                 taken.add(staged, batch)?;
                 taken.rest = Some(self);
                 return Ok(taken);

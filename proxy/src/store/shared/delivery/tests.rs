@@ -161,8 +161,10 @@ fn what_comes_by_packs_comes_to_the_same_as_message_by_message() {
     let reader = Follower::open(&dir.path().join("reader"), &keyring);
     reader.deliver(&log);
     let end = log.last().unwrap();
-    for (known, size) in [(0, 1), (0, 3), (0, 100), (4, 5), (9, 2), (17, 4)] {
-        let starter = Follower::open(&dir.path().join(format!("{known} {size}")), &keyring);
+    for (known, size, together) in
+        [(0, 1, 99), (0, 3, 99), (0, 100, 99), (4, 5, 99), (9, 2, 99), (17, 4, 99), (0, 1, 1), (0, 2, 5)]
+    {
+        let starter = Follower::open(&dir.path().join(format!("{known} {size} {together}")), &keyring);
         starter.deliver(&log[..known]);
         let packs = log.chunks(size).map(|some| {
             let (after, upto) = (some[0].seq - 1, some[some.len() - 1].seq);
@@ -170,12 +172,18 @@ fn what_comes_by_packs_comes_to_the_same_as_message_by_message() {
             let sealed = write_pack(&sorted(part, some.to_vec(), &keyring, NOW), &keyring).unwrap();
             Unpacked::of(read_pack(&sealed.into(), &keyring).unwrap(), part, &keyring, NOW).unwrap()
         });
-        let unpacking = Unpacking::fixed(packs.collect());
-        let txn = begin_write(&starter.db).unwrap();
-        let mut batch = Batch::begin(&txn, &keyring, NOW).unwrap();
-        unpacking.apply(&mut batch).unwrap();
-        settle(batch.finish().unwrap(), txn).unwrap();
-        assert_eq!(starter.content(), reader.content(), "{known} known, {size} in a pack");
+        let mut unpacking = Some(Unpacking::fixed(packs.collect()));
+        while let Some(some) = unpacking {
+            let txn = begin_write(&starter.db).unwrap();
+            let mut batch = Batch::begin(&txn, &keyring, NOW).unwrap();
+            unpacking = some.apply_some(&mut batch, together).unwrap().rest;
+            settle(batch.finish().unwrap(), txn).unwrap();
+        }
+        assert_eq!(
+            starter.content(),
+            reader.content(),
+            "{known} known, {size} in a pack, {together} in a transaction"
+        );
     }
 }
 
