@@ -90,23 +90,6 @@ impl<'txn> Tables<'txn> {
         })
     }
 
-    /// Puts rows into the log whose places rise: behind all others, if that is where they belong.
-    pub(super) fn append_events(&mut self, rows: &[(u64, &[u8])]) -> Result<(), redb::Error> {
-        let last = self.events.last()?.map(|(place, _)| place.value());
-        if rows.first().is_some_and(|(first, _)| last.is_none_or(|last| last < *first)) {
-            // Pages are filled one after the other, and none is looked for.
-            let mut end = self.events.upper_bound_mut(Bound::<u64>::Unbounded)?;
-            for (place, row) in rows {
-                end.insert_before(place, row)?;
-            }
-            return Ok(end.close()?);
-        }
-        for (place, row) in rows {
-            self.events.insert(place, row)?;
-        }
-        Ok(())
-    }
-
     /// Counts credentials in, or out, of those that a sealing key sealed.
     pub(super) fn count_seals(&mut self, key_id: &str, change: i64) -> Result<(), redb::Error> {
         let count = self.seals.get(key_id)?.map_or(0, |count| count.value());
@@ -116,6 +99,45 @@ impl<'txn> Tables<'txn> {
         }
         Ok(())
     }
+}
+
+/// Whether a key comes behind all that a table holds.
+pub(super) fn stands_behind<'k, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &Table<'_, K, V>,
+    key: &K::SelfType<'k>,
+) -> Result<bool, redb::Error> {
+    let last = table.last()?;
+    Ok(last.is_none_or(|(last, _)| {
+        K::compare(K::as_bytes(&last.value()).as_ref(), K::as_bytes(key).as_ref()).is_lt()
+    }))
+}
+
+/// Puts what comes behind all that a table holds there, in its order: pages are filled one after the other, and none is
+/// looked for.
+pub(super) fn append<'k, 'v, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &mut Table<'_, K, V>,
+    entries: impl Iterator<Item = (K::SelfType<'k>, V::SelfType<'v>)>,
+) -> Result<(), redb::Error> {
+    let mut end = table.upper_bound_mut(Bound::<K::SelfType<'k>>::Unbounded)?;
+    for (key, value) in entries {
+        end.insert_before(key, value)?;
+    }
+    Ok(end.close()?)
+}
+
+/// Puts what is in the order of its keys into a table: behind all others, if that is where it belongs.
+pub(super) fn put_sorted<'k, 'v, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &mut Table<'_, K, V>,
+    entries: Vec<(K::SelfType<'k>, V::SelfType<'v>)>,
+) -> Result<(), redb::Error> {
+    let Some((first, _)) = entries.first() else { return Ok(()) };
+    if stands_behind(table, first)? {
+        return append(table, entries.into_iter());
+    }
+    for (key, value) in entries {
+        table.insert(key, value)?;
+    }
+    Ok(())
 }
 
 /// Bits of a place that are the sequence number.

@@ -2,12 +2,11 @@
 //! of the file is changed once for all of it, and not once for each session.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 
 use bytes::Bytes;
 use redb::{ReadableTable, ReadableTableMetadata, Table};
 
-use super::super::tables::{identity, place};
+use super::super::tables::{append, identity, place, put_sorted, stands_behind};
 use super::{Batch, EXPIRED_FOR_MILLIS, dropped_after};
 use crate::clock::UnixMillis;
 use crate::events::{EventData, Keyring, LoggedEvent, MAX_ROW_BYTES, RowError, read_proved, sealed_by};
@@ -97,7 +96,7 @@ impl Batch<'_, '_> {
         let left = self.index(&issuances)?;
         let taken = arrivals.iter().enumerate().filter(|(at, _)| !left.contains(at));
         let rows: Vec<_> = taken.map(|(_, arrival)| (self.place(arrival.seq), arrival.row)).collect();
-        self.write_rows(&rows)?;
+        self.write_rows(rows)?;
         if let Some(last) = arrivals.last() {
             self.pass(last.seq);
         }
@@ -112,7 +111,7 @@ impl Batch<'_, '_> {
         staged: &mut Staged,
     ) -> Result<(), redb::Error> {
         let rows: Vec<_> = run.iter().map(|packed| (self.place(packed.seq), &*packed.row)).collect();
-        self.write_rows(&rows)?;
+        self.write_rows(rows)?;
         if let Some(last) = run.last() {
             self.pass(last.seq);
         }
@@ -137,11 +136,11 @@ impl Batch<'_, '_> {
         Ok(left)
     }
 
-    fn write_rows(&mut self, rows: &[(u64, &[u8])]) -> Result<(), redb::Error> {
-        for (_, row) in rows {
+    fn write_rows(&mut self, rows: Vec<(u64, &[u8])>) -> Result<(), redb::Error> {
+        for (_, row) in &rows {
             self.count_seal(sealed_by(row).unwrap_or_default(), 1);
         }
-        self.tables.append_events(rows)
+        put_sorted(&mut self.tables.events, rows)
     }
 
     /// Writes all about issuances but their rows, and returns which it left alone.
@@ -173,7 +172,7 @@ impl Batch<'_, '_> {
     ) -> Result<(), redb::Error> {
         let logs = self.logs;
         let entry = |&(identity, at): &(u128, usize)| (identity, place(logs, issuances[at].0));
-        if order.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.known, *first))? {
+        if order.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.known, first))? {
             let new = order.iter().filter(|(_, at)| !left.contains(at));
             return append(&mut self.tables.known, new.map(entry));
         }
@@ -194,7 +193,7 @@ impl Batch<'_, '_> {
         left: &mut BTreeSet<usize>,
     ) -> Result<(), redb::Error> {
         let logs = self.logs;
-        if order.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.issued, first.text))? {
+        if order.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.issued, &first.text))? {
             let new = order.iter().filter(|(_, at)| !left.contains(at));
             let entries = new.map(|(id, at)| (id.text, place(logs, issuances[*at].0)));
             return append(&mut self.tables.issued, entries);
@@ -223,13 +222,7 @@ impl Batch<'_, '_> {
             }
         }
         due.sort_unstable();
-        if due.first().map_or(Ok(false), |(first, _)| stands_behind(&self.tables.due, *first))? {
-            return append(&mut self.tables.due, due.into_iter());
-        }
-        for (key, access_key_id) in due {
-            self.tables.due.insert(key, access_key_id)?;
-        }
-        Ok(())
+        put_sorted(&mut self.tables.due, due)
     }
 }
 
@@ -271,29 +264,6 @@ where
         table.insert(key, former)?;
     }
     Ok(former.is_none())
-}
-
-/// Whether a key comes behind all that a table holds.
-fn stands_behind<'k, K: redb::Key + 'static, V: redb::Value + 'static>(
-    table: &Table<'_, K, V>,
-    key: K::SelfType<'k>,
-) -> Result<bool, redb::Error> {
-    let last = table.last()?;
-    Ok(last.is_none_or(|(last, _)| {
-        K::compare(K::as_bytes(&last.value()).as_ref(), K::as_bytes(&key).as_ref()).is_lt()
-    }))
-}
-
-/// Puts what comes behind all that a table holds there, in its order: pages are filled one after the other.
-fn append<'k, 'v, K: redb::Key + 'static, V: redb::Value + 'static>(
-    table: &mut Table<'_, K, V>,
-    entries: impl Iterator<Item = (K::SelfType<'k>, V::SelfType<'v>)>,
-) -> Result<(), redb::Error> {
-    let mut end = table.upper_bound_mut(Bound::<K::SelfType<'k>>::Unbounded)?;
-    for (key, value) in entries {
-        end.insert_before(key, value)?;
-    }
-    Ok(end.close()?)
 }
 
 /// Adds what has the key of one of its neighbours.
