@@ -150,12 +150,10 @@ pub(super) async fn packs(
     names: &Names,
     options: &config::Feed,
 ) -> Result<Info, FeedError> {
-    let packs = match find(context, &names.packs).await? {
-        Some(packs) => packs,
-        None => create(context, names.packs_config(options.replicas), options.create_streams).await?,
-    };
-    check_packs(&packs.config, names).map_err(|problem| wrong(&names.packs, problem))?;
-    Ok(packs)
+    match existing_packs(context, names).await? {
+        Some(packs) => Ok(packs),
+        None => create(context, names.packs_config(options.replicas), options.create_streams).await,
+    }
 }
 
 /// The stream of packs, if there is one that is what it must be.
