@@ -81,20 +81,18 @@ pub(crate) enum About {
 /// Seals a pack; all places are within its part.
 pub(crate) fn write_pack(pack: &Pack, keyring: &Keyring) -> Result<Vec<u8>, RowError> {
     let Pack { part, issuances, others, absent } = pack;
-    let after = &part.after;
     let mut to = Writer::growing();
     put_part(part, &mut to);
     to.integer(issuances.len() as u64);
-    let mut before = *after;
+    let mut places = Places::of(part);
     for (place, row) in issuances {
-        to.integer(place - before);
+        places.put(*place, &mut to);
         to.bytes(row);
-        before = *place;
     }
     to.integer(others.len() as u64);
-    let mut before = *after;
+    let mut places = Places::of(part);
     for message in others {
-        to.integer(message.place - before);
+        places.put(message.place, &mut to);
         to.time(message.published);
         to.put(&[message.about as u8, u8::from(message.mark.is_some())]);
         if let Some((key, time)) = &message.mark {
@@ -102,26 +100,20 @@ pub(crate) fn write_pack(pack: &Pack, keyring: &Keyring) -> Result<Vec<u8>, RowE
             to.time(*time);
         }
         to.bytes(&message.body);
-        before = message.place;
     }
     to.integer(absent.len() as u64);
-    let mut before = *after;
+    let mut places = Places::of(part);
     for place in absent {
-        to.integer(place - before);
-        before = *place;
+        places.put(*place, &mut to);
     }
-    let content = to.finish().ok_or(RowError::Sealing)?;
-    envelope::write((RowKind::Pack, Form::Compact), &content, Some(&SecretAccessKey::new([])), keyring)
+    seal(RowKind::Pack, to, keyring)
 }
 
 /// Seals what a pack covers by itself, as text.
 pub(crate) fn write_part(part: &Part, keyring: &Keyring) -> Result<String, RowError> {
     let mut to = Writer::growing();
     put_part(part, &mut to);
-    let content = to.finish().ok_or(RowError::Sealing)?;
-    let nothing = SecretAccessKey::new([]);
-    let row = envelope::write((RowKind::Part, Form::Compact), &content, Some(&nothing), keyring)?;
-    Ok(STANDARD.encode(row))
+    seal(RowKind::Part, to, keyring).map(|row| STANDARD.encode(row))
 }
 
 /// What a pack covers; `None`: nobody who has a sealing key of this keyring says so.
@@ -130,6 +122,11 @@ pub(crate) fn read_part(text: &str, keyring: &Keyring) -> Option<Part> {
     let row = Row::parse(RowKind::Part, &bytes).ok()?;
     row.unseal(keyring).ok()??;
     part(&mut Reader::new(row.header))
+}
+
+fn seal(kind: RowKind, content: Writer<'_>, keyring: &Keyring) -> Result<Vec<u8>, RowError> {
+    let content = content.finish().ok_or(RowError::Sealing)?;
+    envelope::write((kind, Form::Compact), &content, Some(&SecretAccessKey::new([])), keyring)
 }
 
 fn put_part(part: &Part, to: &mut Writer<'_>) {
@@ -201,6 +198,11 @@ struct Places {
 impl Places {
     const fn of(part: &Part) -> Self {
         Self { last: part.after, upto: part.upto }
+    }
+
+    fn put(&mut self, place: u64, to: &mut Writer<'_>) {
+        to.integer(place - self.last);
+        self.last = place;
     }
 
     fn next(&mut self, from: &mut Reader<'_>) -> Option<u64> {
