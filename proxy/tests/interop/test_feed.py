@@ -462,7 +462,8 @@ def test_a_gateway_that_is_killed_while_it_reads_packs_comes_to_what_the_others_
     sessions = events.issue_many(issuer, 40_000)
     revoked = sessions[:3]
     revoke(issuer, "--access-key-id", revoked[0].access_key_id)
-    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in unsealed.gateways[:COUNT]) > 36_000)
+    # All but some 18,000, whenever it was that one of them looked: less than 16,384 is not worth packing.
+    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in unsealed.gateways[:COUNT]) > 20_000)
     starts = unsealed.another("starts", ready=False)
     for at, seconds in enumerate([0.0, 0.1, 0.2, 0.4, 0.7]):
         time.sleep(seconds)
@@ -477,6 +478,6 @@ def test_a_gateway_that_is_killed_while_it_reads_packs_comes_to_what_the_others_
     sampled = [*sessions[3:40_000:777], *sessions[40_000:]]
     assert {code(starts, session) for session in sampled} == {"OK"}
     fresh = unsealed.another("fresh")
-    assert metric(fresh, "feed_unpacked_total") > 30_000
+    assert metric(fresh, "feed_unpacked_total") > 20_000
     assert [code(fresh, session) for session in revoked] == ["AccessDenied"] * 3
     assert {code(fresh, session) for session in sampled} == {"OK"}

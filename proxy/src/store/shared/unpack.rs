@@ -87,9 +87,6 @@ impl Store {
         let applied = self.position();
         let listed = chain(shared.feed.packs(&self.0.keyring).await?, bounds, applied);
         let Some(Part { upto, last, .. }) = listed.last().map(|last| last.part) else { return Ok(()) };
-        if upto - applied < FAR_BEHIND {
-            return Ok(());
-        }
         if shared.feed.identity_at(upto).await? != Some(last) {
             return Err(shared.feed.unusable_pack(&"holds packs of what the log has lost").into());
         }
