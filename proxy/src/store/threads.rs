@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use redb::ReadableDatabase;
 use tokio::sync::{mpsc, oneshot};
 
 use super::State;
@@ -50,6 +51,9 @@ fn maintain(state: &State, commands: &mpsc::WeakSender<Command>, stopped: &Recei
     while stopped.recv_timeout(MAINTENANCE) == Err(RecvTimeoutError::Timeout) {
         state.cache.maintain();
         state.metrics.cache_entries.set(i64::try_from(state.cache.len()).unwrap_or(i64::MAX));
+        // None while the database is closed.
+        let pages = state.with_db(|db| Ok(db.cache_stats().used_bytes())).unwrap_or_default();
+        state.metrics.page_cache.set(i64::try_from(pages).unwrap_or(i64::MAX));
         rounds += 1;
         if rounds >= COMPACTION_ROUNDS {
             // With more to drop, the next portion is due in the next round.

@@ -59,6 +59,7 @@ def sample(fleet: Fleet, history: History, began: float) -> Sample:
                 output=process.stdout.stat().st_size + process.stderr.stat().st_size,
                 quarantined=told.values["feed_quarantined"],
                 cached=told.values["store_cache_entries"],
+                pages=told.values["store_page_cache_bytes"],
                 marks=told.values["store_revocation_marks"],
             )
         )

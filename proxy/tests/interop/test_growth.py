@@ -8,7 +8,7 @@ from kit.growth import KIB, MIB, GatewaySample, Sample, slope, verdicts
 
 
 def sample(minute: int) -> Sample:
-    """At 300 events a minute, each with 2 KiB of memory and file."""
+    """At 300 events a minute, each with 2 KiB of memory and file, in pages of the file."""
     events = 300 * minute
     gateway = GatewaySample(
         resident=20 * MIB + events * 2 * KIB,
@@ -16,6 +16,7 @@ def sample(minute: int) -> Sample:
         output=events * KIB // 2,
         quarantined=0,
         cached=500,
+        pages=1.6 * KIB * events,
         marks=events / 4,
     )
     return Sample(60.0 * minute, events, events // 4, events * 8, [gateway], 0, events * KIB, events * KIB // 4, minute)

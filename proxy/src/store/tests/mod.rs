@@ -9,6 +9,8 @@ mod places;
 mod revocation;
 mod tokens;
 
+use std::time::Duration;
+
 use super::apply::Batch;
 use super::fixtures::*;
 use super::revocations::Mark;
@@ -75,4 +77,16 @@ impl Bench {
         drop(tables);
         txn.commit().unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_memory_that_pages_of_the_file_take_is_told() {
+    let bench = Bench::new();
+    bench.put(issued(session("ASIA1", 1_000))).await.unwrap();
+    let told = async {
+        while bench.store.state().metrics.page_cache.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
 }

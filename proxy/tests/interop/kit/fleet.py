@@ -40,6 +40,7 @@ SAMPLED = (
     "store_log_position",
     "store_revocation_marks",
     "store_cache_entries",
+    "store_page_cache_bytes",
 )
 UNREADABLE = 'feed_messages_total{outcome="unreadable"}'
 

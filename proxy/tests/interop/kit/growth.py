@@ -12,9 +12,10 @@ STATE_BYTES_PER_SUBJECT = 2 * KIB
 OUTPUT_BYTES_PER_REQUEST = KIB
 ROOM = MIB
 
-# Memory holds pages of the file, 64 MiB at most, what is alive, and revocations.
-PAGES_PER_EVENT = 2.5 * KIB
+# Memory holds pages of the file, 64 MiB at most, each in a block of five quarters of its size, what is alive, and
+# revocations.
 PAGES = 64 * MIB
+RESIDENT_PER_PAGE = 1.25
 RESIDENT_PER_CACHED = 4 * KIB
 RESIDENT_PER_MARK = KIB
 RESIDENT_AT_WORK = 16 * MIB  # more than when nothing has been done yet
@@ -30,6 +31,7 @@ class GatewaySample:
     output: int
     quarantined: float
     cached: float
+    pages: float
     marks: float
 
 
@@ -70,9 +72,9 @@ def slope(points: list[tuple[float, float]]) -> float:
     return sum((x - x_mean) * (y - y_mean) for x, y in points) / spread if spread else 0.0
 
 
-def explained(sample: Sample, gateway: GatewaySample) -> float:
+def explained(gateway: GatewaySample) -> float:
     """Bytes of memory that what a gateway was told may take."""
-    pages = min(PAGES, PAGES_PER_EVENT * sample.events)
+    pages = RESIDENT_PER_PAGE * min(PAGES, gateway.pages)
     return pages + RESIDENT_PER_CACHED * gateway.cached + RESIDENT_PER_MARK * gateway.marks
 
 
@@ -84,7 +86,7 @@ def verdicts(samples: list[Sample]) -> list[Verdict]:
     for at, gateway in enumerate(last.gateways):
         name = f"gateway-{at}"
         beyond = [(sample.seconds / 60, grown(sample, at)) for sample in warm]
-        most = samples[0].gateways[at].resident + RESIDENT_AT_WORK + explained(last, gateway)
+        most = samples[0].gateways[at].resident + RESIDENT_AT_WORK + explained(gateway)
         file = ROOM + last.events * FILE_BYTES_PER_EVENT
         output = ROOM + (last.events + last.requests) * OUTPUT_BYTES_PER_REQUEST
         found += [
@@ -104,4 +106,4 @@ def verdicts(samples: list[Sample]) -> list[Verdict]:
 
 def grown(sample: Sample, at: int) -> float:
     """Bytes of memory beyond what is explained."""
-    return sample.gateways[at].resident - explained(sample, sample.gateways[at])
+    return sample.gateways[at].resident - explained(sample.gateways[at])
