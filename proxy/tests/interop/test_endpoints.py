@@ -135,7 +135,10 @@ def test_a_backend_is_held_to_the_authorities_that_its_file_names_now(tmp_path):
 
     def serve(listener: socket.socket) -> None:
         while True:
-            plain, _ = listener.accept()
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return  # shut down
             try:
                 with context.wrap_socket(plain, server_side=True) as connection:
                     connection.recv(65536)
@@ -145,7 +148,8 @@ def test_a_backend_is_held_to_the_authorities_that_its_file_names_now(tmp_path):
                 pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=[listener], daemon=True).start()
+        thread = threading.Thread(target=serve, args=[listener], daemon=True)
+        thread.start()
         backend = {"auth": "identity", "ca_file": str(trusted), "server_name": "localhost"}
         endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}"
         gateway = start_serve(tmp_path / "serve", endpoint, {**backend, "eject_time": "100ms"})
@@ -157,3 +161,6 @@ def test_a_backend_is_held_to_the_authorities_that_its_file_names_now(tmp_path):
             gateway.process.wait_for(lambda: gateway.process.output().count(b"configuration reloaded") > taken)
             gateway.process.wait_for(lambda: get(gateway) == status)
         assert gateway.process.stop() == 0
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+        assert not thread.is_alive()
