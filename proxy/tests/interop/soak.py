@@ -61,6 +61,7 @@ def sample(fleet: Fleet, history: History, began: float) -> Sample:
                 cached=told.values["store_cache_entries"],
                 pages=told.values["store_page_cache_bytes"],
                 marks=told.values["store_revocation_marks"],
+                packed=told.values["feed_packed"],
             )
         )
     scopes, keys = {revoked.scope for revoked in history.revoked}, sum(not each.expires for each in history.issued)

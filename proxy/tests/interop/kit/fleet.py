@@ -37,6 +37,7 @@ SAMPLED = (
     "feed_age_seconds",
     "feed_gateways",
     "feed_head",
+    "feed_packed",
     "store_log_position",
     "store_revocation_marks",
     "store_cache_entries",
