@@ -463,7 +463,8 @@ def test_a_gateway_that_is_killed_while_it_reads_packs_comes_to_what_the_others_
     revoked = sessions[:3]
     revoke(issuer, "--access-key-id", revoked[0].access_key_id)
     # All but some 18,000, whenever it was that one of them looked: less than 16,384 is not worth packing.
-    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in unsealed.gateways[:COUNT]) > 20_000)
+    gateways = unsealed.gateways[:COUNT]
+    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in gateways) > 20_000, seconds=60)
     starts = unsealed.another("starts", ready=False)
     for at, seconds in enumerate([0.0, 0.1, 0.2, 0.4, 0.7]):
         time.sleep(seconds)
