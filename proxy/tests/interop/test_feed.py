@@ -459,12 +459,12 @@ def test_sealing_keys_are_rotated_one_gateway_after_the_other(dev, tmp_path_fact
 
 def test_a_gateway_that_is_killed_while_it_reads_packs_comes_to_what_the_others_know(unsealed):
     issuer = unsealed.gateways[0]
-    sessions = events.issue_many(issuer, 40_000)
+    sessions = events.issue_many(issuer, 55_000)
     revoked = sessions[:3]
     revoke(issuer, "--access-key-id", revoked[0].access_key_id)
     # All but some 18,000, whenever it was that one of them looked: less than 16,384 is not worth packing.
     gateways = unsealed.gateways[:COUNT]
-    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in gateways) > 20_000, seconds=60)
+    until("sessions are packed", lambda: max(metric(one, "feed_packed") for one in gateways) > 36_000, seconds=60)
     starts = unsealed.another("starts", ready=False)
     for at, seconds in enumerate([0.0, 0.1, 0.2, 0.4, 0.7]):
         time.sleep(seconds)
@@ -476,9 +476,9 @@ def test_a_gateway_that_is_killed_while_it_reads_packs_comes_to_what_the_others_
     starts.process.wait_for(lambda: answers(f"{starts.admin}/readyz"))
     assert metric(starts, "store_log_position") >= metric(issuer, "store_log_position")
     assert [code(starts, session) for session in revoked] == ["AccessDenied"] * 3
-    sampled = [*sessions[3:40_000:777], *sessions[40_000:]]
+    sampled = [*sessions[3:55_000:777], *sessions[55_000:]]
     assert {code(starts, session) for session in sampled} == {"OK"}
     fresh = unsealed.another("fresh")
-    assert metric(fresh, "feed_unpacked_total") > 20_000
+    assert metric(fresh, "feed_unpacked_total") > 30_000
     assert [code(fresh, session) for session in revoked] == ["AccessDenied"] * 3
     assert {code(fresh, session) for session in sampled} == {"OK"}
